@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Audit records as text: the one place where their bytes are looked at. A line is
+ *
+ *      node=NODE type=TYPE msg=audit(SEC.MSEC:SERIAL): TEXT\n
+ *
+ * Type and the prefix audit(…) are all that is ever parsed. Nothing here does I/O or asks for the time.
+ */
+
+#include "basic/batch.h"
+
+typedef struct RecordSlice {
+        const uint8_t *data;
+        size_t size;
+} RecordSlice;
+
+typedef struct RecordTime {
+        uint64_t sec;
+        uint32_t msec;
+        uint64_t serial;
+} RecordTime;
+
+/* A line's fixed prefix. */
+typedef struct RecordPrefix {
+        RecordSlice node; /* empty when the line has none */
+        RecordSlice type; /* the name */
+        RecordTime time;
+        size_t type_offset; /* of "type=" in the line: what follows a node= */
+} RecordPrefix;
+
+typedef enum RecordFault {
+        RECORD_OK = 0,
+        RECORD_E_FORM,    /* not node= type= msg=audit(SEC.MSEC:SERIAL): */
+        RECORD_E_NODE,    /* another node than the sender may speak for, or none */
+        RECORD_E_LONG,    /* longer than RECORD_LINE_MAX */
+        RECORD_E_CONTROL, /* CR or NUL inside */
+        RECORD_E_COUNT,   /* a batch whose lines are not as many as it says, or whose last is not ended */
+        _RECORD_FAULT_MAX,
+} RecordFault;
+
+/* A short lower-case phrase: "no audit record", "foreign node" … */
+const char *record_fault_to_string(RecordFault fault);
+
+/* The type's name as libaudit has it, "UNKNOWN[n]" otherwise. Valid for ever. */
+const char *record_type_name(uint16_t type);
+
+/* Formats a kernel message (text "audit(SEC.MSEC:SERIAL): …", no newline) as a line. LF, CR and NUL inside become spaces,
+ * counted in *replaced (added to); text beyond RECORD_TEXT_MAX is cut. Deterministic: the same input gives the same bytes.
+ * `out` has RECORD_LINE_MAX bytes. Returns the size of the line, or 0 when the text does not begin with audit(…):. */
+size_t record_format(uint16_t type, const uint8_t *text, size_t text_size, const char *node, uint8_t *out,
+                     uint64_t *replaced);
+
+/* Reads "audit(SEC.MSEC:SERIAL):" at the front of a text. Returns its size, 0 if it is not there. */
+size_t record_parse_time(const uint8_t *text, size_t size, RecordTime *ret);
+
+/* Reads the prefix of a line (with or without its newline). */
+RecordFault record_parse(const uint8_t *line, size_t size, RecordPrefix *ret);
+
+/* Whether the line, which ends with its only newline, is a record of `node` (NULL: of any node, but of one). */
+RecordFault record_check(const uint8_t *line, size_t size, const char *node);
+
+/* Takes a line that a producer wrote ("type=… msg=audit(…): …", node= or not, no newline) and writes it as a complete line of
+ * `node` to `out` (RECORD_LINE_MAX bytes). CR and NUL become spaces, counted. Returns RECORD_OK and the size, or the fault. */
+RecordFault record_adopt(const uint8_t *line, size_t size, const char *node, uint8_t *out, size_t *ret_size,
+                         uint64_t *replaced);
+
+/* The next line of a payload: returns its size with the newline, 0 at the end, SIZE_MAX when the rest has no newline. */
+size_t record_next(const uint8_t *payload, size_t size);
+
+/* Checks all lines of a batch's payload. RECORD_OK, or the first fault with the line's number (from 0). */
+RecordFault record_check_batch(const Batch *batch, const char *node, uint32_t *ret_line);
+
+/* --- Records of our own --- */
+
+/* `type=DAEMON_ERR … op=relay-gap`: what was lost, where, how many. */
+typedef struct RecordGap {
+        const char *node;
+        RecordTime time;
+        const char *where;  /* "kernel", "ring", "store", "stream" … */
+        const char *reason; /* one word or words-with-dashes */
+        uint64_t lost;
+        bool at_least;      /* lost is a lower bound; with 0: unknown */
+        const char *stream; /* 32 hex digits or NULL */
+        uint64_t first, last; /* seqs of stream, when it is given */
+} RecordGap;
+
+/* Writes the line to `out` (RECORD_LINE_MAX bytes); returns its size. */
+size_t record_gap(const RecordGap *gap, uint8_t *out);
+
+/* Builds what is stored in place of a batch with refused lines: good lines as they are, each refused one escaped inside
+ * `node=… type=DAEMON_ERR msg=audit(…): op=relay-refused fault="…" peer=… line="\xNN…"`. When that would exceed
+ * BATCH_PAYLOAD_MAX, one record in place of all, saying how many and their range. `out` has BATCH_PAYLOAD_MAX bytes; `node` is
+ * the authenticated one and the node of all records made here; `accept` the node that lines may have (NULL: any). On return
+ * ret_stored is sealed, with payload in `out`; *ret_refused is the number of lines refused. */
+void record_refuse(const Batch *received, const char *node, const char *accept, RecordTime time, uint8_t *out,
+                   Batch *ret_stored, uint32_t *ret_refused);
+
+/* `type=DAEMON_ERR … op=relay-gap` as a sealed one-record batch that stands for a lost range (reason lost). */
+void record_explain_lost(const Batch *lost, const char *node, const char *stream, RecordTime time, uint8_t *out,
+                         Batch *ret_stored);

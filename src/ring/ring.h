@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The ring: the dispatcher's buffer, one mapped file on tmpfs that outlives the process. Its whole truth is in the file:
+ * landing area, sealed batches, what the subscribers it waits for have acked, and the state that must move together with
+ * the published end. kill -9 at any instruction loses nothing that had landed.
+ *
+ *      landing  ──format──▶  begin, seal, …  ──publish: one 64-bit store──▶  visible to sources
+ *
+ * The published word is the byte position of the end, and in its lowest bit which of the two copies of RingState belongs to
+ * it. A landing group carries the published word it landed on; as publishing changes the word, "landing.word == published
+ * and a length ≠ 0" means: landed, not yet published.
+ */
+
+#include "basic/batch.h"
+
+#include <sys/socket.h>
+
+/* Datagrams taken by one recvmmsg(): a full group makes a batch of about 64 KiB of ordinary records. */
+#define RING_LANDING_MAX 256U
+/* Largest datagram: netlink header and RECORD_TEXT_MAX, rounded up; a longer one is cut and shows MSG_TRUNC. */
+#define RING_MESSAGE_MAX 9216U
+#define RING_SIZE_MIN (8U * 1024U * 1024U)
+#define RING_SIZE_DEFAULT (64U * 1024U * 1024U)
+/* Subscribers whose ack the ring waits for (Overflow=block); remote and a few. */
+#define RING_AWAITED_MAX 16U
+/* Producers whose position is remembered; the longest silent one is forgotten first. */
+#define RING_PRODUCERS_MAX 64U
+#define RING_DROPPED_TYPES_MAX 62U
+/* For the dispatcher's bookkeeping of serials and unfinished events; opaque here. */
+#define RING_KERNEL_STATE_SIZE 8192U
+/* Kept free for the record that says what was dropped. */
+#define RING_RESERVE (64U * 1024U)
+
+typedef struct RingProducer {
+        StreamId stream;
+        uint64_t last;
+        uint64_t checksum;
+        uint64_t seen; /* publication number, for forgetting */
+        uint64_t owner; /* checksum64() of its name */
+} RingProducer;
+
+/* What moves together with the published end. Change it only through ring_state(), before ring_publish(). */
+typedef struct RingState {
+        uint64_t newest;       /* last seq */
+        uint64_t publications;
+        uint64_t dropped;      /* records dropped since the last gap record */
+        uint64_t dropped_sec;  /* realtime, when that began */
+        uint64_t n_dropped_types;
+        struct {
+                uint64_t type;
+                uint64_t count;
+        } dropped_types[RING_DROPPED_TYPES_MAX];
+        uint64_t dropped_other; /* of types beyond that table */
+        uint64_t dropped_total; /* in the ring's life */
+        uint64_t replaced;      /* LF, CR, NUL made spaces, in the ring's life */
+        RingProducer producers[RING_PRODUCERS_MAX];
+        uint8_t kernel[RING_KERNEL_STATE_SIZE];
+} RingState;
+
+typedef struct Ring Ring;
+
+typedef struct RingOptions {
+        const char *path;
+        uint64_t size;    /* of batches; for a new file only */
+        const char *node; /* for a new file only: kept as long as the ring lives */
+        StreamId stream;  /* random, for a new file only */
+} RingOptions;
+
+/* Opens the file if it is a ring, else creates it (a file that is none is set aside as PATH.damaged). Allocated and
+ * pre-faulted on return. *ret_created tells which. -EBUSY: another process has it. */
+int ring_open(const RingOptions *options, Ring **ret_ring, bool *ret_created) _must_check_;
+Ring *ring_free(Ring *ring);
+DEFINE_CLEANUP(Ring *, ring_free)
+
+const char *ring_node(const Ring *ring);
+
+/* --- Landing: receiving from a datagram socket straight into the file --- */
+
+/* Prepares the landing area and returns RING_LANDING_MAX headers inside it for recvmmsg(). Only when nothing is landed. */
+struct mmsghdr *ring_landing_prepare(Ring *ring);
+
+/* How many messages are landed and not published; after a crash also those the last process did not get to. */
+unsigned ring_landed(const Ring *ring);
+
+/* Message i of them: its bytes, and the sender's netlink port (0: the kernel). */
+const uint8_t *ring_landed_message(const Ring *ring, unsigned i, size_t *ret_size, uint32_t *ret_port);
+
+/* --- Writing: one writer, the dispatcher --- */
+
+/* The state that the next ring_publish() will publish. */
+RingState *ring_state(Ring *ring);
+
+/* Room for the payload of one more batch, up to BATCH_PAYLOAD_MAX, releasing the oldest batches that nobody waits for. NULL:
+ * full (an awaited subscriber holds the space); `reserve` may use the last RING_RESERVE bytes. */
+uint8_t *ring_begin(Ring *ring, size_t size_max, bool reserve);
+
+/* Seals what was written there as a batch with the next `count` seqs. Not visible yet. */
+void ring_seal(Ring *ring, size_t size, uint32_t count, BatchOrigin origin);
+
+/* Makes all batches sealed since the last time, and the state, visible at once; the landing group is done with them. */
+void ring_publish(Ring *ring);
+
+/* --- Reading and delivering --- */
+
+/* The ring as a subscriber's source. `awaited`: its ack holds the ring (Overflow=block); kept by name in the file, so that it
+ * holds also before the subscriber is back. Owned by the ring. NULL: no room among RING_AWAITED_MAX, or no memory. */
+Source *ring_source(Ring *ring, const char *subscriber, bool awaited);
+void ring_source_free(Ring *ring, Source *source);
+
+/* A subscriber of that name is not awaited any more (it left the configuration). */
+void ring_forget(Ring *ring, const char *subscriber);
+
+/* The ring as producers' sink: appended is published, is in custody. */
+Sink *ring_sink(Ring *ring);
+
+typedef struct RingStatus {
+        StreamId stream;
+        uint64_t oldest, newest;
+        uint64_t size;
+        uint64_t used;    /* bytes that an awaited subscriber still holds */
+        uint64_t dropped; /* total */
+} RingStatus;
+
+void ring_status(const Ring *ring, RingStatus *ret);

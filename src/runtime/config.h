@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Configuration in systemd.syntax(7): /etc, /run, /usr/lib/audit-relay/NAME.conf (the first one found) and then
+ * NAME.conf.d/ *.conf of all three, sorted by file name, an earlier directory's file hiding the same name in a later one.
+ * Table-driven. An unknown section or key warns with file:line; a wrong value is an error with file:line and what was
+ * expected. An empty value resets a list or restores the default.
+ */
+
+#include "basic/macro.h"
+
+typedef struct ConfigKey ConfigKey;
+
+/* Parses `value` into the field. Returns 0; -EINVAL when it is not what key->expected says; -ENOMEM. */
+typedef int (*ConfigParse)(const ConfigKey *key, const char *value, void *field);
+
+struct ConfigKey {
+        const char *section;
+        const char *name;
+        ConfigParse parse;
+        size_t offset;        /* of the field in the configuration struct */
+        const char *expected; /* for the message: "a size such as 64M" */
+        const void *argument; /* for parse: e.g. the names of an enumeration */
+};
+
+int config_parse_string(const ConfigKey *key, const char *value, void *field);  /* char *, owned */
+int config_parse_strings(const ConfigKey *key, const char *value, void *field); /* char **, NULL-terminated, appended */
+int config_parse_bool(const ConfigKey *key, const char *value, void *field);    /* bool */
+int config_parse_size(const ConfigKey *key, const char *value, void *field);    /* uint64_t bytes; K M G T are powers of 1024 */
+int config_parse_unsigned(const ConfigKey *key, const char *value, void *field); /* uint64_t */
+int config_parse_usec(const ConfigKey *key, const char *value, void *field);    /* uint64_t usec; "30s", "2min", "infinity" */
+int config_parse_node(const ConfigKey *key, const char *value, void *field);    /* char *, a valid node name */
+int config_parse_enum(const ConfigKey *key, const char *value, void *field);    /* int; argument: NULL-terminated const char ** */
+
+/* Fills `config` (whose defaults the caller has set). `path`: the one file to read instead (--config=), with no drop-ins.
+ * A missing file is no error unless it was named. Logs warnings and errors itself, this being where they are said. Returns 0
+ * or -EINVAL, or an errno of the file system. */
+int config_load(const char *name, const char *path, const ConfigKey *keys, void *config) _must_check_;
+
+/* Reads one file (subscribers.d/, peers.d/) the same way. */
+int config_load_file(const char *path, const ConfigKey *keys, void *config) _must_check_;
+
+/* The sorted paths of *.conf in /etc/audit-relay/SUBDIR, /run/…, /usr/lib/…, earlier directories hiding later ones; or of `path`
+ * alone when given. *ret_paths: NULL-terminated, owned by the caller (strings_free). */
+int config_list(const char *subdir, const char *path, char ***ret_paths) _must_check_;
+
+char **strings_free(char **strings);
+DEFINE_CLEANUP(char **, strings_free)
+
+/* Whether a node, collector or stream owner name is one: 1 to NODE_NAME_MAX of letters, digits, '.', '-', '_', ':'. */
+bool node_name_is_valid(const char *name);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The sending end of every hop in the loop: a LinkSender over a connection that is made again with backoff and jitter. remote to
+ * its collector, the dispatcher to its subscribers and `audit-relay send` are outlets.
+ */
+
+#include "link/link-sender.h"
+#include "runtime/connection.h"
+
+/* Why there is no connection; also why there was one no more. */
+typedef enum OutletTrouble {
+        OUTLET_OK = 0,
+        OUTLET_E_NETWORK,  /* refused, unreachable, reset, name not found: seen at once */
+        OUTLET_E_TIMEOUT,  /* the peer was silent for longer than timeout_usec */
+        OUTLET_E_TLS,      /* certificate or handshake, ours or the peer's judgement */
+        OUTLET_E_REFUSED,  /* BYE: node, stream, version */
+        OUTLET_E_PROTOCOL, /* bad framing */
+        OUTLET_E_ENDING,   /* BYE: ending, overload, resume */
+        OUTLET_E_SOURCE,   /* our own source cannot be read */
+} OutletTrouble;
+
+typedef struct Outlet Outlet;
+
+typedef struct OutletHandler {
+        /* Makes the socket: non-blocking, connect() begun. Returns 0 with fd and tls (NULL: plain), -EINPROGRESS when it will call
+         * outlet_offer() later (a look-up on the worker), or another negative errno with *ret_why (owned by the outlet). */
+        int (*open)(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why);
+        /* Peer judged and WELCOME received. */
+        void (*connected)(Outlet *outlet, const LinkWelcome *welcome);
+        void (*disconnected)(Outlet *outlet, OutletTrouble trouble, const char *why);
+        void (*acked)(Outlet *outlet, uint64_t seq);
+        /* See LinkSenderHandler; after diverged() it reconnects at once. */
+        void (*diverged)(Outlet *outlet, uint64_t peer_last);
+        void (*state)(Outlet *outlet, const LinkState *state);
+        void (*receipt)(Outlet *outlet, const LinkReceipt *receipt);
+        void (*command)(Outlet *outlet, const LinkCommand *command);
+} OutletHandler;
+
+typedef struct OutletOptions {
+        Source *source;
+        const OutletHandler *handler;
+        const char *node;
+        Tls **tls;               /* the credentials to judge the peer by, NULL: plain */
+        uint64_t connect_usec;   /* for connect, handshake and WELCOME */
+        uint64_t timeout_usec;   /* silence of a connected peer that owes an ack */
+        uint64_t backoff_min_usec, backoff_max_usec; /* doubled, with jitter of a half; reset by WELCOME only */
+        bool idle;               /* connect only when the source has something (a subscriber that systemd activates) */
+        void *userdata;
+} OutletOptions;
+
+int outlet_new(sd_event *event, const OutletOptions *options, Outlet **ret) _must_check_;
+Outlet *outlet_free(Outlet *outlet);
+DEFINE_CLEANUP(Outlet *, outlet_free)
+
+void *outlet_userdata(const Outlet *outlet);
+/* The source has more, or less is to be waited for: try to send. Cheap when there is nothing to do. */
+void outlet_wake(Outlet *outlet);
+/* Ends open()'s -EINPROGRESS. error != 0: it failed, `why` says how (copied). */
+void outlet_offer(Outlet *outlet, int fd, TlsSession *tls, int error, const char *why);
+/* Ends the session with a BYE; with `reconnect` at once again, else for good. */
+void outlet_end(Outlet *outlet, LinkByeCode code, const char *reason, bool reconnect);
+bool outlet_connected(const Outlet *outlet);
+const LinkSender *outlet_sender(const Outlet *outlet);
+/* "192.0.2.1:6560", or what open() last tried. */
+const char *outlet_peer(const Outlet *outlet);

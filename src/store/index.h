@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The index: one file of fixed-size entries beside each segment's text (docs/store.md). Every entry validates itself, so
+ * that damage is found and passed over, and entry n of a file is at n × INDEX_ENTRY_SIZE.
+ *
+ *      offset  size
+ *           0     4  magic "ARIX"
+ *           4     2  kind           IndexKind
+ *           6     2  zero
+ *           8     8  checksum       XXH3-64 of bytes 0..7 and 16..255
+ *          16     4  number         of this entry in its file, from 0
+ *          20     4  flags          by kind
+ *          24   200  body           by kind, rest zero
+ *         224    32  chain          SHA-256(chain of the entry before ‖ bytes 0..7 ‖ bytes 16..223), zero where not chained
+ *
+ * Bodies (offsets within the entry):
+ *
+ *      SEGMENT     the first entry of every index. flags: 1 chained
+ *                  24 8 format version (1)  32 16 stream  48 8 first seq  56 8 created  64 8 first seq of the segment
+ *                  before, 0 none
+ *      STREAM      a row of the table of streams
+ *                  24 16 stream  40 8 last  48 8 checksum  56 8 seen  64 1 size, 65 120 owner
+ *      BATCH       24 48 batch header (own seqs)  72 16 stream  88 8 received first  96 8 received last
+ *                  104 8 received checksum  112 8 text offset  120 8 receive time  128 1 received reason
+ *                  136 32 SHA-256 of the payload, zero where not chained
+ *      COMMIT      how far this segment, or the one it names, was durable. flags: 1 clean end
+ *                  24 8 first seq of the segment  32 8 text size  40 8 index size  48 8 last own seq  56 8 time
+ *      CUSTODY     24 8 seq  32 8 checksum  40 8 time  64 1 size, 65 120 collector
+ *      DELETED     24 8 first seq  32 8 last seq  40 8 time  48 8 bytes  56 1 reason (1 acked, 2 size, 3 age, 4 free space,
+ *                  5 asked)  64 32 chain of the segment's last entry
+ *      STREAM_END  24 16 stream  40 8 last  48 8 time  56 1 reason (1 ended by its sender, 2 idle, 3 forgotten by hand)
+ *      DAMAGED     24 8 first seq  32 8 last seq  40 8 time  48 8 first seq of the segment it is in
+ *      CHECKPOINT  24 8 seq  32 8 time  40 8 number  48 32 SHA-256 of the checkpoint before  80 8 key id
+ *                  88 64 Ed25519 signature over the note (docs/protocol.md, RECEIPT)
+ *
+ * Times are realtime microseconds.
+ */
+
+#include "basic/batch.h"
+
+#define INDEX_ENTRY_SIZE 256U
+#define INDEX_MAGIC UINT32_C(0x58495241)
+#define INDEX_FORMAT_VERSION 1U
+#define SHA256_SIZE 32U
+
+typedef enum IndexKind {
+        INDEX_SEGMENT = 1,
+        INDEX_STREAM = 2,
+        INDEX_BATCH = 3,
+        INDEX_COMMIT = 4,
+        INDEX_CUSTODY = 5,
+        INDEX_DELETED = 6,
+        INDEX_STREAM_END = 7,
+        INDEX_DAMAGED = 8,
+        INDEX_CHECKPOINT = 9,
+        _INDEX_KIND_MAX,
+} IndexKind;
+
+enum {
+        INDEX_FLAG_CHAINED = 1U << 0,   /* SEGMENT */
+        INDEX_FLAG_CLEAN_END = 1U << 0, /* COMMIT */
+};
+
+typedef struct IndexEntry {
+        IndexKind kind;
+        uint32_t number;
+        uint32_t flags;
+        uint8_t chain[SHA256_SIZE];
+        union {
+                struct {
+                        uint64_t version;
+                        StreamId stream;
+                        uint64_t first;
+                        uint64_t created_usec;
+                        uint64_t previous;
+                } segment;
+                struct {
+                        StreamId stream;
+                        uint64_t last;
+                        uint64_t checksum;
+                        uint64_t seen_usec;
+                        char owner[NODE_NAME_MAX + 1];
+                } stream;
+                struct {
+                        Batch stored; /* payload NULL */
+                        StreamId stream;
+                        uint64_t received_first;
+                        uint64_t received_last;
+                        uint64_t received_checksum;
+                        BatchReason received_reason;
+                        uint64_t offset;
+                        uint64_t received_usec;
+                        uint8_t sha256[SHA256_SIZE];
+                } batch;
+                struct {
+                        uint64_t segment;
+                        uint64_t text_size;
+                        uint64_t index_size;
+                        uint64_t last;
+                        uint64_t time_usec;
+                } commit;
+                struct {
+                        uint64_t seq;
+                        uint64_t checksum;
+                        uint64_t time_usec;
+                        char collector[NODE_NAME_MAX + 1];
+                } custody;
+                struct {
+                        uint64_t first, last;
+                        uint64_t time_usec;
+                        uint64_t bytes;
+                        uint8_t reason;
+                        uint8_t head[SHA256_SIZE];
+                } deleted;
+                struct {
+                        StreamId stream;
+                        uint64_t last;
+                        uint64_t time_usec;
+                        uint8_t reason;
+                } stream_end;
+                struct {
+                        uint64_t first, last;
+                        uint64_t time_usec;
+                        uint64_t segment;
+                } damaged;
+                struct {
+                        uint64_t seq;
+                        uint64_t time_usec;
+                        uint64_t serial;
+                        uint8_t previous[SHA256_SIZE];
+                        uint64_t key_id;
+                        uint8_t signature[64];
+                } checkpoint;
+        };
+} IndexEntry;
+
+/* SHA-256, lent by a higher floor (GnuTLS). */
+typedef void (*StoreHash)(const void *data, size_t size, uint8_t ret_digest[static SHA256_SIZE]);
+
+/* Encodes an entry. With `hash`, its chain is computed from `chain` (of the entry before), which moves on to it. */
+void index_encode(const IndexEntry *entry, StoreHash hash, uint8_t chain[static SHA256_SIZE],
+                  uint8_t ret_bytes[static INDEX_ENTRY_SIZE]);
+
+/* Reads an entry. Returns 0, or -EBADMSG when it is none, damaged or not number `number`. The chain is not followed. */
+int index_decode(const uint8_t bytes[static INDEX_ENTRY_SIZE], uint32_t number, IndexEntry *ret_entry) _must_check_;

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The store: a durable, ordered log of sealed batches; remote's spool and the aggregator's log alike. A directory of
+ * segments, each a plain text audit log and an index (docs/store.md).
+ *
+ *      append (written) → commit_begin (submitted) → job on the worker → commit_end (durable)
+ *
+ * At most one job is in flight. Rotation, deletion and close happen between jobs. Nothing that is not durable is ever shown
+ * by a source or may be acked. Pure but for its disk table; the clock is handed in (realtime microseconds).
+ */
+
+#include "basic/batch.h"
+#include "store/disk.h"
+#include "store/index.h"
+
+typedef struct Store Store;
+
+typedef struct StoreOptions {
+        Disk *disk;                 /* taken over on success */
+        StoreHash hash;             /* SHA-256 chain when set */
+        void (*random)(void *bytes, size_t size); /* for stream ids */
+        uint64_t segment_size_max;  /* bytes of text; rotation behind it */
+        uint64_t segment_age_usec;  /* 0: none */
+        uint64_t group_bytes_max;   /* text of the open group; append says -EAGAIN behind it */
+        uint64_t use_max;           /* bytes of all segments, 0: none */
+        uint64_t keep_free;         /* bytes to leave free on the file system, 0: none */
+        uint64_t retention_usec;    /* age at which whole segments go, 0: never */
+        bool delete_acked;          /* whole segments go once every source has released them */
+        bool delete_unacked;        /* use_max may delete what is not released (a gap); else it says -ENOSPC */
+        bool links;                 /* keep audit.log and the folder of links for ausearch */
+        uint64_t stream_forget_usec; /* idle streams leave the table, 0: never */
+} StoreOptions;
+
+/* What opening found, for the log and the gap records of the owner. */
+typedef struct StoreDamage {
+        uint64_t first, last; /* own seqs that cannot be read any more */
+        uint64_t segment;     /* first seq of the segment they are in */
+} StoreDamage;
+
+typedef struct StoreReport {
+        bool created;         /* the directory held no segment */
+        bool clean_end;       /* the last close was in order */
+        uint64_t cut_bytes;   /* of text behind the durable mark that had not been acked */
+        uint64_t last_usec;   /* receive time of the last batch, 0: none */
+        StoreDamage *damages; /* owned by the report */
+        size_t n_damages;
+} StoreReport;
+
+void store_report_done(StoreReport *report);
+
+/* Opens (creates, recovers). `now_usec` is the time for entries written here. Returns 0; -EBUSY when another process has the
+ * directory; -EPROTONOSUPPORT for a newer format; an errno of the disk. */
+int store_open(const StoreOptions *options, uint64_t now_usec, Store **ret_store, StoreReport *ret_report) _must_check_;
+
+/* Closes without a clean end, as a crash would: nothing is written. For a clean end commit with store_finish() first. */
+Store *store_free(Store *store);
+DEFINE_CLEANUP(Store *, store_free)
+
+/* --- Delivering --- */
+
+Sink *store_sink(Store *store);
+
+/* Appends a batch of the store's owner's own making (gap records): origin local, no stream. As sink append. */
+int store_append_own(Store *store, const Batch *batch, uint64_t now_usec) _must_check_;
+
+/* The stream was ended by its sender: it leaves the table with the next commit. */
+int store_stream_end(Store *store, const StreamId *stream, uint64_t now_usec) _must_check_;
+
+/* --- Group commit --- */
+
+typedef struct StoreJob {
+        Disk *disk;
+        int handles[4]; /* text and index of the segment, and of the one before when it was rotated out */
+        size_t n_handles;
+        bool directory;
+} StoreJob;
+
+/* Whether there is anything that a commit would make durable. */
+bool store_dirty(const Store *store);
+
+/* Closes the open group: writes its index entries, rotates if due, and returns the job. 1: run it, then store_commit_end();
+ * 0: nothing to do; negative errno: as from append, nothing was submitted. Never while a job is in flight. */
+int store_commit_begin(Store *store, uint64_t now_usec, StoreJob *ret_job) _must_check_;
+
+/* Runs the syncs; on any thread. Returns 0 or the first error. */
+int store_job_run(const StoreJob *job) _must_check_;
+
+/* Ends the job. With 0 the group is durable: positions of its streams, source ranges. With an error the segment is poisoned:
+ * ended at its last durable batch, never written again; all that was not durable is forgotten and the next append begins a
+ * new segment; streams' positions step back. Returns `error`, or what else went wrong. */
+int store_commit_end(Store *store, int error, uint64_t now_usec);
+
+/* After a failed write (append or commit_begin returned something else than no-room): the same step back. */
+void store_step_back(Store *store);
+
+/* Writes the clean-end mark; commit it, then store_free(). */
+int store_finish(Store *store, uint64_t now_usec) _must_check_;
+
+/* Closes the open segment at the next commit (SIGUSR1). */
+void store_rotate(Store *store);
+
+/* --- Sending --- */
+
+/* The store as `collector`'s source; there is one per collector. Owned by the store. NULL: no memory. Batches received as
+ * filtered or custody, which have no records here, are not shown: own seqs stay contiguous. */
+Source *store_source(Store *store, const char *collector);
+
+/* Gives the store a new stream id (the peer knows another history); all held batches are then offered under it, seqs below
+ * the oldest held explained. Takes effect with the next commit. */
+int store_restart_stream(Store *store, uint64_t now_usec) _must_check_;
+
+/* --- Facts for status --- */
+
+typedef struct StoreStatus {
+        uint64_t oldest, newest; /* own seqs, durable */
+        uint64_t written;        /* last own seq appended */
+        uint64_t segments;
+        uint64_t bytes; /* text and index of all segments */
+        uint64_t streams;
+        uint64_t released; /* all sources have acked up to here */
+        uint64_t damaged;  /* batches found damaged when read, since open */
+        StreamId stream;
+} StoreStatus;
+
+void store_status(const Store *store, StoreStatus *ret);
