@@ -1,1 +1,223 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Records of our own: what was lost (op=relay-gap), and what was refused (op=relay-refused). Their type is DAEMON_ERR,
+ * because ausearch refuses to search for types it does not know. docs/records.md describes each field.
+ *
+ *  1. A record written here passes record_check(), whatever bytes it is about.
+ *  2. A value is a bare word or in double quotes; within these every byte outside '!'..'~', and '"', '\\', '\'' and '=', is
+ *     written \xNN. So nobody can forge a field by having his line refused.
+ *  3. No write goes beyond the output's size: what does not fit is left out, and said.
+ */
+
+#include "record/record.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define OP_GAP "relay-gap"
+#define OP_REFUSED "relay-refused"
+/* "\" res=failed\n" and the NUL that snprintf() adds. */
+#define TAIL_MAX 16U
+/* More than a refused record has without its line: prefix, fault, peer (escaped at worst), size, hash. */
+#define REFUSED_MAX (5U * NODE_NAME_MAX + 300U)
+
+typedef struct Line {
+        uint8_t *out;
+        size_t size;
+        size_t max;
+} Line;
+
+static void put_format(Line *line, const char *format, ...) _printf_(2, 3);
+
+static void put_format(Line *line, const char *format, ...)
+{
+        size_t room = line->max - line->size;
+        va_list arguments;
+        int n;
+
+        va_start(arguments, format);
+        n = vsnprintf((char *) line->out + line->size, room, format, arguments);
+        va_end(arguments);
+        assert(n >= 0 && (size_t) n < room);
+        line->size += (size_t) n;
+}
+
+static bool is_plain(uint8_t c)
+{
+        return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '\'' && c != '=';
+}
+
+/* As many bytes as fit before the tail. */
+static void put_escaped(Line *line, const uint8_t *data, size_t size)
+{
+        static const char digits[] = "0123456789abcdef";
+
+        for (size_t i = 0; i < size && line->max - line->size > TAIL_MAX + 4; i++) {
+                uint8_t *p = line->out + line->size;
+
+                if (is_plain(data[i])) {
+                        *p = data[i];
+                        line->size++;
+                        continue;
+                }
+                p[0] = '\\';
+                p[1] = 'x';
+                p[2] = (uint8_t) digits[data[i] >> 4];
+                p[3] = (uint8_t) digits[data[i] & 15];
+                line->size += 4;
+        }
+}
+
+/* " key=word" or " key=\"escaped\"". */
+static void put_value(Line *line, const char *key, const uint8_t *data, size_t size)
+{
+        bool plain = size > 0;
+
+        size = MIN(size, (size_t) BATCH_ARGUMENT_MAX);
+        for (size_t i = 0; i < size; i++)
+                plain = plain && is_plain(data[i]);
+        put_format(line, " %s=%s", key, plain ? "" : "\"");
+        put_escaped(line, data, size);
+        put_format(line, "%s", plain ? "" : "\"");
+}
+
+static void put_word(Line *line, const char *key, const char *word)
+{
+        put_value(line, key, (const uint8_t *) word, strlen(word));
+}
+
+static void put_prefix(Line *line, const char *node, const RecordTime *time, const char *op)
+{
+        put_format(line, "node=%.*s type=DAEMON_ERR msg=audit(%" PRIu64 ".%03" PRIu32 ":%" PRIu64 "): op=%s",
+                   (int) NODE_NAME_MAX, node, time->sec, time->msec % 1000, time->serial, op);
+}
+
+static void put_tail(Line *line)
+{
+        put_format(line, " res=failed");
+        line->out[line->size++] = '\n';
+}
+
+static void seal_records(Batch *batch, const uint8_t *payload, size_t size, uint32_t count, BatchOrigin origin)
+{
+        *batch = (Batch) {
+                .first = 1,
+                .last = count,
+                .count = count,
+                .size = (uint32_t) size,
+                .origin = origin,
+                .reason = BATCH_RECORDS,
+                .payload = payload,
+        };
+        batch_seal(batch);
+}
+
+/* --- Gaps --- */
+
+static size_t put_gap(const RecordGap *gap, const uint8_t *reason, size_t reason_size, uint8_t *out)
+{
+        Line line = { .out = out, .max = RECORD_LINE_MAX };
+
+        put_prefix(&line, gap->node, &gap->time, OP_GAP);
+        put_word(&line, "where", gap->where);
+        put_value(&line, "reason", reason, reason_size);
+        put_format(&line, " lost=%" PRIu64 " count=%s", gap->lost,
+                   !gap->at_least ? "exact" : gap->lost > 0 ? "at-least" : "unknown");
+        if (gap->stream) {
+                put_word(&line, "stream", gap->stream);
+                put_format(&line, " first=%" PRIu64 " last=%" PRIu64, gap->first, gap->last);
+        }
+        put_tail(&line);
+        return line.size;
+}
+
+size_t record_gap(const RecordGap *gap, uint8_t *out)
+{
+        return put_gap(gap, (const uint8_t *) gap->reason, strlen(gap->reason), out);
+}
+
+void record_explain_lost(const Batch *lost, const char *node, const char *stream, RecordTime time, uint8_t *out,
+                         Batch *ret_stored)
+{
+        RecordGap gap = {
+                .node = node,
+                .time = time,
+                .where = "stream",
+                .lost = batch_range(lost),
+                .stream = stream,
+                .first = lost->first,
+                .last = lost->last,
+        };
+
+        seal_records(ret_stored, out, put_gap(&gap, lost->payload, lost->size, out), 1, lost->origin);
+}
+
+/* --- Refused lines --- */
+
+/* One refused line. `room`: bytes it may take; at least REFUSED_MAX. Its hash tells two apart when neither fits. */
+static size_t put_refused(const uint8_t *bytes, size_t size, RecordFault fault, const char *node, const RecordTime *time,
+                          uint8_t *out, size_t room)
+{
+        Line line = { .out = out, .max = MIN(room, (size_t) RECORD_LINE_MAX) };
+
+        if (size > 0 && bytes[size - 1] == '\n')
+                size--;
+        put_prefix(&line, node, time, OP_REFUSED);
+        put_word(&line, "fault", record_fault_to_string(fault));
+        put_word(&line, "peer", node);
+        put_format(&line, " size=%zu hash=%016" PRIx64 " line=\"", size, checksum64(bytes, size));
+        put_escaped(&line, bytes, size);
+        put_format(&line, "\"");
+        put_tail(&line);
+        return line.size;
+}
+
+/* One record for all lines that have no place of their own. */
+static size_t put_omitted(const Batch *received, uint64_t n, const char *node, const RecordTime *time, uint8_t *out)
+{
+        Line line = { .out = out, .max = REFUSED_MAX };
+
+        put_prefix(&line, node, time, OP_REFUSED);
+        put_word(&line, "fault", record_fault_to_string(n > 0 ? RECORD_E_LONG : RECORD_E_COUNT));
+        put_word(&line, "peer", node);
+        put_format(&line, " lines=%" PRIu64 " first=%" PRIu64 " last=%" PRIu64, n, received->first, received->last);
+        put_tail(&line);
+        return line.size;
+}
+
+/* Good lines come first in the claim for room: a refused one gets what is left beside all bytes that still follow, and
+ * REFUSED_MAX are kept for the record that counts those for which nothing was left. */
+void record_refuse(const Batch *received, const char *node, const char *accept, RecordTime time, uint8_t *out,
+                   Batch *ret_stored, uint32_t *ret_refused)
+{
+        const uint8_t *p = received->payload;
+        size_t left = received->size, used = 0, max = BATCH_PAYLOAD_MAX - REFUSED_MAX, size;
+        uint32_t count = 0, lines = 0, refused = 0, omitted = 0;
+
+        for (; (size = record_next(p, left)) > 0; p += size, lines++) {
+                RecordFault fault = RECORD_E_COUNT;
+
+                size = MIN(size, left);
+                left -= size;
+                if (p[size - 1] == '\n')
+                        fault = record_check(p, size, accept);
+                refused += fault != RECORD_OK;
+                if (fault == RECORD_OK && used + size <= max) {
+                        memcpy(out + used, p, size);
+                        used += size;
+                        count++;
+                } else if (fault != RECORD_OK && used + left + REFUSED_MAX <= max) {
+                        used += put_refused(p, size, fault, node, &time, out + used, max - used - left);
+                        count++;
+                } else {
+                        omitted++;
+                }
+        }
+        if (omitted > 0 || lines != received->count || count == 0) {
+                used += put_omitted(received, omitted, node, &time, out + used);
+                count++;
+        }
+        seal_records(ret_stored, out, used, count, received->origin);
+        *ret_refused = refused;
+}

@@ -57,30 +57,33 @@ size_t record_parse_time(const uint8_t *text, size_t size, RecordTime *ret);
 /* Reads the prefix of a line (with or without its newline). */
 RecordFault record_parse(const uint8_t *line, size_t size, RecordPrefix *ret);
 
-/* Whether the line, which ends with its only newline, is a record of `node` (NULL: of any node, but of one). */
+/* Whether the line, which ends with its only newline, is a record of `node` (NULL: of any node, but of one). The reference for
+ * record_check_batch(), which says the same of many lines faster. */
 RecordFault record_check(const uint8_t *line, size_t size, const char *node);
 
 /* Takes a line that a producer wrote ("type=… msg=audit(…): …", node= or not, no newline) and writes it as a complete line of
- * `node` to `out` (RECORD_LINE_MAX bytes). CR and NUL become spaces, counted. Returns RECORD_OK and the size, or the fault. */
+ * `node` to `out` (RECORD_LINE_MAX bytes). LF, CR and NUL become spaces, counted. A line that names another node is a fault:
+ * whoever may speak for it uses the link. Returns RECORD_OK and the size, or the fault. */
 RecordFault record_adopt(const uint8_t *line, size_t size, const char *node, uint8_t *out, size_t *ret_size,
                          uint64_t *replaced);
 
 /* The next line of a payload: returns its size with the newline, 0 at the end, SIZE_MAX when the rest has no newline. */
 size_t record_next(const uint8_t *payload, size_t size);
 
-/* Checks all lines of a batch's payload. RECORD_OK, or the first fault with the line's number (from 0). */
+/* Checks all lines of a batch's payload; a batch that explains (custody, lost) has none. RECORD_OK, or the first fault with the
+ * line's number (from 0). */
 RecordFault record_check_batch(const Batch *batch, const char *node, uint32_t *ret_line);
 
 /* --- Records of our own --- */
 
-/* `type=DAEMON_ERR … op=relay-gap`: what was lost, where, how many. */
+/* `type=DAEMON_ERR … op=relay-gap`: what was lost, where, how many (docs/records.md). */
 typedef struct RecordGap {
         const char *node;
         RecordTime time;
         const char *where;  /* "kernel", "ring", "store", "stream" … */
         const char *reason; /* one word or words-with-dashes */
         uint64_t lost;
-        bool at_least;      /* lost is a lower bound; with 0: unknown */
+        bool at_least;        /* lost is a lower bound; with 0: unknown */
         const char *stream; /* 32 hex digits or NULL */
         uint64_t first, last; /* seqs of stream, when it is given */
 } RecordGap;
@@ -89,10 +92,11 @@ typedef struct RecordGap {
 size_t record_gap(const RecordGap *gap, uint8_t *out);
 
 /* Builds what is stored in place of a batch with refused lines: good lines as they are, each refused one escaped inside
- * `node=… type=DAEMON_ERR msg=audit(…): op=relay-refused fault="…" peer=… line="\xNN…"`. When that would exceed
- * BATCH_PAYLOAD_MAX, one record in place of all, saying how many and their range. `out` has BATCH_PAYLOAD_MAX bytes; `node` is
- * the authenticated one and the node of all records made here; `accept` the node that lines may have (NULL: any). On return
- * ret_stored is sealed, with payload in `out`; *ret_refused is the number of lines refused. */
+ * `node=… type=DAEMON_ERR msg=audit(…): op=relay-refused fault="…" peer=… size=N hash=… line="…"`, cut where RECORD_LINE_MAX
+ * or BATCH_PAYLOAD_MAX end. Refused lines for which no room is left beside the good ones are counted in one more record, which
+ * also stands for a wrong count. `out` has BATCH_PAYLOAD_MAX bytes; `node` is the authenticated one and the node of all records
+ * made here; `accept` the node that lines may have (NULL: any). On return ret_stored is sealed, with payload in `out`;
+ * *ret_refused is the number of lines refused. */
 void record_refuse(const Batch *received, const char *node, const char *accept, RecordTime time, uint8_t *out,
                    Batch *ret_stored, uint32_t *ret_refused);
 
