@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The programs' own log: structured to the journal when stderr is connected to it (JOURNAL_STREAM), else "<N>text" lines on
- * stderr. Floors 0 and 1 never log; a function logs or returns an error, never both.
+/* The programs' own log: structured to the journal when stderr is connected to it (JOURNAL_STREAM), else lines on stderr:
+ * "<N>identifier: text" as sd-daemon(3) has it, without <N> on a terminal. Floors 0 and 1 never log; a function logs or returns an
+ * error, never both. Only the loop's thread logs.
  */
 
 #include "basic/macro.h"
@@ -10,12 +11,19 @@
 
 #include <syslog.h>
 
-/* The program's name as SYSLOG_IDENTIFIER; messages above `priority` are dropped. Also from $SYSTEMD_LOG_LEVEL-like
- * AUDIT_RELAY_LOG_LEVEL. */
-void log_init(const char *identifier, int priority_max);
+/* Longest message with its fields; what is longer is cut. Fits PIPE_BUF, so that a line is written whole or not at all. */
+#define LOG_MESSAGE_MAX 4000U
 
-/* id: one of message-ids.h or NULL. field: one more journal field "PEER=…", or NULL. Record bytes in messages must be escaped
- * by the caller. Safe in the loop: what the journal does not take at once is dropped and counted, never waited for. */
+/* The program's name as SYSLOG_IDENTIFIER; messages above `priority` are dropped. Also from AUDIT_RELAY_LOG_LEVEL: a
+ * number, or a name such as "debug". */
+void log_init(const char *identifier, int priority_max);
+/* For programs that people call: always plain lines on stderr, never the journal. */
+void log_init_tool(const char *identifier, int priority_max);
+
+/* id: one of message-ids.h or NULL. field: a further journal field "PEER=…", or several separated by newlines, or NULL.
+ * Control characters become blanks, so that nobody can forge a line; record bytes should be escaped by the caller to
+ * remain readable. Safe in the loop: what journal or stderr does not take at once is dropped and counted, never waited for; the
+ * count is said with the next message that goes out. */
 void log_message(int priority, const char *id, const char *field, const char *format, ...) _printf_(4, 5);
 
 #define log_error(...) log_message(LOG_ERR, NULL, NULL, __VA_ARGS__)

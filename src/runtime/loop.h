@@ -2,7 +2,7 @@
 #pragma once
 
 /* One sd-event loop per process: priorities from one table, the watchdog fed from the loop, the signals every program
- * understands (SIGTERM drains, SIGHUP reloads, SIGUSR1 rotates).
+ * understands (SIGTERM and SIGINT drain, SIGHUP reloads, SIGUSR1 rotates).
  */
 
 #include "basic/macro.h"
@@ -21,7 +21,7 @@ typedef enum LoopPriority {
 
 typedef struct LoopHandler {
         /* SIGTERM: stop taking new work and call loop_exit() once drained; loop_exit() is called anyway after
-         * LOOP_EXIT_TIMEOUT_USEC. */
+         * LOOP_EXIT_TIMEOUT_USEC. Called once, however many signals come. */
         void (*terminate)(void *userdata);
         void (*reload)(void *userdata); /* SIGHUP; systemd is told RELOADING=1 before and READY=1 after */
         void (*rotate)(void *userdata); /* SIGUSR1; may be NULL */
@@ -30,6 +30,8 @@ typedef struct LoopHandler {
 
 /* Below systemd's default TimeoutStopSec= of 90 s, which would end in SIGKILL. */
 #define LOOP_EXIT_TIMEOUT_USEC (10 * USEC_PER_SEC)
+/* Of tick(). */
+#define LOOP_TICK_USEC USEC_PER_SEC
 
 typedef struct Loop Loop;
 

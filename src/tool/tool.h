@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The verbs of audit-relay(1). Each gets argv from its own name on (argv[0] is the verb), parses its options with
+ * getopt_long(), answers --help on stdout, and returns the exit status of the program.
+ */
+
+/* Exit status 1: it did not work; 2: the command line was wrong. Further ones are the verb's own, said in its --help. */
+#define TOOL_EXIT_FAILURE 1
+#define TOOL_EXIT_USAGE 2
+
+int verb_status(int argc, char **argv);
+int verb_cert(int argc, char **argv);
+int verb_send(int argc, char **argv);
