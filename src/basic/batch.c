@@ -36,6 +36,16 @@ uint64_t checksum64(const void *data, size_t size)
         return XXH3_64bits(data, size);
 }
 
+uint64_t checksum64_pair(const void *a, size_t a_size, const void *b, size_t b_size)
+{
+        XXH3_state_t state;
+
+        (void) XXH3_64bits_reset(&state);
+        (void) XXH3_64bits_update(&state, a, a_size);
+        (void) XXH3_64bits_update(&state, b, b_size);
+        return XXH3_64bits_digest(&state);
+}
+
 static void encode_fields(const Batch *batch, uint8_t *header)
 {
         put_le64(header + OFFSET_FIRST, batch->first);

@@ -95,6 +95,9 @@ static inline bool batch_is_heartbeat(const Batch *batch)
 /* XXH3-64: the one checksum of the project. */
 uint64_t checksum64(const void *data, size_t size);
 
+/* The same of two pieces as if they were one. */
+uint64_t checksum64_pair(const void *a, size_t a_size, const void *b, size_t b_size);
+
 /* Computes payload hash and checksum over the other fields, which the caller has set. */
 void batch_seal(Batch *batch);
 

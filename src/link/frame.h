@@ -9,7 +9,7 @@
  *      offset  size
  *           0     2  magic 0x5241 ("AR")
  *           2     1  type
- *           3     1  flags          1: may be skipped if unknown; 2: payload is one zstd frame (BATCH only)
+ *           3     1  flags          1: may be skipped if unknown; 2: payload is one zstd frame (BATCH only); others zero
  *           4     4  size           bytes of the body
  *           8     8  checksum       XXH3-64 of header bytes 0..7 and the body; for BATCH: of header bytes 0..7 and the 48
  *                                   bytes of the batch header, which itself carries the hash of the payload
@@ -28,6 +28,18 @@
 #define LINK_BODY_MAX (16U * 1024U)
 #define LINK_FRAME_MAX (LINK_FRAME_HEADER_SIZE + BATCH_HEADER_SIZE + BATCH_PAYLOAD_MAX)
 #define LINK_ALPN "audit-relay/1"
+
+/* Fixed part of each body; strings follow. */
+#define FRAME_HELLO_SIZE 40U
+#define FRAME_WELCOME_SIZE 48U
+#define FRAME_ACK_SIZE 16U
+#define FRAME_RECEIPT_SIZE 8U
+#define FRAME_STATE_SIZE 8U
+#define FRAME_COMMAND_SIZE 16U
+#define FRAME_REPLY_SIZE 16U
+#define FRAME_BYE_SIZE 8U
+/* Where the payload of a BATCH begins in its frame. */
+#define FRAME_BATCH_PAYLOAD (LINK_FRAME_HEADER_SIZE + BATCH_HEADER_SIZE)
 
 typedef enum FrameType {
         FRAME_HELLO = 1,
@@ -50,7 +62,7 @@ enum {
 /* Features, offered in HELLO and taken in WELCOME. */
 enum {
         LINK_FEATURE_ZSTD = 1U << 0,
-        LINK_FEATURE_COMMANDS = 1U << 1, /* a subscriber: wants COMMAND frames too */
+        LINK_FEATURE_COMMANDS = 1U << 1, /* COMMAND and REPLY may be sent, in either direction */
 };
 
 /* A slice of the bytes a frame was decoded from, or of the caller's when encoding. */
@@ -96,9 +108,9 @@ typedef struct LinkWelcome {
         uint16_t features;
         StreamId stream;
         uint64_t last;     /* last seq in custody for that stream */
-        uint64_t checksum; /* of the batch that ended there */
+        uint64_t checksum; /* of the batch that ended there; 0: not known, nothing to compare */
         uint64_t credit;   /* as in ACK */
-        LinkString name;   /* the receiver's: what a custody batch would call it */
+        LinkString name;   /* the receiver's, what a custody batch would call it; not empty */
         LinkString node;   /* the node= it expects in lines, empty: any it is told */
         LinkString software;
 } LinkWelcome;
@@ -106,7 +118,7 @@ typedef struct LinkWelcome {
 /* 8 seq, 8 credit. */
 typedef struct LinkAck {
         uint64_t seq;    /* all up to here are in my custody */
-        uint64_t credit; /* bytes of BATCH frames the sender may have sent in this session in all; never decreases */
+        uint64_t credit; /* bytes of BATCH frames, heartbeats apart, that may have been sent in this session; never decreases */
 } LinkAck;
 
 /* 8 seq, note. A signed checkpoint of the collector's store, for keeping elsewhere. */
@@ -130,10 +142,17 @@ typedef struct LinkCommand {
         LinkString arguments; /* KEY=VALUE lines */
 } LinkCommand;
 
+typedef enum LinkReplyStatus {
+        LINK_REPLY_DONE = 0,
+        LINK_REPLY_REFUSED = 1, /* not yours to ask */
+        LINK_REPLY_UNKNOWN = 2, /* no such verb here */
+        LINK_REPLY_FAILED = 3,
+} LinkReplyStatus;
+
 /* 8 id, 2 status, 6 zero, text. */
 typedef struct LinkReply {
         uint64_t id;
-        uint16_t status; /* 0 done, 1 refused, 2 unknown verb, 3 failed */
+        uint16_t status; /* LinkReplyStatus; an unknown one is treated as failed */
         LinkString text;
 } LinkReply;
 
@@ -178,16 +197,34 @@ typedef struct Frame {
         size_t compressed_size; /* bytes at batch.payload when FRAME_FLAG_ZSTD is set */
 } Frame;
 
+/* What the session's software= says in HELLO and WELCOME. */
+#define LINK_SOFTWARE "audit-relay " AUDIT_RELAY_VERSION
+
+/* Contexts of the compressed payload; made with ZSTD_createCCtx() and ZSTD_createDCtx(). */
+typedef struct ZSTD_CCtx_s FrameCompressor;
+typedef struct ZSTD_DCtx_s FrameDecompressor;
+
 /* Reads the frame at the front of `data`; strings and payload point into it. A BATCH's payload is not verified here (see
- * batch_payload_intact()). Returns 1; 0 when more bytes are needed (never more than LINK_FRAME_MAX); -EBADMSG for a wrong
+ * frame_open_batch()). Returns 1; 0 when more bytes are needed (never more than LINK_FRAME_MAX); -EBADMSG for a wrong
  * magic, checksum, length, a field that breaks a rule, or an unknown frame that may not be skipped. `ret_why`, a static
  * string for the BYE, is set then. */
 int frame_decode(const uint8_t *data, size_t size, Frame *ret_frame, const char **ret_why) _must_check_;
 
-/* Each appends one frame. Returns 0 or -ENOBUFS; -EMSGSIZE when a string is longer than the body allows. */
+/* Makes frame->batch.payload the payload that was sealed: decompresses it into `scratch` if the frame says so, and verifies
+ * it. Returns 0; -EBADMSG (see frame_decode()) when it is another, does not decompress to exactly its size, or is compressed
+ * and `decompressor` is NULL; -ENOBUFS. */
+int frame_open_batch(Frame *frame, FrameDecompressor *decompressor, Buffer *scratch, const char **ret_why) _must_check_;
+
+/* "unexpected HELLO": a static string for a violation. */
+const char *frame_unexpected(FrameType type);
+
+/* Each appends one frame. Returns 0 or -ENOBUFS; -EMSGSIZE when a string is longer than its field or the body allows;
+ * -EINVAL when a string breaks the rule of its field (docs/protocol.md, "Strings"). */
 int frame_put_hello(Buffer *buffer, const LinkHello *hello) _must_check_;
 int frame_put_welcome(Buffer *buffer, const LinkWelcome *welcome) _must_check_;
 int frame_put_batch(Buffer *buffer, const Batch *batch) _must_check_;
+/* The same with a compressed payload, where that is shorter. */
+int frame_put_batch_compressed(Buffer *buffer, const Batch *batch, FrameCompressor *compressor) _must_check_;
 int frame_put_ack(Buffer *buffer, const LinkAck *ack) _must_check_;
 int frame_put_receipt(Buffer *buffer, const LinkReceipt *receipt) _must_check_;
 int frame_put_state(Buffer *buffer, const LinkState *state) _must_check_;
