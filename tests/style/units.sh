@@ -1,0 +1,78 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# units.sh BUILD-DIR: the units as `meson install` lays them out are understood by systemd, refer to programs and users that
+# are installed too, and every service is locked in tightly enough. Prints TAP.
+# shellcheck disable=SC2317 # functions are called through check()
+set -u
+build=$1
+threshold=15 # systemd-analyze security, in tenths: "exposure 1.5"
+export LC_ALL=C
+
+for tool in systemd-analyze meson; do
+    command -v "$tool" >/dev/null || { echo "1..0 # SKIP $tool is not installed"; exit 0; }
+done
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+count=0
+failed=0
+check() { # check DESCRIPTION COMMAND…: passes if the command succeeds and prints nothing
+    local description=$1 output status
+    shift
+    count=$((count + 1))
+    output=$("$@" 2>&1)
+    status=$?
+    if [ "$status" -eq 0 ] && [ -z "$output" ]; then
+        echo "ok $count - $description"
+    else
+        failed=1
+        echo "not ok $count - $description"
+        printf '%s\n' "$output" | sed 's/^/# /'
+    fi
+}
+
+# The installed tree, with the commands' paths made those of the tree; augenrules belongs to another package.
+install_tree() {
+    meson install -C "$build" --no-rebuild --quiet --destdir "$work/root" >"$work/log" 2>&1 || { cat "$work/log"; return 1; }
+    mkdir -p "$work/units" "$work/stand-in"
+    printf '#!/bin/sh\n' >"$work/stand-in/augenrules"
+    chmod 755 "$work/stand-in/augenrules"
+    cp "$work"/root/usr/lib/systemd/system/audit-relay* "$work/units/"
+    sed -i -e "s#/usr/lib/audit-relay/#$work/root&#" -e "s#/usr/sbin/augenrules#$work/stand-in/augenrules#" "$work"/units/*
+}
+
+verify() {
+    local units=() unit
+    for unit in "$work"/units/*; do
+        units+=("${unit/@./@remote-disk_full.}")
+    done
+    SYSTEMD_UNIT_PATH=$work/units: systemd-analyze verify --man=no "${units[@]}"
+}
+
+# Prints what is over the threshold; systemd-analyze always prints the table.
+secure() {
+    systemd-analyze security --offline=true --threshold="$threshold" --no-pager "$1" >"$work/security" 2>&1 ||
+        grep -E '✗|→|[Ff]ailed' "$work/security"
+}
+
+# Users and groups that a unit names are made by our sysusers.d file.
+known_users() {
+    local name
+    sed -n -E 's/^(User|Group|SocketUser|SocketGroup)=//p' "$work"/units/* | sort -u | while read -r name; do
+        grep -qE "^[ug] $name " "$work/root/usr/lib/sysusers.d/audit-relay.conf" || echo "$name is in no sysusers.d line"
+    done
+}
+
+check "meson install lays out a tree" install_tree
+check "systemd-analyze verify finds nothing to say" verify
+services=0
+for unit in "$work"/units/*.service; do
+    services=$((services + 1))
+    check "$(basename "$unit") is at or below the security threshold" secure "$unit"
+done
+check "there are services" test "$services" -gt 0
+check "users and groups are known to sysusers.d" known_users
+check "sysusers.d file is understood" systemd-sysusers --dry-run --root="$work/root" --replace=/usr/lib/sysusers.d/x.conf \
+    "$work/root/usr/lib/sysusers.d/audit-relay.conf"
+echo "1..$count"
+exit "$failed"
