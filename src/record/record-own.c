@@ -128,6 +128,8 @@ static size_t put_gap(const RecordGap *gap, const uint8_t *reason, size_t reason
                 put_word(&line, "stream", gap->stream);
                 put_format(&line, " first=%" PRIu64 " last=%" PRIu64, gap->first, gap->last);
         }
+        if (gap->detail)
+                put_format(&line, " %s", gap->detail);
         put_tail(&line);
         return line.size;
 }

@@ -86,6 +86,7 @@ typedef struct RecordGap {
         bool at_least;        /* lost is a lower bound; with 0: unknown */
         const char *stream; /* 32 hex digits or NULL */
         uint64_t first, last; /* seqs of stream, when it is given */
+        const char *detail;   /* further "key=value key=value" of the writer's making, or NULL */
 } RecordGap;
 
 /* Writes the line to `out` (RECORD_LINE_MAX bytes); returns its size. */
