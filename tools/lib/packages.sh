@@ -1,0 +1,43 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What is needed beyond a minimal Debian 12, by purpose; sourced by tools/ and .ci/.
+#
+#   packages_need PURPOSE…   installs what is missing, from the package sources of this machine
+
+packages_build=(gcc libc6-dev meson ninja-build pkg-config
+        libaudit-dev libgnutls28-dev libsystemd-dev libxxhash-dev libzstd-dev check)
+# systemd: systemd-socket-activate(1); python3: the independent witness.
+packages_demo=("${packages_build[@]}" systemd python3-minimal libpython3-stdlib libauparse0)
+packages_test=("${packages_demo[@]}" python3 clang libclang-rt-14-dev shellcheck git
+        systemd-container mmdebstrap debian-archive-keyring iproute2 util-linux procps gnutls-bin)
+
+packages_list() { # packages_list PURPOSE: one a line
+        local -n packages_of=packages_$1
+
+        printf '%s\n' "${packages_of[@]}"
+}
+
+packages_missing() { # of those on stdin
+        local package
+
+        while read -r package; do
+                dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' || echo "$package"
+        done
+}
+
+packages_need() {
+        local purpose missing
+
+        mapfile -t missing < <(for purpose; do packages_list "$purpose"; done | sort -u | packages_missing)
+        [ ${#missing[@]} -gt 0 ] || return 0
+        if [ "$(id -u)" -ne 0 ]; then
+                echo "missing packages (run as root to install them): ${missing[*]}" >&2
+                return 1
+        fi
+        echo "Installing ${#missing[@]} packages: ${missing[*]}"
+        export DEBIAN_FRONTEND=noninteractive
+        # Without a list of packages, or with one from before the versions changed, the first try fails.
+        apt-get install -qq --yes --no-install-recommends "${missing[@]}" </dev/null >/dev/null 2>&1 && return 0
+        apt-get update -qq </dev/null >/dev/null &&
+                apt-get install -qq --yes --no-install-recommends "${missing[@]}" </dev/null >/dev/null
+}
