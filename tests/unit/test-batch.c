@@ -90,6 +90,16 @@ START_TEST(renumbering_is_sealing_anew)
 }
 END_TEST
 
+START_TEST(checksum_of_two_pieces_is_that_of_the_whole)
+{
+        static const char text[] = "the checksum does not know where a piece ends";
+
+        for (size_t cut = 0; cut < sizeof text; cut++)
+                ck_assert_uint_eq(checksum64_pair(text, cut, text + cut, sizeof text - cut),
+                                  checksum64(text, sizeof text));
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("batch");
@@ -99,6 +109,7 @@ int main(void)
         tcase_add_test(tcase, every_flipped_bit_is_noticed);
         tcase_add_loop_test(tcase, fields_must_agree, 0, (int) ELEMENTSOF(rules));
         tcase_add_test(tcase, renumbering_is_sealing_anew);
+        tcase_add_test(tcase, checksum_of_two_pieces_is_that_of_the_whole);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
 }
