@@ -1,6 +1,53 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-int main(void)
+/* audit-relay: the one command for people. Everything it does is a verb with a file of its own. */
+
+#include "basic/macro.h"
+#include "runtime/log.h"
+#include "tool/tool.h"
+
+#include <stdio.h>
+
+typedef struct Verb {
+        const char *name;
+        int (*run)(int argc, char **argv);
+        const char *help;
+} Verb;
+
+static const Verb verbs[] = {
+        { "status", verb_status, "What the programs on this host are doing, and what is wrong" },
+};
+
+static void help(FILE *to)
 {
-        return 1;
+        fprintf(to, "Usage: audit-relay VERB [OPTION...]\n"
+                    "\n"
+                    "Carries Linux audit records from this host to a collector.\n"
+                    "\n");
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].help);
+        fprintf(to, "\n"
+                    "  --help     This text; audit-relay VERB --help for that of a verb\n"
+                    "  --version  Version of the package\n");
+}
+
+int main(int argc, char **argv)
+{
+        const char *verb = argc > 1 ? argv[1] : "--help";
+
+        log_init_tool("audit-relay", LOG_INFO);
+        if (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0 || strcmp(verb, "help") == 0) {
+                help(stdout);
+                return EXIT_SUCCESS;
+        }
+        if (strcmp(verb, "--version") == 0) {
+                printf("audit-relay %s\n", AUDIT_RELAY_VERSION);
+                return EXIT_SUCCESS;
+        }
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                if (strcmp(verb, verbs[i].name) == 0)
+                        return verbs[i].run(argc - 1, argv + 1);
+        fprintf(stderr, "audit-relay: there is no verb \"%s\"\n\n", verb);
+        help(stderr);
+        return TOOL_EXIT_USAGE;
 }

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Writes JSON. A name is given within an object and NULL within an array. */
+
+#include "basic/macro.h"
+
+#include <stdio.h>
+
+typedef struct Json {
+        FILE *to;
+        unsigned depth;
+        bool more; /* something stands before at this depth */
+} Json;
+
+#define JSON_INIT(file) ((Json) { .to = (file) })
+
+void json_object_begin(Json *json, const char *name);
+void json_object_end(Json *json);
+void json_array_begin(Json *json, const char *name);
+void json_array_end(Json *json);
+/* NULL becomes null. Bytes that are no UTF-8 become U+FFFD. */
+void json_string(Json *json, const char *name, const char *value);
+/* A number as text; what JSON does not know as one (NaN, +Inf) becomes a string. */
+void json_number(Json *json, const char *name, const char *value);
