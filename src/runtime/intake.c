@@ -1,1 +1,584 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Sessions, streams and group commit, apart from sockets and clock.
+ *
+ * A stream exists here while a session delivers it or something of it is not yet in custody; between times the sink knows its
+ * position. What of it is pending is two marks, one for the open group and one for the group in flight.
+ *
+ *  1. At most one session is attached to a stream, the newest.
+ *  2. A session appends only after WELCOME, and WELCOME goes out only when nothing of the stream is pending. So marks always
+ *     count the bytes of the attached session, and the position told is one in custody.
+ *  3. ACK goes out for a mark of the group in flight when its commit has succeeded, and for nothing else; a heartbeat needs no
+ *     custody of its own: its bytes join the newest mark, and are acked at once when nothing is pending.
+ *  4. After an error nothing is appended before all streams have stepped back.
+ */
+
+#include "runtime/intake.h"
+#include "runtime/intake-content.h"
+
+/* Streams with a session or something pending; a few thousand clients make short chains. */
+#define STREAM_BUCKETS 1024U
+
+typedef struct Mark {
+        uint64_t last;  /* the stream's last seq in the group; 0: none of it is */
+        uint64_t bytes; /* the session's bytes_received by then */
+} Mark;
+
+LIST_HEAD(StreamList, IntakeStream);
+
+struct IntakeStream {
+        StreamId id;
+        char owner[NODE_NAME_MAX + 1];
+        IntakeSession *session;
+        Mark open, flying;
+        LIST_ENTRY(IntakeStream) bucket, opens, flyings;
+};
+
+struct Intake {
+        IntakeOptions options;
+        char *name;
+        LIST_HEAD(, IntakeSession) sessions;
+        struct StreamList buckets[STREAM_BUCKETS];
+        struct StreamList opens, flyings;
+        int error; /* the sink takes nothing now */
+        bool stopped;
+        bool held;
+        uint64_t serial; /* of the records written here */
+        IntakeCounters counters;
+        uint8_t *scratch; /* BATCH_PAYLOAD_MAX, for what replaces a payload */
+};
+
+/* --- Streams --- */
+
+static struct StreamList *bucket_of(Intake *intake, const StreamId *id)
+{
+        return &intake->buckets[checksum64(id->bytes, sizeof id->bytes) % STREAM_BUCKETS];
+}
+
+static IntakeStream *stream_find(Intake *intake, const StreamId *id)
+{
+        IntakeStream *stream;
+
+        LIST_FOREACH(stream, bucket_of(intake, id), bucket)
+                if (stream_id_equal(&stream->id, id))
+                        return stream;
+        return NULL;
+}
+
+static IntakeStream *stream_new(Intake *intake, const StreamId *id, const char *owner)
+{
+        IntakeStream *stream = calloc(1, sizeof *stream);
+
+        if (!stream)
+                return NULL;
+        stream->id = *id;
+        memcpy(stream->owner, owner, strlen(owner));
+        LIST_INSERT_HEAD(bucket_of(intake, id), stream, bucket);
+        return stream;
+}
+
+static bool stream_pending(const IntakeStream *stream)
+{
+        return stream->open.last != 0 || stream->flying.last != 0;
+}
+
+static void stream_free(IntakeStream *stream)
+{
+        if (stream->open.last != 0)
+                LIST_REMOVE(stream, opens);
+        if (stream->flying.last != 0)
+                LIST_REMOVE(stream, flyings);
+        LIST_REMOVE(stream, bucket);
+        free(stream);
+}
+
+static void stream_free_if_idle(IntakeStream *stream)
+{
+        if (!stream->session && !stream_pending(stream))
+                stream_free(stream);
+}
+
+/* --- Sessions --- */
+
+static bool session_connected(const IntakeSession *session)
+{
+        return session->receiver.state == LINK_RECEIVER_CONNECTED;
+}
+
+static void session_flush(IntakeSession *session)
+{
+        session->intake->options.handler->flush(session);
+}
+
+/* The BYE may find no room in the output; the session is ended all the same. */
+static void session_end_quietly(IntakeSession *session, LinkByeCode code, uint32_t retry_after_msec, const char *reason)
+{
+        session->waiting = session->stalled = false;
+        session->end_code = code;
+        session->end_why = reason;
+        (void) link_receiver_end(&session->receiver, session->output, code, retry_after_msec, reason);
+}
+
+void intake_session_end(IntakeSession *session, LinkByeCode code, uint32_t retry_after_msec, const char *reason)
+{
+        if (session->receiver.state == LINK_RECEIVER_ENDED)
+                return;
+        session_end_quietly(session, code, retry_after_msec, reason);
+        session_flush(session);
+}
+
+static void session_ack(IntakeSession *session, uint64_t seq, uint64_t bytes)
+{
+        session->acked_bytes = bytes;
+        if (link_receiver_ack(&session->receiver, session->output, seq, bytes) < 0)
+                session_end_quietly(session, LINK_BYE_OVERLOAD, 0, "acks are not being read");
+}
+
+/* The stream has nothing pending: what the sink has is in custody. */
+static void session_welcome(IntakeSession *session)
+{
+        Intake *intake = session->intake;
+        Sink *sink = intake->options.sink;
+        uint64_t last, checksum;
+
+        session->waiting = false;
+        if (sink->position(sink, &session->stream->id, session->owner, &last, &checksum) < 0 ||
+            link_receiver_welcome(&session->receiver, session->output, last, checksum, intake->name,
+                                  session->accept ? session->accept : "") < 0) {
+                session_end_quietly(session, LINK_BYE_INTERNAL, 0, "the receiver could not answer");
+                return;
+        }
+        session->welcomed = true;
+        if (intake->options.handler->connected)
+                intake->options.handler->connected(session);
+}
+
+/* --- The receiver's handler --- */
+
+/* Makes the session the stream's only one. */
+static LinkByeCode attach(IntakeSession *session, const StreamId *id, const char **ret_why)
+{
+        Intake *intake = session->intake;
+        IntakeStream *stream = stream_find(intake, id);
+        Sink *sink = intake->options.sink;
+        uint64_t last, checksum;
+        int r;
+
+        r = sink->position(sink, id, session->owner, &last, &checksum);
+        if (r == -EPERM || (stream && strcmp(stream->owner, session->owner) != 0)) {
+                *ret_why = "this stream belongs to another node";
+                return LINK_BYE_NODE;
+        }
+        if (r >= 0 && !stream)
+                stream = stream_new(intake, id, session->owner);
+        if (r < 0 || !stream) {
+                *ret_why = "the receiver could not look up the stream";
+                return LINK_BYE_INTERNAL;
+        }
+        if (stream->session) {
+                IntakeSession *old = stream->session;
+
+                old->stream = NULL;
+                stream->session = NULL;
+                intake->counters.replaced += session_connected(old);
+                intake_session_end(old, LINK_BYE_REPLACED, 0, "another session delivers this stream now");
+        }
+        stream->session = session;
+        session->stream = stream;
+        return 0;
+}
+
+static void on_hello(LinkReceiver *receiver, const LinkHello *hello)
+{
+        IntakeSession *session = container_of(receiver, IntakeSession, receiver);
+        Intake *intake = session->intake;
+        const char *why = "refused";
+        LinkByeCode code = 0;
+
+        if (hello->role != LINK_ROLE_SENDER || stream_id_is_null(&hello->stream)) {
+                code = LINK_BYE_PROTOCOL;
+                why = "only streams are taken here";
+        }
+        if (code == 0 && intake->options.handler->judge)
+                code = intake->options.handler->judge(session, hello, &why);
+        if (code == 0 && !session->owner) {
+                code = LINK_BYE_NODE;
+                why = "the receiver does not know who speaks";
+        }
+        if (code == 0)
+                code = attach(session, &hello->stream, &why);
+        if (code != 0) {
+                session_end_quietly(session, code, 0, why);
+                return;
+        }
+        session->waiting = stream_pending(session->stream);
+        if (!session->waiting)
+                session_welcome(session);
+}
+
+static void count(IntakeSession *session, const Batch *batch, uint32_t n_refused, RecordFault fault)
+{
+        IntakeCounters *counters = &session->intake->counters;
+
+        session->records += batch->count;
+        session->bytes += batch->size;
+        session->refused += n_refused;
+        counters->batches++;
+        counters->records += batch->count;
+        counters->bytes += batch->size;
+        counters->refused += n_refused;
+        if (batch->reason == BATCH_LOST)
+                counters->lost += batch_range(batch);
+        if (fault != RECORD_OK && session->intake->options.handler->refused)
+                session->intake->options.handler->refused(session, n_refused, fault);
+}
+
+static int on_batch(LinkReceiver *receiver, const Batch *batch)
+{
+        IntakeSession *session = container_of(receiver, IntakeSession, receiver);
+        Intake *intake = session->intake;
+        Sink *sink = intake->options.sink;
+        uint64_t now = intake->options.realtime_usec();
+        ContentRules rules = { session->node, session->accept, session->origin };
+        uint32_t n_refused;
+        RecordFault fault;
+        Batch stored;
+        int r;
+
+        if (batch_is_heartbeat(batch)) {
+                session->beat = true;
+                return 0;
+        }
+        session->stalled = true;
+        if (intake->error != 0 || intake->stopped)
+                return -EAGAIN;
+        fault = content_judge(&rules, &session->stream->id, batch, now, intake->serial + 1, intake->scratch, &stored,
+                              &n_refused);
+        r = sink->append(sink, &session->stream->id, session->owner, batch, &stored, now);
+        if (r == -EAGAIN)
+                return -EAGAIN;
+        if (r < 0) {
+                intake->error = r;
+                intake->options.handler->blocked(intake, r);
+                return -EAGAIN;
+        }
+        if (stored.payload == intake->scratch)
+                intake->serial++;
+        session->stalled = false;
+        session->appended = true;
+        count(session, batch, n_refused, fault);
+        return 0;
+}
+
+static void on_command(LinkReceiver *receiver, const LinkCommand *command)
+{
+        IntakeSession *session = container_of(receiver, IntakeSession, receiver);
+
+        if (session->intake->options.handler->command)
+                session->intake->options.handler->command(session, command);
+}
+
+static void on_bye(LinkReceiver *receiver, const LinkBye *bye)
+{
+        IntakeSession *session = container_of(receiver, IntakeSession, receiver);
+
+        session->waiting = session->stalled = false;
+        if (session->intake->options.handler->bye)
+                session->intake->options.handler->bye(session, bye);
+}
+
+static const LinkReceiverHandler receiver_handler = {
+        .hello = on_hello,
+        .batch = on_batch,
+        .command = on_command,
+        .bye = on_bye,
+};
+
+/* --- Feeding --- */
+
+int intake_session_init(IntakeSession *session, Intake *intake, Buffer *output, const char *owner, const char *node,
+                        const char *accept, BatchOrigin origin, void *userdata)
+{
+        *session = (IntakeSession) {
+                .intake = intake,
+                .output = output,
+                .node = node,
+                .accept = accept,
+                .origin = origin,
+                .userdata = userdata,
+        };
+        if (owner) {
+                assert(strlen(owner) <= NODE_NAME_MAX);
+                session->owner = strdup(owner);
+                if (!session->owner)
+                        return -ENOMEM;
+        }
+        link_receiver_init(&session->receiver, &receiver_handler, intake->held ? 0 : intake->options.window,
+                           LINK_FEATURE_ZSTD);
+        LIST_INSERT_HEAD(&intake->sessions, session, sessions);
+        return 0;
+}
+
+int intake_session_identify(IntakeSession *session, const char *name)
+{
+        char *owner;
+
+        assert(strlen(name) <= NODE_NAME_MAX);
+        owner = strdup(name);
+        if (!owner)
+                return -ENOMEM;
+        free(session->owner);
+        session->owner = owner;
+        session->node = session->accept = owner;
+        return 0;
+}
+
+void intake_session_done(IntakeSession *session)
+{
+        LIST_REMOVE(session, sessions);
+        if (session->stream) {
+                session->stream->session = NULL;
+                stream_free_if_idle(session->stream);
+        }
+        link_receiver_done(&session->receiver);
+        free(session->owner);
+        *session = (IntakeSession) { 0 };
+}
+
+/* What a feed has taken joins the stream's newest mark. */
+static void settle(IntakeSession *session)
+{
+        IntakeStream *stream = session->stream;
+        uint64_t bytes = session->receiver.bytes_received;
+
+        if (session->appended) {
+                if (stream->open.last == 0)
+                        LIST_INSERT_HEAD(&session->intake->opens, stream, opens);
+                stream->open = (Mark) { session->receiver.received, bytes };
+        } else if (stream->open.last != 0) {
+                stream->open.bytes = bytes;
+        } else if (stream->flying.last != 0) {
+                stream->flying.bytes = bytes;
+        } else if (session_connected(session)) {
+                session_ack(session, session->receiver.received, bytes);
+        }
+}
+
+ssize_t intake_session_feed(IntakeSession *session, const uint8_t *data, size_t size)
+{
+        Intake *intake = session->intake;
+        size_t before = buffer_size(session->output);
+        bool dirty;
+        ssize_t n;
+
+        session->appended = session->beat = session->stalled = false;
+        n = link_receiver_feed(&session->receiver, data, size, session->output);
+        if ((session->appended || session->beat) && session->stream)
+                settle(session);
+        /* Also when the open group was full: only a commit makes room. */
+        dirty = session->appended || (session->stalled && intake->error == 0);
+        if (buffer_size(session->output) != before || session->receiver.state == LINK_RECEIVER_ENDED)
+                session_flush(session);
+        if (dirty)
+                intake->options.handler->dirty(intake);
+        return n;
+}
+
+bool intake_session_blocked(const IntakeSession *session)
+{
+        return session->waiting || session->stalled;
+}
+
+void intake_session_tell(IntakeSession *session, const LinkState *state)
+{
+        if (!session_connected(session))
+                return;
+        if (frame_put_state(session->output, state) < 0)
+                session_end_quietly(session, LINK_BYE_OVERLOAD, 0, "states are not being read");
+        session_flush(session);
+}
+
+/* --- Commit --- */
+
+/* Sessions whose batch found no room may offer it again. */
+static void unstall(Intake *intake)
+{
+        IntakeSession *session, *next;
+
+        if (intake->error != 0 || intake->stopped)
+                return;
+        for (session = LIST_FIRST(&intake->sessions); session; session = next) {
+                next = LIST_NEXT(session, sessions);
+                if (session->stalled) {
+                        session->stalled = false;
+                        session_flush(session);
+                }
+        }
+}
+
+bool intake_commit_begin(Intake *intake)
+{
+        IntakeStream *stream;
+        bool some = !LIST_EMPTY(&intake->opens);
+
+        assert(LIST_EMPTY(&intake->flyings));
+        while ((stream = LIST_FIRST(&intake->opens))) {
+                LIST_REMOVE(stream, opens);
+                LIST_INSERT_HEAD(&intake->flyings, stream, flyings);
+                stream->flying = stream->open;
+                stream->open = (Mark) { 0 };
+        }
+        unstall(intake);
+        return some;
+}
+
+static void step_back(Intake *intake)
+{
+        IntakeStream *stream;
+
+        intake->counters.resumed++;
+        while ((stream = LIST_FIRST(&intake->opens)) || (stream = LIST_FIRST(&intake->flyings))) {
+                if (stream->session)
+                        stream->session->stream = NULL;
+                stream_free(stream);
+        }
+        intake_end_all(intake, LINK_BYE_RESUME, 1000, "what was not yet durable is forgotten here: send it again");
+        intake->error = 0;
+}
+
+void intake_commit_end(Intake *intake, int error)
+{
+        IntakeStream *stream;
+
+        if (error != 0) {
+                step_back(intake);
+                return;
+        }
+        while ((stream = LIST_FIRST(&intake->flyings))) {
+                IntakeSession *session = stream->session;
+                Mark mark = stream->flying;
+
+                LIST_REMOVE(stream, flyings);
+                stream->flying = (Mark) { 0 };
+                if (!session) {
+                        stream_free_if_idle(stream);
+                        continue;
+                }
+                if (session_connected(session))
+                        session_ack(session, mark.last, mark.bytes);
+                else if (session->waiting && !stream_pending(stream))
+                        session_welcome(session);
+                session_flush(session);
+        }
+        unstall(intake);
+}
+
+void intake_retry(Intake *intake)
+{
+        intake->error = 0;
+        unstall(intake);
+}
+
+/* --- All sessions --- */
+
+void intake_stop(Intake *intake)
+{
+        intake->stopped = true;
+}
+
+void intake_tell(Intake *intake, const LinkState *state)
+{
+        IntakeSession *session, *next;
+
+        for (session = LIST_FIRST(&intake->sessions); session; session = next) {
+                next = LIST_NEXT(session, sessions);
+                intake_session_tell(session, state);
+        }
+}
+
+void intake_end_all(Intake *intake, LinkByeCode code, uint32_t retry_after_msec, const char *reason)
+{
+        IntakeSession *session, *next;
+
+        for (session = LIST_FIRST(&intake->sessions); session; session = next) {
+                next = LIST_NEXT(session, sessions);
+                intake_session_end(session, code, retry_after_msec, reason);
+        }
+}
+
+static void repeat_ack(IntakeSession *session)
+{
+        if (!session_connected(session))
+                return;
+        session_ack(session, session->receiver.acked, session->acked_bytes);
+        session_flush(session);
+}
+
+void intake_remind(Intake *intake)
+{
+        IntakeSession *session, *next;
+
+        for (session = LIST_FIRST(&intake->sessions); session; session = next) {
+                next = LIST_NEXT(session, sessions);
+                repeat_ack(session);
+        }
+}
+
+void intake_hold(Intake *intake, bool hold)
+{
+        IntakeSession *session, *next;
+
+        if (intake->held == hold)
+                return;
+        intake->held = hold;
+        for (session = LIST_FIRST(&intake->sessions); session; session = next) {
+                next = LIST_NEXT(session, sessions);
+                session->receiver.window = hold ? 0 : intake->options.window;
+                if (!hold)
+                        repeat_ack(session);
+        }
+}
+
+const IntakeCounters *intake_counters(const Intake *intake)
+{
+        return &intake->counters;
+}
+
+/* --- Life --- */
+
+int intake_new(const IntakeOptions *options, Intake **ret)
+{
+        _cleanup_(intake_freep) Intake *intake = calloc(1, sizeof *intake);
+
+        if (!intake)
+                return -ENOMEM;
+        intake->options = *options;
+        intake->scratch = malloc(BATCH_PAYLOAD_MAX);
+        intake->name = strdup(options->name);
+        if (!intake->scratch || !intake->name)
+                return -ENOMEM;
+        *ret = TAKE_PTR(intake);
+        return 0;
+}
+
+Intake *intake_free(Intake *intake)
+{
+        if (!intake)
+                return NULL;
+        assert(LIST_EMPTY(&intake->sessions));
+        for (size_t i = 0; i < STREAM_BUCKETS; i++) {
+                IntakeStream *stream;
+
+                while ((stream = LIST_FIRST(&intake->buckets[i])))
+                        stream_free(stream);
+        }
+        free(intake->scratch);
+        free(intake->name);
+        free(intake);
+        return NULL;
+}
+
+void *intake_userdata(const Intake *intake)
+{
+        return intake->options.userdata;
+}

@@ -20,14 +20,22 @@ typedef enum OutletTrouble {
         OUTLET_E_SOURCE,   /* our own source cannot be read */
 } OutletTrouble;
 
+/* A host name with its port. */
+#define OUTLET_PEER_MAX 300U
+
 typedef struct Outlet Outlet;
 
+/* What the owner is told. None may free the outlet. Those but open() may be NULL. */
 typedef struct OutletHandler {
         /* Makes the socket: non-blocking, connect() begun. Returns 0 with fd and tls (NULL: plain), -EINPROGRESS when it will call
          * outlet_offer() later (a look-up on the worker), or another negative errno with *ret_why (owned by the outlet). */
         int (*open)(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why);
+        /* An attempt failed before the peer answered: is there another address that open() should try at once? Only when not
+         * is the attempt at an end: disconnected() is called, and the backoff counts. May be NULL: no. */
+        bool (*another)(Outlet *outlet);
         /* Peer judged and WELCOME received. */
         void (*connected)(Outlet *outlet, const LinkWelcome *welcome);
+        /* The connection is over, or could not be made. `why` is a sentence; a refusal's is the peer's own. */
         void (*disconnected)(Outlet *outlet, OutletTrouble trouble, const char *why);
         void (*acked)(Outlet *outlet, uint64_t seq);
         /* See LinkSenderHandler; after diverged() it reconnects at once. */
@@ -58,9 +66,11 @@ void *outlet_userdata(const Outlet *outlet);
 void outlet_wake(Outlet *outlet);
 /* Ends open()'s -EINPROGRESS. error != 0: it failed, `why` says how (copied). */
 void outlet_offer(Outlet *outlet, int fd, TlsSession *tls, int error, const char *why);
-/* Ends the session with a BYE; with `reconnect` at once again, else for good. */
+/* Ends the session with a BYE; with `reconnect` at once again, else for good (disconnected() says OUTLET_OK when that is done). */
 void outlet_end(Outlet *outlet, LinkByeCode code, const char *reason, bool reconnect);
 bool outlet_connected(const Outlet *outlet);
 const LinkSender *outlet_sender(const Outlet *outlet);
+/* From open() or before outlet_offer(): whom it tries, for outlet_peer(). Copied, cut to OUTLET_PEER_MAX. */
+void outlet_name_peer(Outlet *outlet, const char *name);
 /* "192.0.2.1:6560", or what open() last tried. */
 const char *outlet_peer(const Outlet *outlet);

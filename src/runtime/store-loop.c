@@ -1,1 +1,603 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Group commit in the loop, and what becomes of a disk that is full or fails.
+ *
+ *      intake dirty ─▶ commit ─▶ store_commit_begin ─▶ worker: sync ─▶ store_commit_end ─▶ acks, sources
+ *                        ▲                                                     │
+ *                        └───────── dirty again: all that came meanwhile ──────┘
+ *
+ *  1. Store and intake begin and end their groups together.
+ *  2. A step back never happens while a job is in flight: what was submitted is judged by its own job, what came after is
+ *     forgotten.
+ *  3. No room is an ordinary state: nothing is forgotten, everything is tried again each second.
+ *  4. The link `boot` names the boot in which the store was last used. It moves on only when the gap record about the machine's
+ *     death is durable: better told twice than not.
+ */
+
+#include "runtime/store-loop.h"
+#include "runtime/log.h"
+#include "runtime/loop.h"
+#include "runtime/store-loop-gaps.h"
+#include "runtime/worker.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#define RETRY_USEC USEC_PER_SEC
+/* A condition ends only after the disk has worked for this long: it does not flap at the edge. */
+#define CALM_USEC (5 * USEC_PER_SEC)
+/* How often retention by age and free space is applied when nothing is written. */
+#define RETENTION_USEC (60 * USEC_PER_SEC)
+#define BOOT_LINK "boot"
+
+typedef enum Ending {
+        ENDING_NOT,
+        ENDING_REST, /* commits what there is */
+        ENDING_MARK, /* commits the clean-end mark */
+        ENDING_DONE,
+} Ending;
+
+struct StoreLoop {
+        StoreLoopOptions options;
+        IntakeHandler handler; /* the owner's, with ours put in */
+        Disk *disk;            /* owned by the store */
+        Store *store;
+        Intake *intake;
+        Worker *worker;
+        sd_event_source *commit;
+        sd_event_source *retry;
+        StoreJob job;
+        bool in_flight;
+        int failed;   /* to step back from, once no job is in flight */
+        bool blocked; /* the intake is, for want of room */
+        StoreGaps gaps;
+        bool boot_known; /* the link names this boot */
+        bool held[_STORE_CONDITION_MAX];
+        uint64_t trouble_usec[_STORE_CONDITION_MAX]; /* monotonic, when the condition's cause was last seen */
+        uint64_t reminded_usec;
+        uint64_t retained_usec;
+        uint64_t commits, errors;
+        Ending ending;
+        void (*done)(void *userdata);
+        void *done_userdata;
+};
+
+static void commit(StoreLoop *loop);
+
+/* --- Conditions --- */
+
+static void raise_condition(StoreLoop *loop, StoreCondition condition, const char *reason)
+{
+        bool began = !loop->held[condition];
+
+        loop->held[condition] = true;
+        loop->trouble_usec[condition] = monotonic_usec();
+        state_raise(loop->options.state, loop->options.conditions[condition], reason, NULL);
+        if (began && loop->options.handler->condition)
+                loop->options.handler->condition(loop, condition, true, loop->options.userdata);
+}
+
+static void clear_condition(StoreLoop *loop, StoreCondition condition)
+{
+        if (!loop->held[condition])
+                return;
+        loop->held[condition] = false;
+        state_clear(loop->options.state, loop->options.conditions[condition]);
+        if (loop->options.handler->condition)
+                loop->options.handler->condition(loop, condition, false, loop->options.userdata);
+}
+
+/* The disk works: ends what it has contradicted for long enough. */
+static void calm(StoreLoop *loop)
+{
+        static const StoreCondition conditions[] = { STORE_FULL, STORE_ERROR };
+        uint64_t now = monotonic_usec();
+
+        for (size_t i = 0; i < ELEMENTSOF(conditions); i++)
+                if (loop->held[conditions[i]] && now - loop->trouble_usec[conditions[i]] >= CALM_USEC)
+                        clear_condition(loop, conditions[i]);
+}
+
+static void check_space(StoreLoop *loop)
+{
+        uint64_t low = loop->options.disk_low_bytes;
+        char reason[128];
+        DiskSpace space;
+
+        if (loop->disk->space(loop->disk, &space) < 0)
+                return;
+        if (space.bytes_free < low) {
+                (void) snprintf(reason, sizeof reason, "Only %" PRIu64 " MiB are free on the file system of the store",
+                                space.bytes_free >> 20);
+                if (!loop->held[STORE_LOW])
+                        raise_condition(loop, STORE_LOW, reason);
+        } else if (space.bytes_free > low + low / 8) {
+                clear_condition(loop, STORE_LOW);
+        }
+}
+
+static void check_damage(StoreLoop *loop)
+{
+        StoreStatus status;
+
+        if (loop->held[STORE_DAMAGED])
+                return;
+        store_status(loop->store, &status);
+        if (status.damaged > 0)
+                raise_condition(loop, STORE_DAMAGED, "Stored records were found damaged when they were read");
+}
+
+/* --- Trouble --- */
+
+static bool no_room(int error)
+{
+        return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
+}
+
+static void note_no_room(StoreLoop *loop, int error)
+{
+        char reason[160];
+
+        (void) snprintf(reason, sizeof reason, "The store has no room: %s; nothing is acknowledged until there is",
+                        strerror(-error));
+        raise_condition(loop, STORE_FULL, reason);
+}
+
+static void note_failure(StoreLoop *loop, int error)
+{
+        char reason[160];
+
+        loop->errors++;
+        (void) snprintf(reason, sizeof reason,
+                        "The store could not be written: %s; senders deliver again what was not yet durable",
+                        strerror(-error));
+        raise_condition(loop, STORE_ERROR, reason);
+}
+
+/* An append or commit_begin failed, and no job is in flight. */
+static void step_back(StoreLoop *loop, int error)
+{
+        loop->failed = 0;
+        store_step_back(loop->store);
+        intake_commit_end(loop->intake, error);
+}
+
+/* --- Commit --- */
+
+static void request_commit(StoreLoop *loop)
+{
+        if (!loop->in_flight)
+                (void) sd_event_source_set_enabled(loop->commit, SD_EVENT_ONESHOT);
+}
+
+static void end_now(StoreLoop *loop, const char *why)
+{
+        if (why)
+                log_warning("The store was left without its clean-end mark: %s", why);
+        loop->ending = ENDING_DONE;
+        loop->done(loop->done_userdata);
+}
+
+/* Nothing is in flight and, while the disk lets us, nothing is left to commit. Returns whether a commit is to follow. */
+static bool advance_ending(StoreLoop *loop)
+{
+        int r;
+
+        if (loop->ending == ENDING_MARK) {
+                end_now(loop, NULL);
+                return false;
+        }
+        intake_end_all(loop->intake, LINK_BYE_ENDING, 0, "the receiver is stopping");
+        r = store_finish(loop->store, realtime_usec());
+        if (r < 0) {
+                end_now(loop, strerror(-r));
+                return false;
+        }
+        loop->ending = ENDING_MARK;
+        return true;
+}
+
+/* The machine's death is told: from now on the store belongs to this boot. */
+static void note_boot(StoreLoop *loop)
+{
+        if (loop->boot_known || !loop->options.boot_id)
+                return;
+        if (loop->disk->link(loop->disk, loop->options.boot_id, BOOT_LINK) >= 0)
+                loop->boot_known = true;
+}
+
+static int run_job(void *userdata)
+{
+        StoreLoop *loop = userdata;
+
+        return store_job_run(&loop->job);
+}
+
+static void after_commit(StoreLoop *loop)
+{
+        loop->commits++;
+        if (loop->gaps.written == loop->gaps.report.n_damages + loop->gaps.machine_death)
+                note_boot(loop);
+        calm(loop);
+        if (loop->options.handler->durable)
+                loop->options.handler->durable(loop, loop->options.userdata);
+}
+
+static void on_job_done(int result, void *userdata)
+{
+        StoreLoop *loop = userdata;
+        int r;
+
+        loop->in_flight = false;
+        r = store_commit_end(loop->store, result, realtime_usec());
+        if (r < 0)
+                note_failure(loop, r);
+        intake_commit_end(loop->intake, r);
+        if (r >= 0)
+                after_commit(loop);
+        else
+                loop->failed = 0; /* all have stepped back already */
+        if (loop->failed < 0)
+                step_back(loop, loop->failed);
+        if (loop->ending == ENDING_MARK || (loop->ending != ENDING_NOT && r < 0))
+                end_now(loop, r < 0 ? strerror(-r) : NULL);
+        else if (store_dirty(loop->store) || loop->ending != ENDING_NOT)
+                commit(loop);
+}
+
+static void commit_failed(StoreLoop *loop, int error)
+{
+        if (no_room(error)) {
+                note_no_room(loop, error);
+        } else {
+                note_failure(loop, error);
+                step_back(loop, error);
+        }
+        if (loop->ending != ENDING_NOT)
+                end_now(loop, strerror(-error));
+}
+
+/* Returns whether all is durable: nothing was there to be submitted. */
+static bool commit_once(StoreLoop *loop)
+{
+        int r = store_commit_begin(loop->store, realtime_usec(), &loop->job);
+
+        if (r < 0) {
+                commit_failed(loop, r);
+                return false;
+        }
+        (void) intake_commit_begin(loop->intake);
+        if (r == 0) {
+                intake_commit_end(loop->intake, 0);
+                return true;
+        }
+        loop->in_flight = true;
+        worker_start(loop->worker, run_job, on_job_done, loop);
+        return false;
+}
+
+static void commit(StoreLoop *loop)
+{
+        if (loop->in_flight || loop->ending == ENDING_DONE)
+                return;
+        if (loop->failed < 0)
+                step_back(loop, loop->failed);
+        while (commit_once(loop) && loop->ending != ENDING_NOT && advance_ending(loop))
+                ;
+}
+
+static int on_commit(sd_event_source *source, void *userdata)
+{
+        commit(userdata);
+        return 0;
+}
+
+/* --- The intake's handler --- */
+
+static void on_dirty(Intake *intake)
+{
+        request_commit(intake_userdata(intake));
+}
+
+static void on_blocked(Intake *intake, int error)
+{
+        StoreLoop *loop = intake_userdata(intake);
+
+        if (no_room(error)) {
+                note_no_room(loop, error);
+                loop->blocked = true;
+                return;
+        }
+        note_failure(loop, error);
+        loop->failed = error;
+        request_commit(loop);
+}
+
+static void on_bye(IntakeSession *session, const LinkBye *bye)
+{
+        StoreLoop *loop = intake_userdata(session->intake);
+
+        if (bye->code == LINK_BYE_DONE && session->stream &&
+            store_stream_end(loop->store, &session->receiver.stream, realtime_usec()) >= 0)
+                request_commit(loop);
+        if (loop->options.intake->bye)
+                loop->options.intake->bye(session, bye);
+}
+
+/* --- Once a second --- */
+
+static void retry(StoreLoop *loop)
+{
+        uint64_t now = monotonic_usec();
+
+        if (loop->held[STORE_FULL] && now - loop->reminded_usec >= LINK_REPEAT_USEC) {
+                loop->reminded_usec = now;
+                intake_remind(loop->intake);
+        }
+        if (loop->blocked) {
+                loop->blocked = false;
+                intake_retry(loop->intake);
+        }
+}
+
+/* Returns whether one was written. */
+static bool write_gaps(StoreLoop *loop)
+{
+        int r = store_gaps_write(&loop->gaps, loop->store, realtime_usec());
+
+        if (r < 0 && r != -EAGAIN)
+                on_blocked(loop->intake, r);
+        return r > 0;
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        StoreLoop *loop = userdata;
+        uint64_t now = monotonic_usec();
+        bool due = now - loop->retained_usec >= RETENTION_USEC;
+
+        check_space(loop);
+        check_damage(loop);
+        if (loop->ending == ENDING_NOT) {
+                retry(loop);
+                if (write_gaps(loop) || due || store_dirty(loop->store)) {
+                        loop->retained_usec = now;
+                        request_commit(loop);
+                } else if (!loop->in_flight) {
+                        calm(loop);
+                }
+        }
+        (void) sd_event_source_set_time(source, now + RETRY_USEC);
+        (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+/* --- What the owner calls --- */
+
+Store *store_loop_store(StoreLoop *loop)
+{
+        return loop->store;
+}
+
+Intake *store_loop_intake(StoreLoop *loop)
+{
+        return loop->intake;
+}
+
+void *store_loop_userdata(const StoreLoop *loop)
+{
+        return loop->options.userdata;
+}
+
+bool store_loop_holds(const StoreLoop *loop, StoreCondition condition)
+{
+        return loop->held[condition];
+}
+
+void store_loop_wake(StoreLoop *loop)
+{
+        request_commit(loop);
+}
+
+void store_loop_rotate(StoreLoop *loop)
+{
+        store_rotate(loop->store);
+        request_commit(loop);
+}
+
+void store_loop_finish(StoreLoop *loop, void (*done)(void *userdata), void *userdata)
+{
+        if (loop->ending != ENDING_NOT)
+                return;
+        loop->done = done;
+        loop->done_userdata = userdata;
+        loop->ending = ENDING_REST;
+        intake_stop(loop->intake);
+        request_commit(loop);
+}
+
+void store_loop_status(StoreLoop *loop)
+{
+        const IntakeCounters *counters = intake_counters(loop->intake);
+        State *state = loop->options.state;
+        StoreStatus s;
+
+        store_status(loop->store, &s);
+        status_counter(state, "records", NULL, counters->records, "Records taken into the store");
+        status_counter(state, "bytes", NULL, counters->bytes, "Bytes of records taken");
+        status_counter(state, "batches", NULL, counters->batches, "Batches taken");
+        status_counter(state, "records_refused", NULL, counters->refused, "Records stored escaped: they broke a rule");
+        status_counter(state, "records_reported_lost", NULL, counters->lost, "Records that senders reported lost");
+        status_counter(state, "sessions_replaced", NULL, counters->replaced,
+                       "Sessions that another one of the same stream took the place of");
+        status_counter(state, "step_backs", NULL, counters->resumed,
+                       "Times all senders had to deliver again what was not durable");
+        status_counter(state, "commits", NULL, loop->commits, "Groups made durable");
+        status_counter(state, "disk_errors", NULL, loop->errors, "Failed writes and syncs");
+        status_counter(state, "batches_damaged", NULL, s.damaged, "Batches found damaged when read");
+        status_gauge(state, "store_oldest_seq", NULL, (double) s.oldest, "First seq held");
+        status_gauge(state, "store_newest_seq", NULL, (double) s.newest, "Last durable seq");
+        status_gauge(state, "store_written_seq", NULL, (double) s.written, "Last seq written, not necessarily durable");
+        status_gauge(state, "store_released_seq", NULL, (double) s.released, "Last seq that is in others' custody");
+        status_gauge(state, "store_bytes", NULL, (double) s.bytes, "Size of all segments");
+        status_gauge(state, "store_segments", NULL, (double) s.segments, "Number of segments");
+        status_gauge(state, "store_streams", NULL, (double) s.streams, "Streams whose position is known");
+}
+
+/* --- Life --- */
+
+static void fill_random(void *bytes, size_t size)
+{
+        uint8_t *p = bytes;
+
+        /* Up to 256 bytes are never cut short once the pool is filled, which it is long before us. */
+        while (size > 0) {
+                ssize_t n = getrandom(p, MIN(size, (size_t) 256), 0);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                assert(n > 0);
+                p += n;
+                size -= (size_t) n;
+        }
+}
+
+/* Compares the kept boot with this one. */
+static void judge_boot(StoreLoop *loop)
+{
+        const StoreReport *report = &loop->gaps.report;
+        char kept[64];
+        int r;
+
+        if (!loop->options.boot_id)
+                return;
+        r = loop->disk->read_link(loop->disk, BOOT_LINK, kept, sizeof kept);
+        loop->boot_known = r >= 0 && strcmp(kept, loop->options.boot_id) == 0;
+        loop->gaps.machine_death = r >= 0 && !loop->boot_known && !report->created && !report->clean_end;
+}
+
+static void tell_report(StoreLoop *loop)
+{
+        const StoreReport *report = &loop->gaps.report;
+
+        if (report->created)
+                log_info("The store in %s is new", loop->options.directory);
+        else if (!report->clean_end)
+                log_notice("The store in %s was not closed in order; %" PRIu64
+                           " bytes that nobody had been promised were cut", loop->options.directory, report->cut_bytes);
+        if (report->n_damages > 0)
+                raise_condition(loop, STORE_DAMAGED, "Stored records were found damaged at the start");
+}
+
+static int open_store(StoreLoop *loop)
+{
+        _cleanup_(disk_freep) Disk *disk = NULL;
+        const char *directory = loop->options.directory;
+        int r;
+
+        if (mkdir(directory, 0750) < 0 && errno != EEXIST) {
+                r = -errno;
+                log_error("Cannot make the store's directory %s: %s", directory, strerror(-r));
+                return r;
+        }
+        r = disk_open(directory, &disk);
+        if (r >= 0) {
+                loop->options.store.disk = disk;
+                loop->options.store.random = fill_random;
+                loop->options.store.group_bytes_max = STORE_LOOP_GROUP_MAX;
+                r = store_open(&loop->options.store, realtime_usec(), &loop->store, &loop->gaps.report);
+        }
+        if (r == -EBUSY)
+                log_error("The store in %s is in use by another process", directory);
+        else if (r == -EPROTONOSUPPORT)
+                log_error("The store in %s was written by a newer version", directory);
+        else if (r < 0)
+                log_error("Cannot open the store in %s: %s", directory, strerror(-r));
+        if (r < 0)
+                return r;
+        loop->disk = TAKE_PTR(disk);
+        return 0;
+}
+
+static int make_intake(StoreLoop *loop)
+{
+        IntakeOptions options = {
+                .sink = store_sink(loop->store),
+                .handler = &loop->handler,
+                .name = loop->options.name,
+                .window = loop->options.window,
+                .realtime_usec = realtime_usec,
+                .userdata = loop,
+        };
+
+        loop->handler = *loop->options.intake;
+        loop->handler.dirty = on_dirty;
+        loop->handler.blocked = on_blocked;
+        loop->handler.bye = on_bye;
+        return intake_new(&options, &loop->intake);
+}
+
+static int make_sources(StoreLoop *loop, sd_event *event)
+{
+        int r;
+
+        r = worker_new(event, "store", LOOP_DATA, &loop->worker);
+        if (r < 0)
+                return r;
+        r = sd_event_add_defer(event, &loop->commit, on_commit, loop);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_description(loop->commit, "store-commit");
+        r = sd_event_source_set_priority(loop->commit, LOOP_COMMIT);
+        if (r < 0)
+                return r;
+        /* At once, for the gap records of recovery. */
+        r = sd_event_add_time(event, &loop->retry, CLOCK_MONOTONIC, 0, RETRY_USEC / 4, on_retry, loop);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_description(loop->retry, "store-retry");
+        return sd_event_source_set_priority(loop->retry, LOOP_STATUS);
+}
+
+int store_loop_new(sd_event *event, const StoreLoopOptions *options, StoreLoop **ret)
+{
+        _cleanup_(store_loop_freep) StoreLoop *loop = calloc(1, sizeof *loop);
+        int r;
+
+        if (!loop)
+                return -ENOMEM;
+        loop->options = *options;
+        loop->gaps.node = options->node;
+        r = open_store(loop);
+        if (r < 0)
+                return r;
+        judge_boot(loop);
+        r = make_intake(loop);
+        if (r >= 0)
+                r = make_sources(loop, event);
+        if (r < 0) {
+                log_error("Cannot set up the store: %s", strerror(-r));
+                return r;
+        }
+        tell_report(loop);
+        *ret = TAKE_PTR(loop);
+        return 0;
+}
+
+StoreLoop *store_loop_free(StoreLoop *loop)
+{
+        if (!loop)
+                return NULL;
+        worker_free(loop->worker);
+        if (loop->commit)
+                sd_event_source_disable_unref(loop->commit);
+        if (loop->retry)
+                sd_event_source_disable_unref(loop->retry);
+        intake_free(loop->intake);
+        store_free(loop->store);
+        store_gaps_done(&loop->gaps);
+        free(loop);
+        return NULL;
+}

@@ -11,41 +11,57 @@
 
 #include <systemd/sd-event.h>
 
+/* Text of the open group: what the disk takes in about a twentieth of a second, so that an ack is never long in coming. */
+#define STORE_LOOP_GROUP_MAX (16U * 1024U * 1024U)
+
 typedef struct StoreLoop StoreLoop;
 
+typedef enum StoreCondition {
+        STORE_LOW,     /* less than disk_low_bytes free */
+        STORE_FULL,    /* no room: nothing is acked until there is */
+        STORE_ERROR,   /* a write or sync failed */
+        STORE_DAMAGED, /* stored records cannot be read any more */
+        _STORE_CONDITION_MAX,
+} StoreCondition;
+
 typedef struct StoreLoopHandler {
-        /* A group became durable: sources have more. */
+        /* A group became durable: sources have more. May be NULL. */
         void (*durable)(StoreLoop *loop, void *userdata);
-        /* A disk condition of ours began or ended ("disk_full" …), for STATE to the peers. May be NULL. */
-        void (*condition)(StoreLoop *loop, const char *condition, bool on, void *userdata);
+        /* A condition began or ended, for STATE to the peers. May be NULL. */
+        void (*condition)(StoreLoop *loop, StoreCondition condition, bool on, void *userdata);
 } StoreLoopHandler;
 
+/* What is pointed to must outlive the loop. */
 typedef struct StoreLoopOptions {
-        const char *directory;
-        StoreOptions store; /* disk is set here */
+        const char *directory;     /* made when it is missing */
+        StoreOptions store;        /* disk, random and group_bytes_max are set here */
         State *state;
-        const char *conditions[4]; /* names of: low, full, error, damaged */
+        const char *conditions[_STORE_CONDITION_MAX]; /* their names */
         const char *node;          /* of gap records made here */
         const char *name;          /* for WELCOME */
         const char *boot_id;       /* to tell machine death from a crash; NULL: do not */
         const IntakeHandler *intake; /* flush, judge, connected, refused, bye, command are passed on; dirty and blocked are ours */
         uint64_t window;
-        uint64_t disk_low_bytes;   /* free space below which `low` begins */
+        uint64_t disk_low_bytes;   /* free space below which STORE_LOW begins */
         const StoreLoopHandler *handler;
         void *userdata;
 } StoreLoopOptions;
 
+/* Logs what it finds, and why it fails. */
 int store_loop_new(sd_event *event, const StoreLoopOptions *options, StoreLoop **ret) _must_check_;
-/* Waits for the job in flight. After store_loop_finish() the end was clean. */
+/* After all sessions are gone. Waits for the job in flight. After store_loop_finish() the end was clean. */
 StoreLoop *store_loop_free(StoreLoop *loop);
 DEFINE_CLEANUP(StoreLoop *, store_loop_free)
 
 Store *store_loop_store(StoreLoop *loop);
 Intake *store_loop_intake(StoreLoop *loop);
-/* Custody moved or a retention rule may apply: commit when idle. */
+void *store_loop_userdata(const StoreLoop *loop);
+bool store_loop_holds(const StoreLoop *loop, StoreCondition condition);
+/* Commits at the next opportunity, if there is anything: for what should not wait a second, as a stream restarted. */
 void store_loop_wake(StoreLoop *loop);
 void store_loop_rotate(StoreLoop *loop);
-/* Writes the metrics of the store into the status being written. */
+/* Writes the metrics of the store and its intake into the status being written. */
 void store_loop_status(StoreLoop *loop);
-/* Commits the rest with the clean-end mark, then calls done(). */
+/* Takes nothing more, commits and acks the rest, tells all sessions that we are ending, writes the clean-end mark, then calls
+ * done(); without the mark when the disk does not let us. */
 void store_loop_finish(StoreLoop *loop, void (*done)(void *userdata), void *userdata);

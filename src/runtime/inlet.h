@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The receiving end of every hop in the loop: connections accepted on listening sockets, each an IntakeSession. What outlet is to
+ * the sender, this is to the intake: time-outs, limits, judgement, and one log line for each thing that happened to a peer.
+ */
+
+#include "runtime/connection.h"
+#include "runtime/intake.h"
+
+/* Connections beyond the limit that are still answered with a BYE; behind these nothing is accepted and the kernel's queue
+ * waits. */
+#define INLET_SURPLUS 16U
+/* Listening sockets of one inlet. */
+#define INLET_LISTENERS_MAX 16U
+
+typedef struct Inlet Inlet;
+typedef struct InletSession InletSession;
+
+/* Who is at the other end. */
+typedef struct InletIdentity {
+        const char *owner;  /* streams belong to it; NULL: judge() will say (intake_session_identify) */
+        const char *node;   /* of records made on its behalf */
+        const char *accept; /* node= that lines may have, NULL: any */
+        BatchOrigin origin; /* 0: as the batches say */
+} InletIdentity;
+
+typedef struct InletHandler {
+        /* Accepted: makes the TLS session. NULL: plain. */
+        int (*secure)(Inlet *inlet, int fd, TlsSession **ret_tls);
+        /* Connected, the handshake is done: is it welcome? Returns 0 with ret_identity (strings that outlive the session), or a
+         * BYE code with *ret_why, owned by the inlet. */
+        LinkByeCode (*admit)(InletSession *session, InletIdentity *ret_identity, char **ret_why);
+        /* A session was refused, by admit(), by its HELLO or for its framing (code protocol). May be NULL. */
+        void (*refused)(InletSession *session, LinkByeCode code, const char *why);
+        /* One more connection than allowed was turned away (on), or the number fell well below (off). May be NULL. */
+        void (*overload)(Inlet *inlet, bool on);
+} InletHandler;
+
+typedef struct InletOptions {
+        Intake *intake;
+        const InletHandler *handler;
+        size_t connections_max;
+        uint64_t connect_usec; /* for the handshake, and again for HELLO */
+        uint64_t idle_usec;    /* a connected sender is never silent for so long; USEC_INFINITY: may be */
+        void *userdata;
+} InletOptions;
+
+typedef struct InletCounters {
+        uint64_t accepted;
+        uint64_t refused;
+        uint64_t violations; /* bad framing */
+        uint64_t timeouts;
+        uint64_t surplus;    /* turned away: too many connections */
+} InletCounters;
+
+int inlet_new(sd_event *event, const InletOptions *options, Inlet **ret) _must_check_;
+/* Closes everything. */
+Inlet *inlet_free(Inlet *inlet);
+DEFINE_CLEANUP(Inlet *, inlet_free)
+
+/* Accepts on fd, which is taken over, also on failure. */
+int inlet_listen(Inlet *inlet, int fd) _must_check_;
+/* Accepts no more. */
+void inlet_close(Inlet *inlet);
+
+/* For IntakeHandler.flush. */
+void inlet_flush(IntakeSession *session);
+/* Call once a second: time-outs. */
+void inlet_tick(Inlet *inlet);
+/* Judges every session again, as after a reload: those for which judge() returns another code than 0 get a BYE. */
+void inlet_review(Inlet *inlet, LinkByeCode (*judge)(InletSession *session, char **ret_why));
+
+void *inlet_userdata(const Inlet *inlet);
+const InletCounters *inlet_counters(const Inlet *inlet);
+size_t inlet_connections(const Inlet *inlet);
+
+InletSession *inlet_session_of(const IntakeSession *session);
+Inlet *inlet_session_inlet(const InletSession *session);
+Connection *inlet_session_connection(const InletSession *session);
+const IntakeSession *inlet_session_intake(const InletSession *session);
+/* The next of all sessions that deliver (WELCOME is out); NULL begins and ends. */
+InletSession *inlet_session_next(Inlet *inlet, InletSession *session);
