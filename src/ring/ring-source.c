@@ -1,1 +1,193 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The ring as a subscriber's source, and the table of those it waits for.
+ *
+ *  1. An awaited subscriber's row moves only forward, and seq and checksum move as one: the copy that does not hold is
+ *     written, then the word that says which one does.
+ *  2. A new row begins at the newest seq: what was published before was promised to nobody. While it is still there it is
+ *     sent all the same.
+ *  3. A cursor is a hint: position and seq of the batch expected there. It counts only while the position is not before
+ *     head, and what is found there must begin with that seq.
+ */
+
+#include "ring/ring-internal.h"
+
+static const char lost_reason[] = "overflow";
+
+static void source_range(Source *base, SourceRange *ret)
+{
+        RingSource *source = container_of(base, RingSource, source);
+
+        *ret = (SourceRange) {
+                .stream = source->ring->file->header.stream,
+                .oldest = source->ring->oldest,
+                .newest = ring_published(source->ring)->newest,
+        };
+}
+
+/* What stands for the seqs below the oldest. */
+static void explain(const Ring *ring, uint64_t seq, Batch *ret)
+{
+        *ret = (Batch) {
+                .first = seq,
+                .last = ring->oldest - 1,
+                .size = sizeof lost_reason - 1,
+                .origin = BATCH_ORIGIN_LOCAL,
+                .reason = BATCH_LOST,
+                .payload = (const uint8_t *) lost_reason,
+        };
+        batch_seal(ret);
+}
+
+static int source_get(Source *base, uint64_t seq, Cursor *cursor, Batch *ret)
+{
+        const Ring *ring = container_of(base, RingSource, source)->ring;
+        uint64_t newest = ring_published(ring)->newest, from = cursor->position[0], next;
+
+        if (seq == 0 || seq > newest + 1)
+                return -ESTALE;
+        if (seq == newest + 1)
+                return 0;
+        if (seq < ring->oldest) {
+                explain(ring, seq, ret);
+                *cursor = (Cursor) { { ring_head(ring), ring->oldest } };
+                return 1;
+        }
+        if (cursor->position[1] != seq || from < ring_head(ring) || from > ring_end(ring) ||
+            ring_entry(ring, from, ret, &next) <= 0 || ret->first != seq) {
+                MARK("ring.search");
+                if (!ring_find(ring, seq, ring_head(ring), ret, &next) || ret->first != seq)
+                        return -ESTALE;
+        }
+        *cursor = (Cursor) { { next, ret->last + 1 } };
+        return 1;
+}
+
+static int source_ended(Source *base, uint64_t seq, uint64_t *ret_checksum)
+{
+        RingSource *source = container_of(base, RingSource, source);
+        const Ring *ring = source->ring;
+        uint64_t next;
+        Batch batch;
+
+        if (seq > ring_published(ring)->newest)
+                return -ESTALE;
+        if (seq < ring->oldest) {
+                const RingAwaited *row = source->awaited;
+                unsigned turn = row ? ring_word(&row->turn) & 1 : 0;
+
+                if (!row || row->acked[turn].seq != seq || row->acked[turn].checksum == 0)
+                        return 0;
+                *ret_checksum = row->acked[turn].checksum;
+                return 1;
+        }
+        if (!ring_find(ring, seq, ring_head(ring), &batch, &next) || batch.last != seq)
+                return -ESTALE;
+        *ret_checksum = batch.checksum;
+        return 1;
+}
+
+static void set_acked(RingAwaited *row, uint64_t seq, uint64_t checksum)
+{
+        unsigned turn = !(ring_word(&row->turn) & 1);
+
+        row->acked[turn].seq = seq;
+        STEP();
+        row->acked[turn].checksum = checksum;
+        ring_set_word(&row->turn, turn);
+}
+
+static void source_release(Source *base, uint64_t seq, uint64_t checksum)
+{
+        RingSource *source = container_of(base, RingSource, source);
+
+        if (!source->awaited || seq <= ring_awaited_seq(source->awaited) || seq > ring_published(source->ring)->newest)
+                return;
+        set_acked(source->awaited, seq, checksum);
+        ring_advance_held(source->ring);
+}
+
+static RingAwaited *find_row(Ring *ring, const char *subscriber)
+{
+        for (size_t i = 0; i < RING_AWAITED_MAX; i++) {
+                RingAwaited *row = &ring->file->words.awaited[i];
+
+                if (ring_word(&row->used) && strcmp(row->name, subscriber) == 0)
+                        return row;
+        }
+        return NULL;
+}
+
+static RingAwaited *add_row(Ring *ring, const char *subscriber)
+{
+        for (size_t i = 0; i < RING_AWAITED_MAX; i++) {
+                RingAwaited *row = &ring->file->words.awaited[i];
+
+                if (ring_word(&row->used))
+                        continue;
+                memset(row->name, 0, sizeof row->name);
+                memcpy(row->name, subscriber, strlen(subscriber));
+                set_acked(row, ring_published(ring)->newest, 0);
+                ring_set_word(&row->used, 1);
+                ring_advance_held(ring);
+                return row;
+        }
+        return NULL;
+}
+
+Source *ring_source(Ring *ring, const char *subscriber, bool awaited)
+{
+        _cleanup_(freep) RingSource *source = NULL;
+        RingAwaited *row = NULL;
+
+        if (strlen(subscriber) > NODE_NAME_MAX)
+                return NULL;
+        source = malloc(sizeof *source);
+        if (!source)
+                return NULL;
+        if (awaited) {
+                row = find_row(ring, subscriber);
+                if (!row)
+                        row = add_row(ring, subscriber);
+                if (!row)
+                        return NULL;
+        }
+        *source = (RingSource) {
+                .source = {
+                        .range = source_range,
+                        .get = source_get,
+                        .ended = source_ended,
+                        .release = source_release,
+                },
+                .ring = ring,
+                .awaited = row,
+        };
+        LIST_INSERT_HEAD(&ring->sources, source, sources);
+        return &TAKE_PTR(source)->source;
+}
+
+void ring_source_free(Ring *ring, Source *base)
+{
+        RingSource *source;
+
+        if (!base)
+                return;
+        source = container_of(base, RingSource, source);
+        assert(source->ring == ring);
+        LIST_REMOVE(source, sources);
+        free(source);
+}
+
+void ring_forget(Ring *ring, const char *subscriber)
+{
+        RingAwaited *row = find_row(ring, subscriber);
+        RingSource *source;
+
+        if (!row)
+                return;
+        LIST_FOREACH(source, &ring->sources, sources)
+                if (source->awaited == row)
+                        source->awaited = NULL;
+        ring_set_word(&row->used, 0);
+        ring_advance_held(ring);
+}

@@ -8,8 +8,9 @@
  *      landing  ──format──▶  begin, seal, …  ──publish: one 64-bit store──▶  visible to sources
  *
  * The published word is the byte position of the end, and in its lowest bit which of the two copies of RingState belongs to
- * it. A landing group carries the published word it landed on; as publishing changes the word, "landing.word == published
- * and a length ≠ 0" means: landed, not yet published.
+ * it. A landing group carries a number and the state counts the groups done, so that "the group's number is the next one and
+ * a message has a length" means: landed, not yet published; it is then formatted again, so formatting must be deterministic.
+ * docs/ring.md describes the file.
  */
 
 #include "basic/batch.h"
@@ -17,10 +18,14 @@
 #include <sys/socket.h>
 
 /* Datagrams taken by one recvmmsg(): a full group makes a batch of about 64 KiB of ordinary records. */
+#ifndef RING_LANDING_MAX /* tests make this and the size smaller, for many crashes in little time */
 #define RING_LANDING_MAX 256U
+#endif
 /* Largest datagram: netlink header and RECORD_TEXT_MAX, rounded up; a longer one is cut and shows MSG_TRUNC. */
 #define RING_MESSAGE_MAX 9216U
+#ifndef RING_SIZE_MIN
 #define RING_SIZE_MIN (8U * 1024U * 1024U)
+#endif
 #define RING_SIZE_DEFAULT (64U * 1024U * 1024U)
 /* Subscribers whose ack the ring waits for (Overflow=block); remote and a few. */
 #define RING_AWAITED_MAX 16U
@@ -29,7 +34,7 @@
 #define RING_DROPPED_TYPES_MAX 62U
 /* For the dispatcher's bookkeeping of serials and unfinished events; opaque here. */
 #define RING_KERNEL_STATE_SIZE 8192U
-/* Kept free for the record that says what was dropped. */
+/* Kept free for the record that says what was dropped: room for one of RECORD_LINE_MAX at any place. */
 #define RING_RESERVE (64U * 1024U)
 
 typedef struct RingProducer {
@@ -44,6 +49,7 @@ typedef struct RingProducer {
 typedef struct RingState {
         uint64_t newest;       /* last seq */
         uint64_t publications;
+        uint64_t landings;     /* landing groups published */
         uint64_t dropped;      /* records dropped since the last gap record */
         uint64_t dropped_sec;  /* realtime, when that began */
         uint64_t n_dropped_types;
@@ -67,9 +73,15 @@ typedef struct RingOptions {
         StreamId stream;  /* random, for a new file only */
 } RingOptions;
 
-/* Opens the file if it is a ring, else creates it (a file that is none is set aside as PATH.damaged). Allocated and
- * pre-faulted on return. *ret_created tells which. -EBUSY: another process has it. */
+/* Opens the file if it is a ring, else creates it (a file that is none is set aside as PATH.damaged, replacing an earlier one).
+ * Allocated and pre-faulted on return. *ret_created tells which. -EBUSY: another process has it; -ENOSPC: no room for it. The
+ * node must have at most NODE_NAME_MAX bytes, the stream must not be null (-EINVAL). */
 int ring_open(const RingOptions *options, Ring **ret_ring, bool *ret_created) _must_check_;
+
+/* What was wrong with the file that ring_open() set aside, a static phrase; NULL when there was none. What it held is lost,
+ * in unknown number: its owner writes a gap record. */
+const char *ring_set_aside(const Ring *ring);
+
 Ring *ring_free(Ring *ring);
 DEFINE_CLEANUP(Ring *, ring_free)
 
@@ -77,10 +89,12 @@ const char *ring_node(const Ring *ring);
 
 /* --- Landing: receiving from a datagram socket straight into the file --- */
 
-/* Prepares the landing area and returns RING_LANDING_MAX headers inside it for recvmmsg(). Only when nothing is landed. */
+/* Prepares the landing area and returns RING_LANDING_MAX headers inside it for recvmmsg(), each for one datagram of up to
+ * RING_MESSAGE_MAX bytes. Only when nothing is landed. */
 struct mmsghdr *ring_landing_prepare(Ring *ring);
 
-/* How many messages are landed and not published; after a crash also those the last process did not get to. */
+/* How many messages are landed and not published; after a crash also those the last process did not get to. They must be
+ * published before anything else is received; ring_sink() may be used meanwhile. */
 unsigned ring_landed(const Ring *ring);
 
 /* Message i of them: its bytes, and the sender's netlink port (0: the kernel). */
@@ -92,23 +106,25 @@ const uint8_t *ring_landed_message(const Ring *ring, unsigned i, size_t *ret_siz
 RingState *ring_state(Ring *ring);
 
 /* Room for the payload of one more batch, up to BATCH_PAYLOAD_MAX, releasing the oldest batches that nobody waits for. NULL:
- * full (an awaited subscriber holds the space); `reserve` may use the last RING_RESERVE bytes. */
+ * full (an awaited subscriber holds the space); `reserve` may use the last RING_RESERVE bytes. To give it up, do nothing. */
 uint8_t *ring_begin(Ring *ring, size_t size_max, bool reserve);
 
-/* Seals what was written there as a batch with the next `count` seqs. Not visible yet. */
+/* Seals what was written there as a batch with the next `count` (at least 1) seqs. Not visible yet. */
 void ring_seal(Ring *ring, size_t size, uint32_t count, BatchOrigin origin);
 
-/* Makes all batches sealed since the last time, and the state, visible at once; the landing group is done with them. */
+/* Makes all batches sealed since the last time, possibly none, and the state visible at once; the landing group is done with
+ * them. */
 void ring_publish(Ring *ring);
 
 /* --- Reading and delivering --- */
 
 /* The ring as a subscriber's source. `awaited`: its ack holds the ring (Overflow=block); kept by name in the file, so that it
- * holds also before the subscriber is back. Owned by the ring. NULL: no room among RING_AWAITED_MAX, or no memory. */
+ * holds also before the subscriber is back; from the first time on, for what is published from then on. Owned by the ring.
+ * NULL: no room among RING_AWAITED_MAX, a name longer than NODE_NAME_MAX, or no memory. */
 Source *ring_source(Ring *ring, const char *subscriber, bool awaited);
 void ring_source_free(Ring *ring, Source *source);
 
-/* A subscriber of that name is not awaited any more (it left the configuration). */
+/* A subscriber of that name is not awaited any more (it left the configuration); its sources stay usable. */
 void ring_forget(Ring *ring, const char *subscriber);
 
 /* The ring as producers' sink: appended is published, is in custody. */
