@@ -1,1 +1,259 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Credentials: our certificate and key, the CAs and revocation lists to judge peers by.
+ *
+ * 1. They never change once made. A reload makes new ones; sessions hold a reference to those they began with.
+ * 2. Whatever is wrong with a file is an error with its name: a revocation list that cannot be used is not ignored. Only one that
+ *    does not exist means that nothing is revoked.
+ * 3. A revocation list past its next update still revokes what it names: a list that nobody renewed must not stop the collection
+ *    of evidence, nor let a revoked peer in.
+ */
+
+#include "runtime/tls-private.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* TLS 1.3 only. AES-GCM stands before ChaCha20, which costs twelve times the CPU where the hardware has AES; the server's order
+ * decides, so that a peer with another taste does not. */
+#define TLS_PRIORITY                                                                          \
+        "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305" \
+        ":-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:%SERVER_PRECEDENCE"
+
+static int fail(char **ret_message, int error, const char *format, ...) _printf_(3, 4);
+
+static int fail(char **ret_message, int error, const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        if (vasprintf(ret_message, format, ap) < 0)
+                *ret_message = NULL;
+        va_end(ap);
+        return error;
+}
+
+static void datum_done(gnutls_datum_t *datum)
+{
+        if (datum->data)
+                gnutls_memset(datum->data, 0, datum->size);
+        gnutls_free(datum->data);
+}
+
+static bool is_url(const char *path)
+{
+        return gnutls_url_is_supported(path) != 0;
+}
+
+static int load(const char *what, const char *path, gnutls_datum_t *ret, char **ret_message)
+{
+        errno = 0;
+        if (gnutls_load_file(path, ret) < 0) {
+                int error = errno > 0 ? errno : EIO;
+
+                return fail(ret_message, -error, "Cannot read the %s %s: %s", what, path, strerror(error));
+        }
+        return 0;
+}
+
+/* Why the pair did not go in: asked of each file alone, so that the message names the right one. */
+static int explain_pair(const TlsOptions *options, const gnutls_datum_t *certificate, int gnutls_error, char **ret_message)
+{
+        gnutls_x509_crt_t *list = NULL;
+        unsigned n = 0;
+        int r;
+
+        if (gnutls_error == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
+                return fail(ret_message, -EINVAL, "The key %s is not the one of the certificate %s: they must be made together",
+                            options->key, options->certificate);
+        r = gnutls_x509_crt_list_import2(&list, &n, certificate, GNUTLS_X509_FMT_PEM, 0);
+        for (unsigned i = 0; r >= 0 && i < n; i++)
+                gnutls_x509_crt_deinit(list[i]);
+        gnutls_free(list);
+        if (r < 0)
+                return fail(ret_message, -EINVAL, "The certificate %s cannot be used: %s", options->certificate,
+                            gnutls_strerror(r));
+        return fail(ret_message, -EINVAL, "The key %s cannot be used: %s", options->key, gnutls_strerror(gnutls_error));
+}
+
+static int load_pair_from_files(Tls *tls, const TlsOptions *options, char **ret_message)
+{
+        _cleanup_(datum_done) gnutls_datum_t certificate = { 0 }, key = { 0 };
+        int r;
+
+        r = load("certificate", options->certificate, &certificate, ret_message);
+        if (r < 0)
+                return r;
+        r = load("key", options->key, &key, ret_message);
+        if (r < 0)
+                return r;
+        r = gnutls_certificate_set_x509_key_mem2(tls->credentials, &certificate, &key, GNUTLS_X509_FMT_PEM, NULL, 0);
+        return r < 0 ? explain_pair(options, &certificate, r, ret_message) : 0;
+}
+
+static int load_pair(Tls *tls, const TlsOptions *options, char **ret_message)
+{
+        gnutls_x509_crt_t *list = NULL;
+        unsigned n = 0;
+        int r;
+
+        if (!is_url(options->certificate) && !is_url(options->key)) {
+                r = load_pair_from_files(tls, options, ret_message);
+                if (r < 0)
+                        return r;
+        } else {
+                r = gnutls_certificate_set_x509_key_file2(tls->credentials, options->certificate, options->key,
+                                                          GNUTLS_X509_FMT_PEM, NULL, 0);
+                if (r < 0)
+                        return fail(ret_message, -EINVAL, "The certificate %s with the key %s cannot be used: %s",
+                                    options->certificate, options->key, gnutls_strerror(r));
+        }
+        r = gnutls_certificate_get_x509_crt(tls->credentials, 0, &list, &n);
+        if (r < 0)
+                return fail(ret_message, -EINVAL, "The certificate %s cannot be used: %s", options->certificate,
+                            gnutls_strerror(r));
+        if (n > 0) {
+                tls->name = tls_certificate_dns_name(list[0], 0);
+                tls->expires = gnutls_x509_crt_get_expiration_time(list[0]);
+        }
+        for (unsigned i = 0; i < n; i++)
+                gnutls_x509_crt_deinit(list[i]);
+        gnutls_free(list);
+        return 0;
+}
+
+static int load_ca(Tls *tls, const TlsOptions *options, char **ret_message)
+{
+        _cleanup_(datum_done) gnutls_datum_t pem = { 0 };
+        int r;
+
+        if (is_url(options->ca)) {
+                r = gnutls_x509_trust_list_add_trust_file(tls->trust, options->ca, NULL, GNUTLS_X509_FMT_PEM, 0, 0);
+        } else {
+                r = load("CA", options->ca, &pem, ret_message);
+                if (r < 0)
+                        return r;
+                r = gnutls_x509_trust_list_add_trust_mem(tls->trust, &pem, NULL, GNUTLS_X509_FMT_PEM, 0, 0);
+        }
+        if (r <= 0)
+                return fail(ret_message, -EINVAL, "The CA %s cannot be used: %s", options->ca,
+                            r == 0 ? "there is no certificate in it" : gnutls_strerror(r));
+        return 0;
+}
+
+/* Whether the list was signed by one of our CAs. Its times do not count, see invariant 3. */
+static bool is_signed_by_us(Tls *tls, gnutls_x509_crl_t crl)
+{
+        gnutls_x509_trust_list_iter_t iter = NULL;
+        gnutls_x509_crt_t ca;
+        bool found = false;
+
+        while (gnutls_x509_trust_list_iter_get_ca(tls->trust, &iter, &ca) >= 0) {
+                unsigned status = 0;
+
+                if (!found && gnutls_x509_crl_verify(crl, &ca, 1, GNUTLS_VERIFY_DISABLE_TIME_CHECKS, &status) >= 0)
+                        found = status == 0;
+                gnutls_x509_crt_deinit(ca);
+        }
+        return found;
+}
+
+static int load_crl(Tls *tls, const TlsOptions *options, char **ret_message)
+{
+        _cleanup_(datum_done) gnutls_datum_t pem = { 0 };
+        gnutls_x509_crl_t *list = NULL;
+        unsigned n = 0;
+        int r;
+
+        if (!options->crl)
+                return 0;
+        r = load("revocation list", options->crl, &pem, ret_message);
+        if (r == -ENOENT) {
+                free(*ret_message);
+                *ret_message = NULL;
+                return 0;
+        }
+        if (r < 0)
+                return r;
+        r = gnutls_x509_crl_list_import2(&list, &n, &pem, GNUTLS_X509_FMT_PEM, 0);
+        if (r < 0)
+                return fail(ret_message, -EINVAL, "The revocation list %s cannot be used: %s", options->crl, gnutls_strerror(r));
+        r = 0;
+        for (unsigned i = 0; i < n; i++) {
+                /* The trust list takes over what it adds, and frees what it does not. */
+                if (r < 0)
+                        gnutls_x509_crl_deinit(list[i]);
+                else if (!is_signed_by_us(tls, list[i])) {
+                        gnutls_x509_crl_deinit(list[i]);
+                        r = fail(ret_message, -EINVAL, "The revocation list %s was not signed by a CA in %s", options->crl,
+                                 options->ca);
+                } else if (gnutls_x509_trust_list_add_crls(tls->trust, &list[i], 1, GNUTLS_TL_NO_DUPLICATES, 0) < 0)
+                        r = fail(ret_message, -EINVAL, "The revocation list %s cannot be used", options->crl);
+        }
+        gnutls_free(list);
+        return r;
+}
+
+int tls_new(const TlsOptions *options, Tls **ret, char **ret_message)
+{
+        _cleanup_(tls_unrefp) Tls *tls = NULL;
+        int r;
+
+        *ret_message = NULL;
+        tls = calloc(1, sizeof *tls);
+        if (!tls)
+                return -ENOMEM;
+        tls->n_ref = 1;
+        tls->ca_path = strdup(options->ca);
+        tls->crl_path = options->crl ? strdup(options->crl) : NULL;
+        if (!tls->ca_path || (options->crl && !tls->crl_path) ||
+            gnutls_certificate_allocate_credentials(&tls->credentials) < 0 ||
+            gnutls_x509_trust_list_init(&tls->trust, 0) < 0)
+                return -ENOMEM;
+        if (gnutls_priority_init2(&tls->priority, TLS_PRIORITY, NULL, 0) < 0)
+                return fail(ret_message, -ENOTSUP, "This system's GnuTLS offers no TLS 1.3 with AES-GCM");
+        r = load_pair(tls, options, ret_message);
+        if (r < 0)
+                return r;
+        r = load_ca(tls, options, ret_message);
+        if (r < 0)
+                return r;
+        r = load_crl(tls, options, ret_message);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(tls);
+        return 0;
+}
+
+Tls *tls_ref(Tls *tls)
+{
+        tls->n_ref++;
+        return tls;
+}
+
+Tls *tls_unref(Tls *tls)
+{
+        if (!tls || --tls->n_ref > 0)
+                return NULL;
+        if (tls->credentials)
+                gnutls_certificate_free_credentials(tls->credentials);
+        if (tls->trust)
+                gnutls_x509_trust_list_deinit(tls->trust, 1);
+        if (tls->priority)
+                gnutls_priority_deinit(tls->priority);
+        free(tls->ca_path);
+        free(tls->crl_path);
+        free(tls->name);
+        free(tls);
+        return NULL;
+}
+
+int64_t tls_expires(const Tls *tls)
+{
+        return tls->expires;
+}
+
+const char *tls_name(const Tls *tls)
+{
+        return tls->name;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What tls.c (credentials), tls-session.c (bytes) and tls-peer.c (judging certificates) share; nobody else includes it. */
+
+#include "runtime/tls.h"
+
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+
+struct Tls {
+        unsigned n_ref;
+        gnutls_certificate_credentials_t credentials; /* our certificate and key */
+        gnutls_x509_trust_list_t trust;               /* CAs and revocation lists, to judge peers by */
+        gnutls_priority_t priority;
+        char *ca_path, *crl_path; /* for messages */
+        char *name;
+        int64_t expires;
+};
+
+struct TlsSession {
+        Tls *tls;
+        gnutls_session_t gnutls;
+        int fd;
+        bool server;
+        bool said_bye;
+        bool socket_empty;    /* the last recv() of this call got less than it asked for */
+        bool ended;           /* close_notify came */
+        int failed;           /* GnuTLS's result that ended reading; 0: none */
+        int socket_error;     /* errno behind GNUTLS_E_PULL_ERROR and _PUSH_ERROR */
+        char *expected_name;  /* of the collector, on the client */
+        gnutls_x509_crt_t peer; /* its own certificate, once the handshake is done; NULL: it sent none */
+        char *peer_name;
+        Buffer incoming; /* records as they came, not yet decrypted */
+        Buffer outgoing; /* records not yet taken by the socket */
+        char description[48];
+        char error[256];
+};
+
+/* The i-th DNS name of the certificate that is one (printable, no NUL inside), owned by the caller; NULL: no more. */
+char *tls_certificate_dns_name(gnutls_x509_crt_t certificate, unsigned i);
+
+/* Reads the certificate the peer sent, if any. */
+int tls_session_load_peer(TlsSession *session) _must_check_;

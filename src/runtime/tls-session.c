@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* One TLS session: bytes in, bytes out.
+ *
+ * GnuTLS makes records of 16 KiB and wants one system call for each when sending and two when receiving. So between it and the
+ * socket stand two buffers: one recv() takes what the socket has, one send() takes all records of a write.
+ *
+ * 1. The push function never refuses: plaintext, once handed to GnuTLS, is in `outgoing` as a record, and is never presented
+ *    again. No plaintext is taken while `outgoing` holds anything, which bounds it.
+ * 2. `incoming` holds bytes after a read only if the read was full: what is left of an incomplete record GnuTLS keeps itself.
+ * 3. Both hold no memory while they are empty: an idle session costs nothing but GnuTLS's own state.
+ */
+
+#include "runtime/tls-private.h"
+
+#include "link/frame.h"
+
+#include <stdio.h>
+#include <sys/socket.h>
+
+/* One recv(). Eight records: large enough that its cost vanishes, below the size from which malloc asks the kernel each time. */
+#define TLS_READ_AHEAD (128U * 1024U - 4096U)
+/* Plaintext of one write, and so of one send(). */
+#define TLS_WRITE_MAX (256U * 1024U)
+/* What a record adds to its plaintext is 22 bytes; generously, for the room of one write. */
+#define TLS_RECORD_PLAIN_MAX (16U * 1024U)
+#define TLS_RECORD_OVERHEAD_MAX 64U
+/* One write, and what GnuTLS says of its own accord (key updates, alerts, close_notify), or a handshake with a long chain. */
+#define TLS_OUTGOING_MAX (TLS_WRITE_MAX + 256U * 1024U)
+
+static void release_if_empty(Buffer *buffer)
+{
+        if (buffer->data && buffer_size(buffer) == 0)
+                buffer_done(buffer);
+}
+
+static ssize_t pull(gnutls_transport_ptr_t userdata, void *data, size_t size)
+{
+        TlsSession *session = userdata;
+        Buffer *incoming = &session->incoming;
+
+        if (buffer_size(incoming) == 0) {
+                uint8_t *space;
+                ssize_t n;
+
+                if (session->socket_empty) {
+                        gnutls_transport_set_errno(session->gnutls, EAGAIN);
+                        return -1;
+                }
+                space = buffer_reserve(incoming, TLS_READ_AHEAD);
+                if (!space) {
+                        session->socket_error = ENOMEM;
+                        gnutls_transport_set_errno(session->gnutls, ENOMEM);
+                        return -1;
+                }
+                do
+                        n = recv(session->fd, space, TLS_READ_AHEAD, 0);
+                while (n < 0 && errno == EINTR);
+                if (n <= 0) {
+                        session->socket_error = n < 0 && errno != EAGAIN ? errno : session->socket_error;
+                        gnutls_transport_set_errno(session->gnutls, n < 0 ? errno : 0);
+                        return n;
+                }
+                session->socket_empty = (size_t) n < TLS_READ_AHEAD;
+                buffer_extend(incoming, (size_t) n);
+        }
+        size = MIN(size, buffer_size(incoming));
+        memcpy(data, buffer_head(incoming), size);
+        buffer_consume(incoming, size);
+        return (ssize_t) size;
+}
+
+static ssize_t push(gnutls_transport_ptr_t userdata, const giovec_t *iov, int n)
+{
+        TlsSession *session = userdata;
+        size_t size = 0;
+
+        for (int i = 0; i < n; i++) {
+                if (buffer_append(&session->outgoing, iov[i].iov_base, iov[i].iov_len) < 0) {
+                        session->socket_error = ENOBUFS;
+                        gnutls_transport_set_errno(session->gnutls, ENOBUFS);
+                        return -1;
+                }
+                size += iov[i].iov_len;
+        }
+        return (ssize_t) size;
+}
+
+int tls_session_new(Tls *tls, bool server, const char *expected_name, int fd, TlsSession **ret)
+{
+        static const gnutls_datum_t alpn = { (unsigned char *) LINK_ALPN, sizeof LINK_ALPN - 1 };
+        _cleanup_(tls_session_freep) TlsSession *session = NULL;
+
+        session = calloc(1, sizeof *session);
+        if (!session)
+                return -ENOMEM;
+        session->tls = tls_ref(tls);
+        session->fd = fd;
+        session->server = server;
+        session->incoming = BUFFER_INIT(TLS_READ_AHEAD);
+        session->outgoing = BUFFER_INIT(TLS_OUTGOING_MAX);
+        if (expected_name) {
+                session->expected_name = strdup(expected_name);
+                if (!session->expected_name)
+                        return -ENOMEM;
+        }
+        if (gnutls_init(&session->gnutls, (server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_NONBLOCK | GNUTLS_NO_TICKETS) < 0)
+                return -ENOMEM;
+        if (gnutls_priority_set(session->gnutls, tls->priority) < 0 ||
+            gnutls_credentials_set(session->gnutls, GNUTLS_CRD_CERTIFICATE, tls->credentials) < 0 ||
+            gnutls_alpn_set_protocols(session->gnutls, &alpn, 1, GNUTLS_ALPN_MANDATORY) < 0)
+                return -ENOMEM;
+        if (server) {
+                /* Asked for, not insisted on: a refusal is to reach the peer as a sentence. And without the names of our CAs,
+                 * or a peer with a certificate of another CA would send none, and be told so. */
+                gnutls_certificate_server_set_request(session->gnutls, GNUTLS_CERT_REQUEST);
+                gnutls_certificate_send_x509_rdn_sequence(session->gnutls, 1);
+        } else if (expected_name)
+                (void) gnutls_server_name_set(session->gnutls, GNUTLS_NAME_DNS, expected_name, strlen(expected_name));
+        gnutls_transport_set_ptr(session->gnutls, session);
+        gnutls_transport_set_pull_function(session->gnutls, pull);
+        gnutls_transport_set_vec_push_function(session->gnutls, push);
+        *ret = TAKE_PTR(session);
+        return 0;
+}
+
+TlsSession *tls_session_free(TlsSession *session)
+{
+        if (!session)
+                return NULL;
+        if (session->gnutls)
+                gnutls_deinit(session->gnutls);
+        if (session->peer)
+                gnutls_x509_crt_deinit(session->peer);
+        buffer_done(&session->incoming);
+        buffer_done(&session->outgoing);
+        free(session->expected_name);
+        free(session->peer_name);
+        tls_unref(session->tls);
+        free(session);
+        return NULL;
+}
+
+/* GnuTLS's result as an errno, with the sentence. */
+static int translate(TlsSession *session, int result)
+{
+        const char *text = gnutls_strerror(result);
+
+        if (result == GNUTLS_E_AGAIN || result == GNUTLS_E_INTERRUPTED)
+                return -EAGAIN;
+        if (session->socket_error > 0) {
+                snprintf(session->error, sizeof session->error, "The connection broke: %s", strerror(session->socket_error));
+                return -session->socket_error;
+        }
+        if (result == GNUTLS_E_PREMATURE_TERMINATION) {
+                snprintf(session->error, sizeof session->error, "The connection ended without a TLS close_notify");
+                return -ECONNRESET;
+        }
+        if (result == GNUTLS_E_FATAL_ALERT_RECEIVED) {
+                text = gnutls_alert_get_name(gnutls_alert_get(session->gnutls));
+                snprintf(session->error, sizeof session->error, "The peer ended TLS with the alert \"%s\"", text ? text : "unknown");
+        } else if (result == GNUTLS_E_UNSUPPORTED_VERSION_PACKET)
+                snprintf(session->error, sizeof session->error, "The peer does not speak TLS 1.3");
+        else if (result == GNUTLS_E_NO_APPLICATION_PROTOCOL)
+                snprintf(session->error, sizeof session->error, "The peer does not speak " LINK_ALPN " (ALPN)");
+        else
+                snprintf(session->error, sizeof session->error, "TLS failed: %s", text);
+        return -EPROTO;
+}
+
+/* Hands `outgoing` to the socket. Returns 0 when it took all of it. */
+static int flush_outgoing(TlsSession *session)
+{
+        while (buffer_size(&session->outgoing) > 0) {
+                ssize_t n = send(session->fd, buffer_head(&session->outgoing), buffer_size(&session->outgoing), MSG_NOSIGNAL);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0 && errno == EAGAIN)
+                        return -EAGAIN;
+                if (n < 0) {
+                        session->socket_error = errno;
+                        return translate(session, GNUTLS_E_PUSH_ERROR);
+                }
+                buffer_consume(&session->outgoing, (size_t) n);
+        }
+        release_if_empty(&session->outgoing);
+        return 0;
+}
+
+/* Tells the peer why, as well as an alert can; that it did not get through changes nothing. */
+static int refuse(TlsSession *session, int result)
+{
+        int error = translate(session, result);
+
+        if (error == -EPROTO && result != GNUTLS_E_FATAL_ALERT_RECEIVED) {
+                (void) gnutls_alert_send_appropriate(session->gnutls, result);
+                (void) flush_outgoing(session);
+        }
+        return error;
+}
+
+static int agree(TlsSession *session)
+{
+        gnutls_datum_t protocol;
+
+        /* A peer that offers no protocol names at all gets this far. */
+        if (gnutls_alpn_get_selected_protocol(session->gnutls, &protocol) < 0)
+                return refuse(session, GNUTLS_E_NO_APPLICATION_PROTOCOL);
+        snprintf(session->description, sizeof session->description, "%s %s",
+                 gnutls_protocol_get_name(gnutls_protocol_get_version(session->gnutls)),
+                 gnutls_cipher_get_name(gnutls_cipher_get(session->gnutls)));
+        return tls_session_load_peer(session);
+}
+
+int tls_session_handshake(TlsSession *session)
+{
+        int r, f;
+
+        session->socket_empty = false;
+        do
+                r = gnutls_handshake(session->gnutls);
+        while (r == GNUTLS_E_WARNING_ALERT_RECEIVED || r == GNUTLS_E_INTERRUPTED);
+        release_if_empty(&session->incoming);
+        if (r < 0 && r != GNUTLS_E_AGAIN)
+                return refuse(session, r);
+        f = flush_outgoing(session);
+        if (f < 0 && f != -EAGAIN)
+                return f;
+        if (r == GNUTLS_E_AGAIN)
+                return -EAGAIN;
+        return agree(session);
+}
+
+ssize_t tls_session_read(TlsSession *session, void *data, size_t size)
+{
+        size_t done = 0;
+        ssize_t r = session->failed;
+
+        session->socket_empty = false;
+        while (done < size && session->failed == 0) {
+                r = gnutls_record_recv(session->gnutls, (uint8_t *) data + done, size - done);
+                if (r == GNUTLS_E_WARNING_ALERT_RECEIVED || r == GNUTLS_E_INTERRUPTED)
+                        continue;
+                if (r <= 0)
+                        break;
+                done += (size_t) r;
+        }
+        release_if_empty(&session->incoming);
+        if (r < 0 && r != GNUTLS_E_AGAIN)
+                session->failed = (int) r;
+        else if (r == 0)
+                session->ended = true; /* GnuTLS repeats that */
+        /* First what came before; the next call returns the end. */
+        if (done > 0)
+                return (ssize_t) done;
+        return r < 0 ? translate(session, (int) r) : 0;
+}
+
+ssize_t tls_session_write(TlsSession *session, const void *data, size_t size)
+{
+        size_t done = 0;
+        int r;
+
+        r = flush_outgoing(session);
+        if (r < 0 || size == 0)
+                return r;
+        size = MIN(size, TLS_WRITE_MAX);
+        if (!buffer_reserve(&session->outgoing,
+                            size + (size / TLS_RECORD_PLAIN_MAX + 1) * TLS_RECORD_OVERHEAD_MAX))
+                return -ENOMEM;
+        while (done < size) {
+                ssize_t n = gnutls_record_send(session->gnutls, (const uint8_t *) data + done, size - done);
+
+                if (n < 0) {
+                        r = translate(session, (int) n);
+                        return r == -EAGAIN ? -EPROTO : r; /* push() never says so: invariant 1 */
+                }
+                done += (size_t) n;
+        }
+        r = flush_outgoing(session);
+        if (r < 0 && r != -EAGAIN)
+                return r;
+        return (ssize_t) done;
+}
+
+bool tls_session_wants_write(const TlsSession *session)
+{
+        return buffer_size(&session->outgoing) > 0;
+}
+
+size_t tls_session_pending(const TlsSession *session)
+{
+        size_t bytes = gnutls_record_check_pending(session->gnutls) + buffer_size(&session->incoming);
+
+        return bytes > 0 ? bytes : session->failed != 0 || session->ended;
+}
+
+int tls_session_shutdown(TlsSession *session)
+{
+        int r;
+
+        if (!session->said_bye) {
+                r = gnutls_bye(session->gnutls, GNUTLS_SHUT_WR);
+                if (r < 0)
+                        return translate(session, r);
+                session->said_bye = true;
+        }
+        r = flush_outgoing(session);
+        if (r < 0)
+                return r;
+        return shutdown(session->fd, SHUT_WR) < 0 ? -errno : 0;
+}
+
+const char *tls_session_description(const TlsSession *session)
+{
+        return session->description;
+}
+
+const char *tls_session_error(const TlsSession *session)
+{
+        return session->error;
+}
