@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Two targets enabled, one record sent: it is in the collector's log, with the client's name.
+
+Everything an administrator has typed is in harness/relay.py: three lines for the certificates, one line of configuration on the
+client, two `systemctl enable --now`.
+"""
+
+from harness.records import records
+from harness.relay import AGGREGATOR, DISPATCHER, LOG, REMOTE
+
+
+def story(t):
+    for unit in DISPATCHER, REMOTE, AGGREGATOR:
+        assert t.host_of(unit).is_active(unit), f"{unit} is not running"
+    hello = records(1, "hello")
+    t.send(hello)
+    t.expect_stored(hello)
+    # audit.log is the open segment, for people.
+    assert t.collector.read(f"{LOG}/audit.log") == t.segments()[-1].read_bytes()
+    # Lines that come later go to the same place, in order.
+    more = records(1000, "hello-again")
+    t.send(more)
+    t.expect_stored(more)
