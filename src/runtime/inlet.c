@@ -194,9 +194,11 @@ static int on_received(Connection *connection, Buffer *input)
                 connection_finish(connection);
                 return 0;
         }
+        /* Ended: flush() has begun to finish the connection, which empties its input. */
+        if (session->intake.receiver.state == LINK_RECEIVER_ENDED)
+                return 0;
         buffer_consume(input, (size_t) n);
-        if (session->intake.receiver.state != LINK_RECEIVER_ENDED)
-                connection_pause(connection, intake_session_blocked(&session->intake));
+        connection_pause(connection, intake_session_blocked(&session->intake));
         return 0;
 }
 
@@ -229,7 +231,7 @@ static const ConnectionHandler connection_handler = {
         .closed = on_closed,
 };
 
-static int take(Inlet *inlet, int fd)
+int inlet_take(Inlet *inlet, int fd)
 {
         InletSession *session = calloc(1, sizeof *session);
         TlsSession *tls = NULL;
@@ -281,7 +283,7 @@ static int on_listener(sd_event_source *source, int listener, uint32_t events, v
                 }
                 if (fd < 0)
                         return 0;
-                r = take(inlet, fd);
+                r = inlet_take(inlet, fd);
                 if (r < 0 && log_limit(&inlet->logged_usec, REFUSED_LOG_USEC))
                         log_warning("Cannot serve a connection: %s", strerror(-r));
         }

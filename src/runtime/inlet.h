@@ -61,6 +61,8 @@ DEFINE_CLEANUP(Inlet *, inlet_free)
 
 /* Accepts on fd, which is taken over, also on failure. */
 int inlet_listen(Inlet *inlet, int fd) _must_check_;
+/* Serves a connection that somebody else accepted; fd is taken over, also on failure. */
+int inlet_take(Inlet *inlet, int fd) _must_check_;
 /* Accepts no more. */
 void inlet_close(Inlet *inlet);
 
