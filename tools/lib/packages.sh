@@ -8,8 +8,9 @@ packages_build=(gcc libc6-dev meson ninja-build pkg-config
         libaudit-dev libgnutls28-dev libsystemd-dev libxxhash-dev libzstd-dev check)
 # systemd: systemd-socket-activate(1); python3: the independent witness.
 packages_demo=("${packages_build[@]}" systemd python3-minimal libpython3-stdlib libauparse0)
+packages_quick=("${packages_demo[@]}" python3 git shellcheck)
 # shellcheck disable=SC2034 # used by name, in packages_list()
-packages_test=("${packages_demo[@]}" python3 clang libclang-rt-14-dev shellcheck git
+packages_test=("${packages_quick[@]}" clang libclang-rt-14-dev
         systemd-container mmdebstrap debian-archive-keyring iproute2 util-linux procps gnutls-bin)
 
 packages_list() { # packages_list PURPOSE: one a line
