@@ -106,11 +106,15 @@ void listen_fds_warn_rest(ListenFds *fds)
 
 /* --- Our own --- */
 
-/* Whether nobody listens on the socket file any more. */
+/* Whether it is a socket file on which nobody listens any more. */
 static bool unix_is_stale(const struct sockaddr_un *address)
 {
         _cleanup_(close_fdp) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        struct stat st;
 
+        /* connect() says ECONNREFUSED of any file. */
+        if (lstat(address->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+                return false;
         return fd >= 0 && connect(fd, (const struct sockaddr *) address, sizeof *address) < 0 && errno == ECONNREFUSED;
 }
 
@@ -120,7 +124,6 @@ static int unix_bind(int fd, const struct sockaddr_un *address)
                 return 0;
         if (errno != EADDRINUSE)
                 return -errno;
-        /* It is a socket, or connect() would not say ECONNREFUSED: nothing else is ever removed. */
         if (!unix_is_stale(address))
                 return -EADDRINUSE;
         if (unlink(address->sun_path) < 0 || bind(fd, (const struct sockaddr *) address, sizeof *address) < 0)
@@ -158,11 +161,13 @@ static int split_address(char *address, char **ret_host, char **ret_port)
         char *colon = strrchr(address, ':');
         size_t n;
 
-        if (!colon) {
-                *ret_host = NULL;
-                *ret_port = address;
+        *ret_host = NULL;
+        *ret_port = colon ? colon + 1 : address;
+        /* getaddrinfo() would take an empty one for port 0. */
+        if ((*ret_port)[0] == '\0')
+                return -EINVAL;
+        if (!colon)
                 return 0;
-        }
         *colon = '\0';
         n = strlen(address);
         if (address[0] == '[') {
@@ -173,8 +178,8 @@ static int split_address(char *address, char **ret_host, char **ret_port)
         } else if (strchr(address, ':')) {
                 return -EINVAL; /* an IPv6 address without its brackets */
         }
-        *ret_host = address[0] == '\0' || strcmp(address, "*") == 0 ? NULL : address;
-        *ret_port = colon + 1;
+        if (address[0] != '\0' && strcmp(address, "*") != 0)
+                *ret_host = address;
         return 0;
 }
 

@@ -23,7 +23,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-static const char journal_socket[] = "/run/systemd/journal/socket";
+const char *log_journal_socket = "/run/systemd/journal/socket";
 
 typedef enum LogTarget {
         LOG_TARGET_PLAIN, /* a terminal, or the output of a tool */
@@ -123,10 +123,9 @@ static bool write_journal(const LogText *text)
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         ssize_t n;
 
-        _Static_assert(sizeof journal_socket <= sizeof address.sun_path, "the journal's socket must fit");
-        memcpy(address.sun_path, journal_socket, sizeof journal_socket);
+        (void) snprintf(address.sun_path, sizeof address.sun_path, "%s", log_journal_socket);
         n = sendto(logger.journal_fd, text->bytes, text->size, MSG_NOSIGNAL, (struct sockaddr *) &address,
-                   (socklen_t) (offsetof(struct sockaddr_un, sun_path) + sizeof journal_socket));
+                   sizeof address);
         return n == (ssize_t) text->size;
 }
 

@@ -17,6 +17,9 @@
 /* The program's name as SYSLOG_IDENTIFIER; messages above `priority` are dropped. Also from AUDIT_RELAY_LOG_LEVEL: a
  * number, or a name such as "debug". */
 void log_init(const char *identifier, int priority_max);
+/* Where the journal listens; tests have their own. */
+extern const char *log_journal_socket;
+
 /* For programs that people call: always plain lines on stderr, never the journal. */
 void log_init_tool(const char *identifier, int priority_max);
 
