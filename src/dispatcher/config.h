@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* dispatcher.conf and subscribers.d/NAME.conf. */
+
+#include "basic/macro.h"
+
+#include <sys/types.h>
+
+typedef enum KernelMode {
+        KERNEL_AUTO, /* what was handed in, else nothing */
+        KERNEL_NONE,
+        KERNEL_UNICAST,
+        KERNEL_MULTICAST,
+} KernelMode;
+
+typedef struct DispatcherConfig {
+        char *node;
+        char *ring_file;
+        uint64_t ring_size;
+        char *state_directory;
+        char *subscribers_directory;
+        char *input;
+        int kernel; /* KernelMode */
+        uint64_t receive_buffer;
+} DispatcherConfig;
+
+typedef enum SubscriberOverflow {
+        OVERFLOW_DROP_OLDEST,
+        OVERFLOW_BLOCK,
+} SubscriberOverflow;
+
+typedef struct SubscriberConfig {
+        char *name;
+        char *socket;
+        char *user;
+        int overflow; /* SubscriberOverflow */
+        uid_t uid;    /* of user; our own without one */
+} SubscriberConfig;
+
+/* Reads dispatcher.conf, or `path` alone. Says itself what is wrong. */
+int dispatcher_config_load(const char *path, DispatcherConfig *ret) _must_check_;
+void dispatcher_config_done(DispatcherConfig *config);
+
+/* Reads one file of subscribers.d/; the subscriber is named as the file. */
+int subscriber_config_load(const char *path, SubscriberConfig *ret) _must_check_;
+void subscriber_config_done(SubscriberConfig *config);
+bool subscriber_config_equal(const SubscriberConfig *a, const SubscriberConfig *b);

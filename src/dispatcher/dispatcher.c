@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Owns loop, ring, inputs and subscribers, and knows how they act on each other: what was published wakes the subscribers, what
+ * was acked makes room, and little room holds the producers, who can wait, for the sake of the kernel, which cannot.
+ *
+ *  1. What landed in the ring before a crash is published before anything else is written to it.
+ *  2. Nothing is sealed and left unpublished when a function here returns to the loop.
+ *  3. Producers are held from RING_LOW on: the rest of the ring is the kernel's.
+ */
+
+#include "dispatcher/dispatcher.h"
+#include "dispatcher/gap.h"
+#include "dispatcher/input.h"
+#include "dispatcher/kernel-register.h"
+#include "dispatcher/kernel.h"
+#include "dispatcher/subscriber.h"
+#include "runtime/listen.h"
+#include "runtime/log.h"
+#include "runtime/loop.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+/* Of the ring's bytes held by an awaited subscriber: where ring_low begins, and where it ends. */
+#define RING_LOW(size) ((size) / 4 * 3)
+#define RING_LOW_END(size) ((size) / 2)
+/* Without a further drop for so long, what was dropped is told out of the reserve, also when the ring is still full. */
+#define DROP_QUIET_TICKS 5U
+#define COMPONENT "dispatcher"
+
+struct Dispatcher {
+        DispatcherConfig config;
+        Loop *loop;
+        State *state;
+        Ring *ring;
+        Kernel *kernel; /* NULL: not read */
+        Input *input;   /* NULL: no socket */
+        Subscribers *subscribers;
+        sd_event_source *idle; /* while draining: nothing is left to be read */
+        bool own_kernel;       /* the socket ends with us */
+        bool drained;
+        unsigned drop_ticks;
+};
+
+/* --- Room --- */
+
+static void raise_low(Dispatcher *dispatcher, const RingStatus *status)
+{
+        char keys[64];
+
+        if (state_holds(dispatcher->state, "ring_low"))
+                return;
+        (void) snprintf(keys, sizeof keys, "USED=%" PRIu64 "\nSIZE=%" PRIu64, status->used, status->size);
+        state_raise(dispatcher->state, "ring_low", "A subscriber the ring waits for is far behind: producers are held", keys);
+}
+
+/* Room was taken or made: who may write? */
+static void check_room(Dispatcher *dispatcher)
+{
+        RingStatus status;
+
+        ring_status(dispatcher->ring, &status);
+        if (status.used >= RING_LOW(status.size)) {
+                raise_low(dispatcher, &status);
+                if (dispatcher->input)
+                        input_hold(dispatcher->input, true);
+                return;
+        }
+        if (status.used > RING_LOW_END(status.size))
+                return;
+        state_clear(dispatcher->state, "ring_low");
+        if (ring_state(dispatcher->ring)->dropped == 0)
+                state_clear(dispatcher->state, "ring_full");
+        if (dispatcher->input)
+                input_hold(dispatcher->input, false);
+}
+
+static void on_published(void *userdata)
+{
+        Dispatcher *dispatcher = userdata;
+
+        if (dispatcher->subscribers)
+                subscribers_wake(dispatcher->subscribers);
+        check_room(dispatcher);
+}
+
+static void finish_if_drained(Dispatcher *dispatcher)
+{
+        if (dispatcher->drained && !subscribers_pending(dispatcher->subscribers))
+                loop_exit(dispatcher->loop, EXIT_SUCCESS);
+}
+
+static void on_acked(void *userdata)
+{
+        Dispatcher *dispatcher = userdata;
+
+        check_room(dispatcher);
+        if (dispatcher->input)
+                input_retry(dispatcher->input);
+        finish_if_drained(dispatcher);
+}
+
+/* Kernel records found no room. */
+static void on_dropped(uint64_t n, void *userdata)
+{
+        Dispatcher *dispatcher = userdata;
+        const RingState *state = ring_state(dispatcher->ring);
+        char keys[96];
+
+        dispatcher->drop_ticks = 0;
+        (void) snprintf(keys, sizeof keys, "DROPPED=%" PRIu64 "\nDROPPED_TOTAL=%" PRIu64, state->dropped, state->dropped_total);
+        state_raise(dispatcher->state, "ring_full", "The ring is full: kernel records are dropped, and counted", keys);
+}
+
+static void tell_dropped(Dispatcher *dispatcher, bool reserve)
+{
+        uint64_t n = ring_state(dispatcher->ring)->dropped;
+
+        if (n == 0 || !gap_write_dropped(dispatcher->ring, reserve))
+                return;
+        ring_publish(dispatcher->ring);
+        log_message(LOG_WARNING, MESSAGE_ID_GAP, NULL, "%" PRIu64 " kernel records were dropped because the ring was full", n);
+        on_published(dispatcher);
+}
+
+/* --- Status --- */
+
+static uint64_t status_input(Dispatcher *dispatcher)
+{
+        InputCounters input = { 0 };
+
+        if (dispatcher->input)
+                input_counters(dispatcher->input, &input);
+        status_counter(dispatcher->state, "records", "origin=\"kernel\"",
+                       dispatcher->kernel ? kernel_counters(dispatcher->kernel)->records : 0, "Records taken into the ring");
+        status_counter(dispatcher->state, "records", "origin=\"local\"", input.plain_records + input.link_records, NULL);
+        status_counter(dispatcher->state, "batches", "origin=\"kernel\"",
+                       dispatcher->kernel ? kernel_counters(dispatcher->kernel)->batches : 0, "Batches they made");
+        status_counter(dispatcher->state, "batches", "origin=\"local\"", input.plain_batches + input.link_batches, NULL);
+        for (RecordFault fault = RECORD_E_FORM; fault < _RECORD_FAULT_MAX; fault++)
+                status_counter(dispatcher->state, "refused",
+                               status_label(dispatcher->state, "fault", record_fault_to_string(fault)), input.refused[fault],
+                               fault == RECORD_E_FORM ? "Lines of producers that were no records" : NULL);
+        status_counter(dispatcher->state, "violations", NULL, input.violations, "Sessions of producers ended for bad framing");
+        status_gauge(dispatcher->state, "producers", NULL, (double) input.connections, "Producers connected");
+        return input.plain_records + input.link_records;
+}
+
+static void status_ring(Dispatcher *dispatcher)
+{
+        const RingState *state = ring_state(dispatcher->ring);
+        RingStatus ring;
+
+        ring_status(dispatcher->ring, &ring);
+        status_counter(dispatcher->state, "dropped", NULL, ring.dropped, "Kernel records dropped because the ring was full");
+        status_counter(dispatcher->state, "replaced", NULL, state->replaced, "LF, CR and NUL inside texts that became spaces");
+        status_gauge(dispatcher->state, "ring_newest_seq", NULL, (double) ring.newest, "Last seq published");
+        status_gauge(dispatcher->state, "ring_oldest_seq", NULL, (double) ring.oldest, "Oldest seq held");
+        status_gauge(dispatcher->state, "ring_used_bytes", NULL, (double) ring.used, "What an awaited subscriber has not acked");
+        status_gauge(dispatcher->state, "ring_size_bytes", NULL, (double) ring.size, "Size of the ring");
+}
+
+static void status_kernel(Dispatcher *dispatcher)
+{
+        const KernelSerials *serials = kernel_serials(dispatcher->ring);
+        KernelCounters counters = { 0 };
+
+        if (dispatcher->kernel)
+                counters = *kernel_counters(dispatcher->kernel);
+        status_counter(dispatcher->state, "kernel_events_lost", NULL, serials->events_lost,
+                       "Events of which nothing came, by their serials");
+        status_counter(dispatcher->state, "kernel_events_cut", NULL, serials->events_cut, "Events of which only a part came");
+        status_counter(dispatcher->state, "kernel_late", NULL, serials->late, "Records that came after their serial was judged");
+        status_counter(dispatcher->state, "kernel_overruns", NULL, counters.overruns, "Times the audit socket ran over");
+        status_gauge(dispatcher->state, "kernel_lost", NULL, serials->kernel_lost, "The kernel's own counter of lost records");
+        status_counter(dispatcher->state, "kernel_ignored", "reason=\"not-the-kernel\"", counters.foreign,
+                       "Messages on the audit socket that are no records");
+        status_counter(dispatcher->state, "kernel_ignored", "reason=\"malformed\"", counters.malformed, NULL);
+}
+
+static void write_status(Dispatcher *dispatcher)
+{
+        uint64_t records = dispatcher->kernel ? kernel_counters(dispatcher->kernel)->records : 0;
+        char subscribers[512];
+
+        status_begin(dispatcher->state);
+        records += status_input(dispatcher);
+        status_ring(dispatcher);
+        status_kernel(dispatcher);
+        subscribers_status(dispatcher->subscribers, subscribers, sizeof subscribers);
+        status_end(dispatcher->state, "%s, %" PRIu64 " records%s",
+                   dispatcher->kernel ? kernel_description(dispatcher->kernel) : "no kernel", records, subscribers);
+}
+
+/* --- The loop's handler --- */
+
+static void on_tick(void *userdata)
+{
+        Dispatcher *dispatcher = userdata;
+
+        if (dispatcher->kernel)
+                kernel_tick(dispatcher->kernel);
+        if (dispatcher->input)
+                input_tick(dispatcher->input);
+        subscribers_tick(dispatcher->subscribers);
+        tell_dropped(dispatcher, ++dispatcher->drop_ticks >= DROP_QUIET_TICKS);
+        check_room(dispatcher);
+        write_status(dispatcher);
+}
+
+static void on_reload(void *userdata)
+{
+        Dispatcher *dispatcher = userdata;
+
+        if (subscribers_load(dispatcher->subscribers) < 0)
+                log_error("Not all of subscribers.d could be used; see the messages above");
+        else
+                log_message(LOG_INFO, MESSAGE_ID_RELOADED, NULL, "Read subscribers.d again");
+        subscribers_wake(dispatcher->subscribers);
+}
+
+static int on_idle(sd_event_source *source, void *userdata)
+{
+        Dispatcher *dispatcher = userdata;
+
+        if (dispatcher->kernel)
+                kernel_stop(dispatcher->kernel);
+        dispatcher->input = input_free(dispatcher->input);
+        tell_dropped(dispatcher, true);
+        dispatcher->drained = true;
+        finish_if_drained(dispatcher);
+        return 0;
+}
+
+/* What producers have written is read to its end; subscribers that are connected may ack it. The kernel's socket is PID 1's and
+ * keeps what comes for the next dispatcher; our own ends with us and is read first. */
+static void on_terminate(void *userdata)
+{
+        Dispatcher *dispatcher = userdata;
+        int r;
+
+        if (dispatcher->input)
+                input_stop(dispatcher->input);
+        if (dispatcher->kernel && !dispatcher->own_kernel)
+                kernel_stop(dispatcher->kernel);
+        r = sd_event_add_defer(loop_event(dispatcher->loop), &dispatcher->idle, on_idle, dispatcher);
+        if (r >= 0)
+                r = sd_event_source_set_priority(dispatcher->idle, LOOP_EXIT_IDLE);
+        if (r < 0)
+                loop_exit(dispatcher->loop, EXIT_SUCCESS);
+}
+
+static const LoopHandler loop_handler = {
+        .terminate = on_terminate,
+        .reload = on_reload,
+        .tick = on_tick,
+};
+
+/* --- Beginning --- */
+
+/* StateDirectory= names the component's own directory, as everywhere. */
+static int open_state(Dispatcher *dispatcher)
+{
+        _cleanup_(freep) char *parent = strdup(dispatcher->config.state_directory);
+        char *slash;
+
+        if (!parent)
+                return -ENOMEM;
+        slash = strrchr(parent, '/');
+        if (slash == parent || strcmp(slash + 1, COMPONENT) != 0) {
+                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL,
+                            "StateDirectory=%s: its last part must be \"" COMPONENT "\": conditions are known by it",
+                            dispatcher->config.state_directory);
+                return -EINVAL;
+        }
+        *slash = '\0';
+        return state_new(parent, COMPONENT, &dispatcher->state);
+}
+
+static int open_ring(Dispatcher *dispatcher)
+{
+        RingOptions options = {
+                .path = dispatcher->config.ring_file,
+                .size = dispatcher->config.ring_size,
+                .node = dispatcher->config.node,
+        };
+        unsigned recovered;
+        bool created;
+        int r;
+
+        if (getrandom(&options.stream, sizeof options.stream, 0) != sizeof options.stream)
+                return -errno;
+        r = ring_open(&options, &dispatcher->ring, &created);
+        if (r < 0) {
+                log_error("%s: %s", options.path, r == -EBUSY ? "another dispatcher has it" : strerror(-r));
+                return r;
+        }
+        if (!created && strcmp(ring_node(dispatcher->ring), options.node) != 0)
+                log_warning("The ring goes on as node %s: a new Node= (%s) counts when %s is removed",
+                            ring_node(dispatcher->ring), options.node, options.path);
+        recovered = kernel_recover(dispatcher->ring);
+        if (recovered > 0)
+                log_notice("Took %u kernel messages over from the dispatcher before", recovered);
+        return 0;
+}
+
+/* What was in a ring that cannot be used any more is lost: said as the first record of the new one. */
+static int tell_set_aside(Dispatcher *dispatcher)
+{
+        const char *why = ring_set_aside(dispatcher->ring);
+
+        if (!why)
+                return 0;
+        log_message(LOG_ERR, MESSAGE_ID_GAP, NULL, "%s was no usable ring (%s) and is set aside; what it held is lost",
+                    dispatcher->config.ring_file, why);
+        if (!gap_write_damaged(dispatcher->ring))
+                return -ENOBUFS;
+        ring_publish(dispatcher->ring);
+        return 0;
+}
+
+/* The socket that was handed in, or our own. Returns fd, -ENOENT when there is to be none, or another negative errno. */
+static int take_kernel_socket(Dispatcher *dispatcher, ListenFds *fds)
+{
+        int fd = listen_fds_take(fds, "kernel", AF_NETLINK);
+
+        if (fd == -ENOENT)
+                fd = listen_fds_take(fds, "multicast", AF_UNSPEC);
+        if (fd >= 0 && dispatcher->config.kernel == KERNEL_NONE) {
+                log_warning("A kernel socket was handed in, but the configuration says Kernel=none");
+                (void) close_fd(fd);
+                fd = -ENOENT;
+        }
+        if (fd != -ENOENT || dispatcher->config.kernel == KERNEL_NONE || dispatcher->config.kernel == KERNEL_AUTO)
+                return fd;
+        fd = kernel_socket_open(dispatcher->config.kernel == KERNEL_MULTICAST, dispatcher->config.receive_buffer);
+        dispatcher->own_kernel = true;
+        if (fd < 0)
+                log_error("Cannot open the kernel's audit socket: %s", strerror(-fd));
+        return fd;
+}
+
+static int add_kernel(Dispatcher *dispatcher, ListenFds *fds)
+{
+        KernelOptions options = {
+                .event = loop_event(dispatcher->loop),
+                .ring = dispatcher->ring,
+                .state = dispatcher->state,
+                .published = on_published,
+                .dropped = on_dropped,
+                .userdata = dispatcher,
+        };
+        int r;
+
+        options.fd = take_kernel_socket(dispatcher, fds);
+        if (options.fd == -ENOENT)
+                return 0;
+        if (options.fd < 0)
+                return options.fd;
+        r = kernel_new(&options, &dispatcher->kernel);
+        if (r < 0)
+                log_error("Cannot read the kernel's audit socket: %s", strerror(-r));
+        return r;
+}
+
+static int add_input(Dispatcher *dispatcher, ListenFds *fds)
+{
+        InputOptions options = {
+                .event = loop_event(dispatcher->loop),
+                .ring = dispatcher->ring,
+                .published = on_published,
+                .userdata = dispatcher,
+        };
+
+        options.fd = listen_fds_take(fds, "input", AF_UNIX);
+        if (options.fd == -ENOENT && dispatcher->config.input)
+                options.fd = listen_unix(dispatcher->config.input, 0660);
+        if (options.fd == -ENOENT)
+                return 0;
+        if (options.fd < 0) {
+                log_error("%s: %s", dispatcher->config.input, strerror(-options.fd));
+                return options.fd;
+        }
+        return input_new(&options, &dispatcher->input);
+}
+
+static int add_subscribers(Dispatcher *dispatcher)
+{
+        SubscribersOptions options = {
+                .event = loop_event(dispatcher->loop),
+                .ring = dispatcher->ring,
+                .state = dispatcher->state,
+                .directory = dispatcher->config.subscribers_directory,
+                .acked = on_acked,
+                .userdata = dispatcher,
+        };
+        int r = subscribers_new(&options, &dispatcher->subscribers);
+
+        return r < 0 ? r : subscribers_load(dispatcher->subscribers);
+}
+
+static int open_parts(Dispatcher *dispatcher, ListenFds *fds)
+{
+        int r = open_state(dispatcher);
+
+        if (r >= 0)
+                r = open_ring(dispatcher);
+        if (r >= 0)
+                r = tell_set_aside(dispatcher);
+        /* Before anything is written: the ring must know whom it waits for. */
+        if (r >= 0)
+                r = add_subscribers(dispatcher);
+        if (r >= 0)
+                r = add_kernel(dispatcher, fds);
+        if (r >= 0)
+                r = add_input(dispatcher, fds);
+        return r;
+}
+
+int dispatcher_new(DispatcherConfig *config, Dispatcher **ret)
+{
+        _cleanup_(dispatcher_freep) Dispatcher *dispatcher = calloc(1, sizeof *dispatcher);
+        ListenFds fds;
+        int r;
+
+        if (!dispatcher)
+                return -ENOMEM;
+        dispatcher->config = *config;
+        *config = (DispatcherConfig) { 0 };
+        r = loop_new(&loop_handler, dispatcher, &dispatcher->loop);
+        if (r < 0)
+                return r;
+        r = listen_fds_get(&fds);
+        if (r < 0)
+                return r;
+        r = open_parts(dispatcher, &fds);
+        if (r >= 0)
+                listen_fds_warn_rest(&fds);
+        listen_fds_done(&fds);
+        if (r < 0)
+                return r;
+        if (!dispatcher->kernel && !dispatcher->input)
+                log_warning("Nothing to read from: no socket was handed in, and neither Kernel= nor Input= is set");
+        *ret = TAKE_PTR(dispatcher);
+        return 0;
+}
+
+int dispatcher_run(Dispatcher *dispatcher)
+{
+        int r;
+
+        log_message(LOG_INFO, MESSAGE_ID_STARTED, NULL, "Dispatching as node %s, %s", ring_node(dispatcher->ring),
+                    dispatcher->kernel ? kernel_description(dispatcher->kernel) : "no kernel");
+        r = loop_run(dispatcher->loop);
+        log_message(LOG_INFO, MESSAGE_ID_STOPPED, NULL, "Stopped; what is not acked stays in the ring");
+        return r;
+}
+
+Dispatcher *dispatcher_free(Dispatcher *dispatcher)
+{
+        if (!dispatcher)
+                return NULL;
+        sd_event_source_disable_unref(dispatcher->idle);
+        input_free(dispatcher->input);
+        kernel_free(dispatcher->kernel);
+        subscribers_free(dispatcher->subscribers);
+        ring_free(dispatcher->ring);
+        state_free(dispatcher->state);
+        loop_free(dispatcher->loop);
+        dispatcher_config_done(&dispatcher->config);
+        free(dispatcher);
+        return NULL;
+}

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Producers connect to one socket and say by their first two bytes which of two ways they take: the link's magic, or text. The
+ * bytes are looked at and left in the socket; then the connection is an inlet's session, or one of plain lines.
+ *
+ *  1. A producer that speaks the link is acked when its batch is in the ring, and resumes after a restart of ours. Its records
+ *     are of this node and of origin local, whatever it says.
+ *  2. Back-pressure is not reading, for plain producers, and no credit for the others; what they hold is theirs to lose. Nothing
+ *     of this touches the kernel's socket.
+ *  3. Whatever a producer sends harms nobody but itself.
+ */
+
+#include "dispatcher/input.h"
+#include "basic/bytes.h"
+#include "dispatcher/lines.h"
+#include "runtime/inlet.h"
+#include "runtime/log.h"
+#include "runtime/loop.h"
+
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+/* Of either kind; more is a runaway. Each costs a descriptor and up to CONNECTION_TURN_MAX of memory. */
+#define PRODUCERS_MAX 512U
+#define ACCEPTS_PER_TURN 16U
+/* A producer on this host is acked within a turn of the loop: a few batches keep it busy, and the ring must take what all of
+ * them have in flight. */
+#define WINDOW (1024U * 1024U)
+#define HELLO_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define LOG_INTERVAL_USEC (10 * USEC_PER_SEC)
+
+typedef struct Producer {
+        Input *input;
+        sd_event_source *first;  /* until its first bytes are there; owns the socket */
+        Connection *connection; /* afterwards, of a plain one */
+        bool paused;
+        Lines lines;
+        LIST_ENTRY(Producer) producers;
+} Producer;
+
+struct Input {
+        InputOptions options;
+        sd_event_source *source; /* owns the listening socket */
+        Intake *intake;
+        Inlet *inlet;
+        LinesCounters lines;
+        bool held;
+        bool stopped;
+        bool resting; /* out of descriptors: accepts again at the next tick */
+        uint64_t n_producers;
+        uint64_t logged_usec;
+        LIST_HEAD(, Producer) producers;
+};
+
+static void producer_free(Producer *producer)
+{
+        lines_end(&producer->lines);
+        LIST_REMOVE(producer, producers);
+        producer->input->n_producers--;
+        sd_event_source_disable_unref(producer->first);
+        connection_free(producer->connection);
+        free(producer);
+}
+
+/* --- The link --- */
+
+/* Appended is published, and published is in custody. */
+static void on_dirty(Intake *intake)
+{
+        Input *input = intake_userdata(intake);
+
+        (void) intake_commit_begin(intake);
+        intake_commit_end(intake, 0);
+        input->options.published(input->options.userdata);
+}
+
+/* The ring is full: input_retry() comes when there is room. */
+static void on_blocked(Intake *intake, int error)
+{
+        if (error != -ENOSPC)
+                log_error("The ring takes nothing from producers: %s", strerror(-error));
+}
+
+static void on_refused(IntakeSession *session, uint32_t n, RecordFault fault)
+{
+        Input *input = intake_userdata(session->intake);
+
+        input->lines.refused[fault] += n;
+        if (log_limit(&input->lines.logged_usec, LOG_INTERVAL_USEC))
+                log_message(LOG_WARNING, MESSAGE_ID_RECORDS_REFUSED, NULL, "Refused %u lines from %s, stored escaped: %s", n,
+                            connection_peer(inlet_session_connection(inlet_session_of(session))),
+                            record_fault_to_string(fault));
+}
+
+static const IntakeHandler intake_handler = {
+        .flush = inlet_flush,
+        .dirty = on_dirty,
+        .blocked = on_blocked,
+        .refused = on_refused,
+};
+
+/* Who may connect is the socket file's business; streams belong to the user, so that nobody continues another one's. */
+static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, char **ret_why)
+{
+        static char owner[sizeof "uid:4294967295"]; /* copied before the next session is admitted */
+        Input *input = inlet_userdata(inlet_session_inlet(session));
+        const char *node = ring_node(input->options.ring);
+        pid_t pid;
+        uid_t uid;
+        gid_t gid;
+
+        connection_credentials(inlet_session_connection(session), &pid, &uid, &gid);
+        (void) snprintf(owner, sizeof owner, "uid:%u", uid);
+        *ret_identity = (InletIdentity) { .owner = owner, .node = node, .accept = node, .origin = BATCH_ORIGIN_LOCAL };
+        return 0;
+}
+
+static const InletHandler inlet_handler = {
+        .admit = on_admit,
+};
+
+/* --- Plain lines --- */
+
+static void producer_pause(Producer *producer, bool pause)
+{
+        if (!producer->connection || producer->paused == pause)
+                return;
+        producer->paused = pause;
+        connection_pause(producer->connection, pause);
+}
+
+static int on_established(Connection *connection)
+{
+        return 0;
+}
+
+static int on_lines(Connection *connection, Buffer *buffer)
+{
+        Producer *producer = connection_userdata(connection);
+        Input *input = producer->input;
+        uint64_t batches = input->lines.batches;
+
+        if (lines_take(&producer->lines, input->options.ring, buffer) == 0)
+                producer_pause(producer, true);
+        if (input->lines.batches > batches)
+                input->options.published(input->options.userdata);
+        return 0;
+}
+
+static void on_closed(Connection *connection, int error, const char *why)
+{
+        Producer *producer = connection_userdata(connection);
+
+        if (error != 0)
+                log_message(LOG_INFO, MESSAGE_ID_PEER_DISCONNECTED, NULL, "Lost the producer %s: %s",
+                            connection_peer(connection), why);
+        producer_free(producer);
+}
+
+static const ConnectionHandler lines_handler = {
+        .established = on_established,
+        .received = on_lines,
+        .closed = on_closed,
+};
+
+static int producer_begin_lines(Producer *producer, int fd)
+{
+        Input *input = producer->input;
+        int r;
+
+        r = connection_new(input->options.event, fd, NULL, &lines_handler, producer, &producer->connection);
+        if (r < 0)
+                return r;
+        r = connection_start(producer->connection, USEC_INFINITY);
+        if (r < 0)
+                return r;
+        producer->lines = (Lines) { .counters = &input->lines, .peer = connection_peer(producer->connection) };
+        producer_pause(producer, input->held);
+        return 0;
+}
+
+/* --- First bytes --- */
+
+static int turn_away(Input *input, int error)
+{
+        if (log_limit(&input->logged_usec, LOG_INTERVAL_USEC))
+                log_warning("Turned a producer away: %s", strerror(-error));
+        return 0;
+}
+
+/* Edge-triggered: a single byte of the magic waits for the next one without turning the loop. */
+static int on_first(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+        Producer *producer = userdata;
+        Input *input = producer->input;
+        uint8_t bytes[2], magic[2];
+        ssize_t n = recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+        int r;
+
+        put_le16(magic, LINK_MAGIC);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return 0;
+        if (n <= 0) {
+                producer_free(producer);
+                return 0;
+        }
+        if (n == 1 && bytes[0] == magic[0] && !(events & (EPOLLHUP | EPOLLRDHUP)))
+                return 0;
+
+        (void) sd_event_source_set_io_fd_own(source, false);
+        producer->first = sd_event_source_disable_unref(producer->first);
+        if (n == sizeof bytes && memcmp(bytes, magic, sizeof magic) == 0) {
+                producer_free(producer);
+                r = inlet_take(input->inlet, fd);
+                return r < 0 ? turn_away(input, r) : 0;
+        }
+        r = producer_begin_lines(producer, fd);
+        if (r >= 0)
+                return 0;
+        producer_free(producer);
+        return turn_away(input, r);
+}
+
+static int producer_new(Input *input, int fd)
+{
+        Producer *producer = NULL;
+        int r = -EUSERS;
+
+        if (input->n_producers + inlet_connections(input->inlet) < PRODUCERS_MAX) {
+                producer = calloc(1, sizeof *producer);
+                r = -ENOMEM;
+        }
+        if (producer)
+                r = sd_event_add_io(input->options.event, &producer->first, fd, EPOLLIN | EPOLLRDHUP | EPOLLET, on_first,
+                                    producer);
+        if (r < 0) {
+                (void) close_fd(fd);
+                free(producer);
+                return r;
+        }
+        producer->input = input;
+        LIST_INSERT_HEAD(&input->producers, producer, producers);
+        input->n_producers++;
+        (void) sd_event_source_set_io_fd_own(producer->first, true);
+        r = sd_event_source_set_priority(producer->first, LOOP_DATA);
+        if (r < 0)
+                producer_free(producer);
+        return r;
+}
+
+static void accept_failed(Input *input, int error)
+{
+        if (error == EAGAIN || error == EINTR || error == ECONNABORTED)
+                return;
+        /* The connection stays in the queue; trying again at once would turn the loop in vain. */
+        input->resting = true;
+        (void) sd_event_source_set_enabled(input->source, SD_EVENT_OFF);
+        if (log_limit(&input->logged_usec, LOG_INTERVAL_USEC))
+                log_error("Cannot accept a producer: %s", strerror(error));
+}
+
+static int on_accept(sd_event_source *source, int listener, uint32_t events, void *userdata)
+{
+        Input *input = userdata;
+
+        for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
+                int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), r;
+
+                if (fd < 0) {
+                        accept_failed(input, errno);
+                        break;
+                }
+                r = producer_new(input, fd);
+                if (r < 0)
+                        (void) turn_away(input, r);
+        }
+        return 0;
+}
+
+/* --- What the dispatcher calls --- */
+
+static void pause_all(Input *input, bool pause)
+{
+        Producer *producer;
+
+        LIST_FOREACH(producer, &input->producers, producers)
+                producer_pause(producer, pause);
+}
+
+void input_hold(Input *input, bool hold)
+{
+        if (input->held == hold)
+                return;
+        input->held = hold;
+        intake_hold(input->intake, hold);
+        if (hold)
+                pause_all(input, true);
+        else
+                input_retry(input);
+}
+
+void input_retry(Input *input)
+{
+        if (input->held)
+                return;
+        pause_all(input, false);
+        intake_retry(input->intake);
+}
+
+void input_stop(Input *input)
+{
+        input->stopped = true;
+        (void) sd_event_source_set_enabled(input->source, SD_EVENT_OFF);
+        intake_stop(input->intake);
+        intake_end_all(input->intake, LINK_BYE_ENDING, 0, "the dispatcher is stopping");
+}
+
+void input_tick(Input *input)
+{
+        if (input->resting && !input->stopped) {
+                input->resting = false;
+                (void) sd_event_source_set_enabled(input->source, SD_EVENT_ON);
+        }
+        intake_remind(input->intake);
+        inlet_tick(input->inlet);
+}
+
+void input_counters(const Input *input, InputCounters *ret)
+{
+        const IntakeCounters *intake = intake_counters(input->intake);
+        const InletCounters *inlet = inlet_counters(input->inlet);
+
+        *ret = (InputCounters) {
+                .connections = input->n_producers + inlet_connections(input->inlet),
+                .violations = inlet->violations,
+                .plain_records = input->lines.records,
+                .plain_batches = input->lines.batches,
+                .link_records = intake->records,
+                .link_batches = intake->batches,
+        };
+        memcpy(ret->refused, input->lines.refused, sizeof ret->refused);
+}
+
+static int input_add_inlet(Input *input)
+{
+        IntakeOptions intake = {
+                .sink = ring_sink(input->options.ring),
+                .handler = &intake_handler,
+                .name = "dispatcher",
+                .window = WINDOW,
+                .realtime_usec = realtime_usec,
+                .userdata = input,
+        };
+        InletOptions inlet = {
+                .handler = &inlet_handler,
+                .connections_max = PRODUCERS_MAX,
+                .connect_usec = HELLO_TIMEOUT_USEC,
+                .idle_usec = USEC_INFINITY,
+                .userdata = input,
+        };
+        int r = intake_new(&intake, &input->intake);
+
+        if (r < 0)
+                return r;
+        inlet.intake = input->intake;
+        return inlet_new(input->options.event, &inlet, &input->inlet);
+}
+
+int input_new(const InputOptions *options, Input **ret)
+{
+        _cleanup_(input_freep) Input *input = calloc(1, sizeof *input);
+        int r = -ENOMEM;
+
+        if (input) {
+                input->options = *options;
+                r = sd_event_add_io(options->event, &input->source, options->fd, EPOLLIN, on_accept, input);
+        }
+        if (r < 0) {
+                (void) close_fd(options->fd);
+                return r;
+        }
+        (void) sd_event_source_set_description(input->source, "input");
+        r = sd_event_source_set_io_fd_own(input->source, true);
+        if (r >= 0)
+                r = sd_event_source_set_priority(input->source, LOOP_DATA);
+        if (r >= 0)
+                r = input_add_inlet(input);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(input);
+        return 0;
+}
+
+Input *input_free(Input *input)
+{
+        Producer *producer;
+
+        if (!input)
+                return NULL;
+        while ((producer = LIST_FIRST(&input->producers)))
+                producer_free(producer);
+        inlet_free(input->inlet);
+        intake_free(input->intake);
+        sd_event_source_disable_unref(input->source);
+        free(input);
+        return NULL;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "dispatcher/writer.h"
+#include "dispatcher/gap.h"
+
+static void seal(Writer *writer)
+{
+        if (writer->count > 0) {
+                ring_seal(writer->ring, writer->used, writer->count, writer->origin);
+                writer->records += writer->count;
+                writer->batches++;
+        }
+        writer->expected -= MIN(writer->expected, writer->used);
+        writer->space = NULL;
+        writer->used = 0;
+        writer->count = 0;
+}
+
+uint8_t *writer_next_batch(Writer *writer)
+{
+        seal(writer);
+        /* What was dropped before is told first, so that the gap stands where the records are missing. */
+        if (!gap_write_dropped(writer->ring, false))
+                return NULL;
+        writer->size = MIN(writer->expected + RECORD_LINE_MAX, (size_t) BATCH_PAYLOAD_MAX);
+        writer->space = ring_begin(writer->ring, writer->size, false);
+        return writer->space;
+}
+
+bool writer_end(Writer *writer)
+{
+        seal(writer);
+        return writer->batches > 0;
+}
