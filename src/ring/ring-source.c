@@ -191,3 +191,11 @@ void ring_forget(Ring *ring, const char *subscriber)
         ring_set_word(&row->used, 0);
         ring_advance_held(ring);
 }
+
+const char *ring_awaited(const Ring *ring, unsigned i)
+{
+        const RingAwaited *row = ring->file->words.awaited;
+
+        assert(i < RING_AWAITED_MAX);
+        return ring_word(&row[i].used) ? row[i].name : NULL;
+}

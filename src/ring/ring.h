@@ -102,7 +102,7 @@ const uint8_t *ring_landed_message(const Ring *ring, unsigned i, size_t *ret_siz
 
 /* --- Writing: one writer, the dispatcher --- */
 
-/* The state that the next ring_publish() will publish. */
+/* The state that the next publication will publish; ask again behind each, it is another place then. */
 RingState *ring_state(Ring *ring);
 
 /* Room for the payload of one more batch, up to BATCH_PAYLOAD_MAX, releasing the oldest batches that nobody waits for. NULL:
@@ -126,6 +126,9 @@ void ring_source_free(Ring *ring, Source *source);
 
 /* A subscriber of that name is not awaited any more (it left the configuration); its sources stay usable. */
 void ring_forget(Ring *ring, const char *subscriber);
+
+/* The name in row i of RING_AWAITED_MAX of those the ring waits for; NULL: the row is free. */
+const char *ring_awaited(const Ring *ring, unsigned i);
 
 /* The ring as producers' sink: appended is published, is in custody. */
 Sink *ring_sink(Ring *ring);
