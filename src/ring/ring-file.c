@@ -109,7 +109,9 @@ static const char *verify_entries(Ring *ring)
         Batch batch;
         int r;
 
-        if ((published & 7) > 1 || head % 8 != 0 || head > end || end - head > ring->size || newest == UINT64_MAX)
+        /* No ring lives long enough for numbers that could overflow below. */
+        if ((published & 7) > 1 || head % 8 != 0 || head > end || end - head > ring->size || end > INT64_MAX ||
+            newest > INT64_MAX)
                 return "words damaged";
         ring->oldest = newest + 1;
         for (uint64_t position = head; (r = ring_entry(ring, position, &batch, &next)) > 0; position = next) {
