@@ -29,7 +29,7 @@ struct Disk {
         int (*truncate)(Disk *disk, int handle, uint64_t size);
         /* Reserves room behind the end without changing the size. */
         int (*allocate)(Disk *disk, int handle, uint64_t offset, uint64_t size);
-        /* The two syncs may be called from another thread than the rest. */
+        /* The two syncs, and a rename between them, may be called from another thread than the rest. */
         int (*sync)(Disk *disk, int handle);
         int (*sync_directory)(Disk *disk);
         int (*rename)(Disk *disk, const char *from, const char *to);

@@ -18,7 +18,8 @@
  *
  *      SEGMENT     the first entry of every index. flags: 1 chained
  *                  24 8 format version (1)  32 16 stream  48 8 first seq  56 8 created  64 8 first seq of the segment
- *                  before, 0 none
+ *                  before, 0 none  72 4 rows: entries that follow and repeat what older segments said  80 32 chain of the
+ *                  last entry of the segment before  112 8 receive time of the last batch before
  *      STREAM      a row of the table of streams
  *                  24 16 stream  40 8 last  48 8 checksum  56 8 seen  64 1 size, 65 120 owner
  *      BATCH       24 48 batch header (own seqs)  72 16 stream  88 8 received first  96 8 received last
@@ -33,6 +34,9 @@
  *      DAMAGED     24 8 first seq  32 8 last seq  40 8 time  48 8 first seq of the segment it is in
  *      CHECKPOINT  24 8 seq  32 8 time  40 8 number  48 32 SHA-256 of the checkpoint before  80 8 key id
  *                  88 64 Ed25519 signature over the note (docs/protocol.md, RECEIPT)
+ *      RESTART     the store's own stream goes on under another id
+ *                  24 16 new stream  40 16 old stream  56 8 last own seq  64 8 last seq in some collector's custody under
+ *                  the old one  72 8 time
  *
  * Times are realtime microseconds.
  */
@@ -54,6 +58,7 @@ typedef enum IndexKind {
         INDEX_STREAM_END = 7,
         INDEX_DAMAGED = 8,
         INDEX_CHECKPOINT = 9,
+        INDEX_RESTART = 10,
         _INDEX_KIND_MAX,
 } IndexKind;
 
@@ -61,6 +66,24 @@ enum {
         INDEX_FLAG_CHAINED = 1U << 0,   /* SEGMENT */
         INDEX_FLAG_CLEAN_END = 1U << 0, /* COMMIT */
 };
+
+/* Why a segment was deleted. */
+typedef enum IndexDeleted {
+        INDEX_DELETED_ACKED = 1,
+        INDEX_DELETED_SIZE = 2,
+        INDEX_DELETED_AGE = 3,
+        INDEX_DELETED_SPACE = 4,
+        INDEX_DELETED_ASKED = 5,
+        _INDEX_DELETED_MAX,
+} IndexDeleted;
+
+/* Why a stream left the table. */
+typedef enum IndexStreamEnd {
+        INDEX_STREAM_END_SENDER = 1,
+        INDEX_STREAM_END_IDLE = 2,
+        INDEX_STREAM_END_ASKED = 3,
+        _INDEX_STREAM_END_MAX,
+} IndexStreamEnd;
 
 typedef struct IndexEntry {
         IndexKind kind;
@@ -74,6 +97,9 @@ typedef struct IndexEntry {
                         uint64_t first;
                         uint64_t created_usec;
                         uint64_t previous;
+                        uint32_t rows;
+                        uint8_t head[SHA256_SIZE];
+                        uint64_t last_usec;
                 } segment;
                 struct {
                         StreamId stream;
@@ -132,6 +158,12 @@ typedef struct IndexEntry {
                         uint64_t key_id;
                         uint8_t signature[64];
                 } checkpoint;
+                struct {
+                        StreamId stream, old;
+                        uint64_t last;
+                        uint64_t released;
+                        uint64_t time_usec;
+                } restart;
         };
 } IndexEntry;
 

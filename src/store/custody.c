@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The collectors: how far each has the store's records in its custody, and what explains the seqs that a collector is not
+ * shown.
+ *
+ * 1. A collector is not shown what another has in custody: it is told so instead (reason custody).
+ * 2. What nobody acked and is not held any more is told as lost, with the reason for which it was deleted.
+ * 3. After the store's stream was restarted nobody has anything of the new one; below the oldest held, custody is what the old
+ *    stream's collectors had.
+ */
+
+#include "store/store-internal.h"
+
+static const char *const deleted_reasons[_INDEX_DELETED_MAX] = {
+        [INDEX_DELETED_ACKED] = "deleted-when-acked", [INDEX_DELETED_SIZE] = "deleted-for-size",
+        [INDEX_DELETED_AGE] = "deleted-for-age",      [INDEX_DELETED_SPACE] = "deleted-for-space",
+        [INDEX_DELETED_ASKED] = "deleted-by-hand",
+};
+
+static Collector *collector_free(Collector *collector)
+{
+        reader_close(collector);
+        free(collector->cache);
+        free(collector->payload);
+        free(collector);
+        return NULL;
+}
+
+void custody_done(Store *store)
+{
+        while (store->n_collectors > 0)
+                (void) collector_free(store->collectors[--store->n_collectors]);
+}
+
+/* The table is full: the one that is only remembered and furthest behind makes room. */
+static bool displace(Store *store)
+{
+        Collector **victim = NULL;
+
+        for (size_t i = 0; i < store->n_collectors; i++)
+                if (!store->collectors[i]->used && (!victim || store->collectors[i]->seq < (*victim)->seq))
+                        victim = &store->collectors[i];
+        if (!victim)
+                return false;
+        (void) collector_free(*victim);
+        *victim = store->collectors[--store->n_collectors];
+        return true;
+}
+
+Collector *custody_collector(Store *store, const char *name)
+{
+        Collector *collector;
+
+        if (strlen(name) > NODE_NAME_MAX)
+                return NULL;
+        for (size_t i = 0; i < store->n_collectors; i++)
+                if (strcmp(store->collectors[i]->name, name) == 0)
+                        return store->collectors[i];
+        if (store->n_collectors == STORE_COLLECTORS_MAX && !displace(store))
+                return NULL;
+        collector = calloc(1, sizeof *collector);
+        if (!collector)
+                return NULL;
+        collector->store = store;
+        collector->files = SEGMENT_FILES_NULL;
+        strcpy(collector->name, name);
+        reader_init(collector);
+        store->collectors[store->n_collectors++] = collector;
+        return collector;
+}
+
+uint64_t custody_released(const Store *store)
+{
+        uint64_t released = 0;
+
+        for (size_t i = 0; i < store->n_collectors; i++)
+                released = MAX(released, store->collectors[i]->seq);
+        return MIN(released, store->durable.last);
+}
+
+static uint64_t oldest_held(const Store *store)
+{
+        return store->n_segments > 0 ? MIN(store->segments[0].first, store->durable.last + 1) : store->durable.last + 1;
+}
+
+/* The other collector that has most. */
+static const Collector *other(const Collector *collector)
+{
+        const Collector *best = NULL;
+
+        for (size_t i = 0; i < collector->store->n_collectors; i++) {
+                const Collector *o = collector->store->collectors[i];
+
+                if (o != collector && (!best || o->seq > best->seq))
+                        best = o;
+        }
+        return best;
+}
+
+uint64_t custody_oldest(const Collector *collector)
+{
+        const Collector *o = other(collector);
+        uint64_t held = oldest_held(collector->store);
+
+        return o ? MAX(held, MIN(o->seq, collector->store->durable.last) + 1) : held;
+}
+
+static void explain(BatchReason reason, uint64_t first, uint64_t last, const char *argument, Batch *ret)
+{
+        *ret = (Batch) {
+                .first = first,
+                .last = last,
+                .size = (uint32_t) strlen(argument),
+                .origin = BATCH_ORIGIN_LOCAL,
+                .reason = reason,
+                .payload = (const uint8_t *) argument,
+        };
+        batch_seal(ret);
+}
+
+void custody_explain(Collector *collector, uint64_t seq, Batch *ret)
+{
+        const Store *store = collector->store;
+        const Collector *o = other(collector);
+        uint64_t end = custody_oldest(collector) - 1;
+        uint8_t reason = store->deleted.kind == INDEX_DELETED ? store->deleted.deleted.reason : 0;
+
+        if (o && o->seq >= seq) {
+                explain(BATCH_CUSTODY, seq, MIN(end, o->seq), o->name, ret);
+        } else if (store->restart.kind == INDEX_RESTART && store->restart.restart.released >= seq) {
+                stream_id_format(&store->restart.restart.old, collector->old_stream);
+                explain(BATCH_CUSTODY, seq, MIN(end, store->restart.restart.released), collector->old_stream, ret);
+        } else {
+                explain(BATCH_LOST, seq, end,
+                        reason > 0 && reason < _INDEX_DELETED_MAX ? deleted_reasons[reason] : STORE_DAMAGED_REASON, ret);
+        }
+}
+
+void custody_explain_damage(uint64_t seq, uint64_t last, Batch *ret)
+{
+        explain(BATCH_LOST, seq, last, STORE_DAMAGED_REASON, ret);
+}
+
+void custody_forget_files(Store *store, uint64_t first)
+{
+        for (size_t i = 0; i < store->n_collectors; i++)
+                if (store->collectors[i]->files.first == first)
+                        reader_close(store->collectors[i]);
+}
+
+Source *store_source(Store *store, const char *collector_name)
+{
+        Collector *collector = custody_collector(store, collector_name);
+
+        if (!collector)
+                return NULL;
+        collector->used = true;
+        return &collector->source;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Which segments go: whole ones, the oldest first, never the last (it holds the table of streams).
+ *
+ * 1. What no collector has in custody goes only with delete_unacked.
+ * 2. The custody of what goes, and an entry that says that it goes, are durable before the first unlink.
+ * 3. A segment in which damage was found is kept under another name: it is evidence of its own.
+ */
+
+#include "store/store-internal.h"
+
+static uint64_t bytes_held(const Store *store)
+{
+        uint64_t bytes = 0;
+
+        for (size_t i = 0; i < store->n_segments; i++)
+                bytes += store->segments[i].bytes;
+        return bytes;
+}
+
+static bool is_acked(const Store *store, size_t i)
+{
+        return store->segments[i + 1].first - 1 <= custody_released(store);
+}
+
+static bool may_go(const Store *store, size_t i)
+{
+        return i + 1 < store->n_segments && (store->options.delete_unacked || is_acked(store, i));
+}
+
+/* When the next segment was begun, this one's last batch was there. */
+static bool is_old(Store *store, size_t i, uint64_t now_usec)
+{
+        Segment *next = &store->segments[i + 1];
+
+        if (store->options.retention_usec == 0)
+                return false;
+        segment_load(store, next);
+        return next->loaded && now_usec > next->created_usec &&
+               now_usec - next->created_usec >= store->options.retention_usec;
+}
+
+void retention_choose(Store *store, uint64_t now_usec)
+{
+        const StoreOptions *options = &store->options;
+        uint64_t held = bytes_held(store), free_bytes = UINT64_MAX;
+        IndexDeleted reason;
+        DiskSpace space;
+
+        store->n_victims = 0;
+        if (options->keep_free > 0 && store->disk->space(store->disk, &space) == 0)
+                free_bytes = space.bytes_free;
+        for (size_t i = 0; i < STORE_VICTIMS_MAX && may_go(store, i); i++) {
+                if (options->delete_acked && is_acked(store, i))
+                        reason = INDEX_DELETED_ACKED;
+                else if (is_old(store, i, now_usec))
+                        reason = INDEX_DELETED_AGE;
+                else if (options->use_max > 0 && held > options->use_max)
+                        reason = INDEX_DELETED_SIZE;
+                else if (free_bytes < options->keep_free)
+                        reason = INDEX_DELETED_SPACE;
+                else
+                        break;
+                store->victim_reason[store->n_victims++] = (uint8_t) reason;
+                held -= store->segments[i].bytes;
+                if (free_bytes != UINT64_MAX)
+                        free_bytes += store->segments[i].bytes;
+        }
+        store->space_short = free_bytes < options->keep_free;
+}
+
+bool retention_due(const Store *store)
+{
+        if (!may_go(store, 0))
+                return false;
+        if (store->options.delete_acked && is_acked(store, 0))
+                return true;
+        return store->options.use_max > 0 && bytes_held(store) > store->options.use_max;
+}
+
+int retention_admit(Store *store, uint64_t size)
+{
+        const StoreOptions *options = &store->options;
+        DiskSpace space;
+
+        if (options->use_max > 0 && !may_go(store, 0) &&
+            bytes_held(store) + store->group.bytes + size > options->use_max)
+                return -ENOSPC;
+        if (!store->space_short)
+                return 0;
+        if (store->disk->space(store->disk, &space) == 0 && space.bytes_free < options->keep_free && !may_go(store, 0))
+                return -ENOSPC;
+        store->space_short = false;
+        return 0;
+}
+
+void retention_entry(Store *store, size_t i, uint64_t now_usec, IndexEntry *ret)
+{
+        Segment *segment = &store->segments[i], *next = segment + 1;
+
+        segment_load(store, next);
+        *ret = (IndexEntry) {
+                .kind = INDEX_DELETED,
+                .deleted = {
+                        .first = segment->first,
+                        .last = next->first - 1,
+                        .time_usec = now_usec,
+                        .bytes = segment->bytes,
+                        .reason = store->victim_reason[i],
+                },
+        };
+        memcpy(ret->deleted.head, next->head, SHA256_SIZE);
+}
+
+void retention_remove_files(Store *store, const Segment *segment)
+{
+        static const char *const suffixes[] = { ".idx", ".log" };
+        char name[STORE_NAME_MAX], aside[STORE_NAME_MAX + sizeof ".damaged"];
+
+        for (size_t i = 0; i < ELEMENTSOF(suffixes); i++) {
+                segment_name(segment->first, suffixes[i], name);
+                if (segment->damaged) {
+                        strcpy(aside, name);
+                        strcat(aside, ".damaged");
+                        (void) store->disk->rename(store->disk, name, aside);
+                } else {
+                        /* What cannot be removed now is removed by the next start, which finds the entry. */
+                        (void) store->disk->unlink(store->disk, name);
+                }
+        }
+        store->directory_dirty = true;
+}
+
+void retention_delete(Store *store)
+{
+        size_t n = store->n_victims;
+
+        for (size_t i = 0; i < n; i++) {
+                custody_forget_files(store, store->segments[i].first);
+                retention_remove_files(store, &store->segments[i]);
+        }
+        store->n_segments -= n;
+        memmove(store->segments, store->segments + n, store->n_segments * sizeof *store->segments);
+        store->n_victims = 0;
+        store->links_due = store->links_due || n > 0;
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of the store share. Nobody outside src/store includes this.
+ *
+ *      store.c      delivering: append, positions, status
+ *      commit.c     the group: begin, end, step back
+ *      retention.c  which whole segments go, and their going
+ *      segment.c    the open pair of files: begin, write, reserve, end
+ *      streams.c    the table of streams
+ *      custody.c    the collectors: who has what, and what explains seqs that are not shown
+ *      recovery.c   from the files to the state above; recovery-segment.c for the last one, by replay.c for each entry
+ *      reader.c     the source: from a seq to a batch
+ *      links.c      names for ausearch and tail
+ */
+
+#include "basic/mark.h"
+#include "store/store.h"
+
+#include <sys/queue.h>
+
+/* Room kept ahead of the text that only store_append_own() may use: a few gap records of the longest kind. */
+#define STORE_RESERVE (4U * RECORD_LINE_MAX)
+/* How far ahead files are allocated: large enough that a system call for it is rare, small enough to waste on a small disk. */
+#define STORE_TEXT_CHUNK (4U * 1024U * 1024U)
+#define STORE_INDEX_CHUNK (256U * 1024U)
+/* Entries kept free in the index for a commit's own: mark, custody, deletions, clean end. */
+#define STORE_INDEX_RESERVE 64U
+/* Entries of one group: bounds memory when batches are tiny. */
+#define STORE_GROUP_ENTRIES_MAX 16384U
+/* A segment whose index has this many entries ends, whatever its text: an index is read whole at start. */
+#define STORE_SEGMENT_ENTRIES_MAX (512U * 1024U)
+/* Segments deleted by one commit. */
+#define STORE_VICTIMS_MAX 16U
+/* Collectors whose custody is remembered: those of a long configuration; further ones displace nobody, they are refused. */
+#define STORE_COLLECTORS_MAX 32U
+/* An interrupted write is repeated this often before it counts as failed. */
+#define STORE_INTERRUPTED_MAX 8U
+#define STORE_NAME_MAX 64U
+/* The index of a segment that has no durable group yet; it gets its own name when its header is durable. */
+#define STORE_INDEX_NEW "new.idx"
+#define STORE_DAMAGED_REASON "store-damaged"
+
+/* How far the store is: written, in the group in flight, or durable. */
+typedef struct Point {
+        uint64_t segment; /* first seq of the segment the rest is about, 0: none */
+        uint64_t text_size;
+        uint32_t entries;
+        uint64_t last; /* own seq */
+        uint64_t last_usec;
+        uint8_t chain[SHA256_SIZE];
+} Point;
+
+typedef struct Segment {
+        uint64_t first;
+        uint64_t bytes; /* text and index, for retention */
+        /* From its first entry; read when needed. */
+        bool loaded;
+        uint64_t created_usec;
+        uint8_t head[SHA256_SIZE]; /* chain of the segment before it */
+        bool damaged;              /* found so: kept under another name when its turn to be deleted comes */
+} Segment;
+
+/* Handles of a segment's two files, -EBADF when closed. */
+typedef struct SegmentFiles {
+        uint64_t first;
+        int text, index;
+} SegmentFiles;
+
+#define SEGMENT_FILES_NULL ((SegmentFiles) { .text = -EBADF, .index = -EBADF })
+
+typedef struct StreamPoint {
+        uint64_t last;
+        uint64_t checksum;
+} StreamPoint;
+
+typedef enum StreamEnding {
+        STREAM_LIVES,
+        STREAM_ENDS,       /* its entry goes with the next commit */
+        STREAM_END_FLIGHT, /* … is in the group in flight */
+} StreamEnding;
+
+typedef struct Stream Stream;
+
+struct Stream {
+        StreamId id;
+        char owner[NODE_NAME_MAX + 1];
+        uint64_t seen_usec;
+        StreamPoint written, flight, durable;
+        StreamEnding ending;
+        uint8_t end_reason;
+        bool in_group, in_flight; /* on which of the two lists */
+        Stream *group_next, *flight_next;
+        LIST_ENTRY(Stream) bucket;
+};
+
+typedef LIST_HEAD(StreamBucket, Stream) StreamBucket;
+
+typedef struct Streams {
+        StreamBucket *buckets;
+        size_t n_buckets; /* a power of two */
+        size_t n;
+        size_t n_ending;
+        uint8_t salt[16];
+        Stream *group, *flight; /* singly linked: in the open group, in the group in flight */
+} Streams;
+
+/* A collector: what it has in custody, and the store as its source. */
+typedef struct Collector {
+        Source source;
+        Store *store;
+        char name[NODE_NAME_MAX + 1];
+        uint64_t seq; /* it has all up to here */
+        uint64_t checksum;
+        uint64_t time_usec;
+        bool unsaved; /* its entry goes with the next commit */
+        bool used;    /* somebody has the source */
+        char old_stream[33];
+        /* Reading */
+        SegmentFiles files;
+        uint64_t index_entries;
+        bool sized; /* … of a closed segment, from the file */
+        uint32_t cached_first, n_cached;
+        uint8_t *cache;
+        uint8_t *payload;
+} Collector;
+
+typedef struct Group {
+        IndexEntry *entries; /* of the batches in the open group */
+        size_t n, allocated;
+        uint64_t bytes;
+} Group;
+
+struct Store {
+        Sink sink;
+        StoreOptions options;
+        Disk *disk;
+        StreamId stream;
+        IndexEntry restart; /* last RESTART, kind 0: none */
+        IndexEntry deleted; /* last DELETED, kind 0: none */
+        bool restart_wanted;
+        StreamId restart_stream;
+
+        Point written, flight, durable;
+        bool in_flight; /* a job is out */
+        bool failed;    /* something behind `durable` failed: append nothing before the step back */
+
+        Segment *segments; /* sorted by first; the last is the open one if `open` */
+        size_t n_segments, allocated_segments;
+        bool open;
+        bool fresh;    /* the open one has no durable group: no header, no name of its own for the index */
+        bool replaces; /* … and takes the place of one without own seqs */
+        bool chained;  /* the open one is */
+        bool rotate;   /* end the open one at the next commit */
+        bool ragged;   /* bytes behind written.text_size could not be truncated yet */
+        SegmentFiles current;
+        SegmentFiles before; /* rotated out, to be synced with the first group of current */
+        uint64_t text_allocated, index_allocated;
+        uint64_t created_usec; /* of current */
+
+        Group group;
+        bool mark_due; /* `durable` is not yet said by a COMMIT entry */
+        bool finish;   /* write the clean end */
+        bool finished; /* it is written and nothing followed */
+        bool directory_dirty;
+        bool links_due;
+        bool flight_began; /* the job in flight gives a new segment its name */
+        bool flight_restarts;
+        IndexEntry flight_restart, flight_deleted;
+
+        IndexEntry *pending; /* DAMAGED entries that recovery found */
+        size_t n_pending, n_pending_flight;
+
+        size_t n_victims;        /* the oldest segments, chosen */
+        uint8_t victim_reason[STORE_VICTIMS_MAX];
+        bool space_short; /* keep_free is not met and nothing may be deleted */
+
+        Streams streams;
+        Collector *collectors[STORE_COLLECTORS_MAX];
+        size_t n_collectors;
+        uint64_t damaged; /* batches, found when read */
+};
+
+/* --- segment.c --- */
+
+void segment_name(uint64_t first, const char *suffix, char ret[static STORE_NAME_MAX]);
+/* Reads 20 digits and the suffix. Returns whether the name is of that kind. */
+bool segment_parse_name(const char *name, const char *suffix, uint64_t *ret_first);
+void segment_files_close(Store *store, SegmentFiles *files);
+Segment *segment_add(Store *store, uint64_t first);
+/* The segment that holds (or should hold) seq, NULL: none. */
+Segment *segment_find(const Store *store, uint64_t seq);
+/* Last own seq that is shown of it. */
+uint64_t segment_last(const Store *store, const Segment *segment);
+/* created_usec and head from its first entry, as far as readable. */
+void segment_load(Store *store, Segment *segment);
+/* 0 when there is none. */
+uint64_t segment_file_size(Disk *disk, uint64_t first, const char *suffix);
+int segment_begin(Store *store, uint64_t now_usec) _must_check_;
+/* Ends the open segment for good: nothing is written to it any more. One without durable group is taken back. */
+void segment_end(Store *store);
+/* Makes the room for `size` more bytes of text and one more entry sure, as far as the file system can. */
+int segment_reserve(Store *store, uint64_t size, bool own) _must_check_;
+int segment_write_text(Store *store, const uint8_t *data, size_t size) _must_check_;
+int segment_write_index(Store *store, const uint8_t *data, size_t size) _must_check_;
+/* Reads exactly `size` bytes. -EBADMSG when the file ends before. */
+int segment_read(Disk *disk, int handle, void *data, size_t size, uint64_t offset) _must_check_;
+int segment_write(Disk *disk, int handle, const uint8_t *data, size_t size, uint64_t offset) _must_check_;
+/* No room is an ordinary result, after which the same may be tried again. */
+static inline bool error_is_no_room(int error)
+{
+        return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
+}
+
+/* --- streams.c --- */
+
+int streams_init(Streams *streams, void (*random)(void *bytes, size_t size)) _must_check_;
+void streams_done(Streams *streams);
+Stream *streams_find(const Streams *streams, const StreamId *id);
+/* The row, made if there is none. NULL: no memory. */
+Stream *streams_get(Streams *streams, const StreamId *id) _must_check_;
+void streams_remove(Streams *streams, Stream *stream);
+Stream *streams_next(const Streams *streams, const Stream *stream);
+/* Moves the written position. */
+void streams_write(Streams *streams, Stream *stream, uint64_t last, uint64_t checksum);
+void streams_end(Streams *streams, Stream *stream, IndexStreamEnd reason);
+/* Removes a row that says nothing: never durable is never heard of. */
+void streams_drop_new(Streams *streams, Stream *stream);
+void streams_submit(Streams *streams);
+void streams_durable(Streams *streams);
+void streams_step_back(Streams *streams);
+
+/* --- custody.c --- */
+
+Collector *custody_collector(Store *store, const char *name);
+void custody_done(Store *store);
+/* All up to here is in some collector's custody. */
+uint64_t custody_released(const Store *store);
+/* First seq that this collector is shown. */
+uint64_t custody_oldest(const Collector *collector);
+/* The batch without records that stands for seqs from `seq` on, below custody_oldest(). */
+void custody_explain(Collector *collector, uint64_t seq, Batch *ret);
+void custody_explain_damage(uint64_t seq, uint64_t last, Batch *ret);
+/* The segment with these files is gone or replaced: nobody reads on in it. */
+void custody_forget_files(Store *store, uint64_t first);
+
+/* --- reader.c --- */
+
+void reader_init(Collector *collector);
+void reader_close(Collector *collector);
+
+/* --- retention.c --- */
+
+/* Chooses victims. */
+void retention_choose(Store *store, uint64_t now_usec);
+/* Whether a commit would delete something that the rules without a clock want gone. */
+bool retention_due(const Store *store);
+/* Whether text of this size may be added. Returns 0 or -ENOSPC. */
+int retention_admit(Store *store, uint64_t size) _must_check_;
+/* The DELETED entry of victim i. */
+void retention_entry(Store *store, size_t i, uint64_t now_usec, IndexEntry *ret);
+/* Their entries are durable: the files go. */
+void retention_delete(Store *store);
+/* Takes the files of one segment away. */
+void retention_remove_files(Store *store, const Segment *segment);
+
+/* --- commit.c --- */
+
+/* Writes nothing, forgets all that is not durable. Not while a job is in flight. */
+void commit_step_back(Store *store);
+/* Says how far the store is durable, when nothing that says so follows at once. */
+void commit_write_mark(Store *store, uint64_t now_usec);
+
+/* --- recovery.c, replay.c --- */
+
+/* The last segment. */
+int recovery_segment(Store *store, uint64_t now_usec, StoreReport *report) _must_check_;
+int recovery_run(Store *store, uint64_t now_usec, StoreReport *report) _must_check_;
+
+typedef struct Replay {
+        Store *store;
+        uint64_t first;      /* of the segment */
+        uint64_t last;       /* own seq reached */
+        uint64_t text_size;  /* behind the last batch */
+        uint64_t last_usec;
+        StreamId stream;
+        uint8_t chain[SHA256_SIZE];
+        bool clean_end; /* the last entry says so */
+        bool strict;    /* behind the mark: whatever does not follow ends the replay */
+} Replay;
+
+/* Applies one entry to the tables. 1: done; 0 (strict only): it does not follow; negative errno. */
+int replay_entry(Replay *replay, const IndexEntry *entry) _must_check_;
+
+/* --- links.c --- */
+
+/* Makes the links agree with the segments; failures are tried again at the next change. */
+void links_update(Store *store);
