@@ -5,7 +5,7 @@
  *
  *  1. What landed in the ring before a crash is published before anything else is written to it.
  *  2. Nothing is sealed and left unpublished when a function here returns to the loop.
- *  3. Producers are held from RING_LOW on: the rest of the ring is the kernel's.
+ *  3. Producers are held from PRODUCERS_HOLD on, which is ordinary flow control: the rest of the ring is the kernel's.
  */
 
 #include "dispatcher/dispatcher.h"
@@ -23,9 +23,13 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
-/* Of the ring's bytes held by an awaited subscriber: where ring_low begins, and where it ends. */
+/* Of the ring's bytes held by an awaited subscriber: where producers are held and let go, where ring_low begins and ends. */
+#define PRODUCERS_HOLD(size) ((size) / 4)
+#define PRODUCERS_GO(size) ((size) / 8)
 #define RING_LOW(size) ((size) / 4 * 3)
 #define RING_LOW_END(size) ((size) / 2)
+/* Producers held for so long are not merely faster than a subscriber: ring_low says so. */
+#define HELD_TICKS 10U
 /* Without a further drop for so long, what was dropped is told out of the reserve, also when the ring is still full. */
 #define DROP_QUIET_TICKS 5U
 #define COMPONENT "dispatcher"
@@ -41,19 +45,31 @@ struct Dispatcher {
         sd_event_source *idle; /* while draining: nothing is left to be read */
         bool own_kernel;       /* the socket ends with us */
         bool drained;
+        bool held; /* producers are */
+        unsigned held_ticks;
         unsigned drop_ticks;
 };
 
 /* --- Room --- */
 
-static void raise_low(Dispatcher *dispatcher, const RingStatus *status)
+static void raise_low(Dispatcher *dispatcher, const RingStatus *status, const char *reason)
 {
         char keys[64];
 
         if (state_holds(dispatcher->state, "ring_low"))
                 return;
         (void) snprintf(keys, sizeof keys, "USED=%" PRIu64 "\nSIZE=%" PRIu64, status->used, status->size);
-        state_raise(dispatcher->state, "ring_low", "A subscriber the ring waits for is far behind: producers are held", keys);
+        state_raise(dispatcher->state, "ring_low", reason, keys);
+}
+
+static void hold_producers(Dispatcher *dispatcher, bool hold)
+{
+        if (hold == dispatcher->held)
+                return;
+        dispatcher->held = hold;
+        dispatcher->held_ticks = 0;
+        if (dispatcher->input)
+                input_hold(dispatcher->input, hold);
 }
 
 /* Room was taken or made: who may write? */
@@ -62,19 +78,18 @@ static void check_room(Dispatcher *dispatcher)
         RingStatus status;
 
         ring_status(dispatcher->ring, &status);
-        if (status.used >= RING_LOW(status.size)) {
-                raise_low(dispatcher, &status);
-                if (dispatcher->input)
-                        input_hold(dispatcher->input, true);
-                return;
-        }
-        if (status.used > RING_LOW_END(status.size))
-                return;
-        state_clear(dispatcher->state, "ring_low");
-        if (ring_state(dispatcher->ring)->dropped == 0)
+        if (status.used >= PRODUCERS_HOLD(status.size))
+                hold_producers(dispatcher, true);
+        else if (status.used <= PRODUCERS_GO(status.size))
+                hold_producers(dispatcher, false);
+        if (status.used >= RING_LOW(status.size))
+                raise_low(dispatcher, &status, "A subscriber the ring waits for is far behind");
+        else if (dispatcher->held && dispatcher->held_ticks >= HELD_TICKS)
+                raise_low(dispatcher, &status, "A subscriber the ring waits for is far behind: producers are held");
+        else if (status.used <= RING_LOW_END(status.size) && !dispatcher->held)
+                state_clear(dispatcher->state, "ring_low");
+        if (status.used <= RING_LOW_END(status.size) && ring_state(dispatcher->ring)->dropped == 0)
                 state_clear(dispatcher->state, "ring_full");
-        if (dispatcher->input)
-                input_hold(dispatcher->input, false);
 }
 
 static void on_published(void *userdata)
@@ -206,6 +221,7 @@ static void on_tick(void *userdata)
                 input_tick(dispatcher->input);
         subscribers_tick(dispatcher->subscribers);
         tell_dropped(dispatcher, ++dispatcher->drop_ticks >= DROP_QUIET_TICKS);
+        dispatcher->held_ticks++;
         check_room(dispatcher);
         write_status(dispatcher);
 }
@@ -373,6 +389,7 @@ static int add_input(Dispatcher *dispatcher, ListenFds *fds)
                 .published = on_published,
                 .userdata = dispatcher,
         };
+        int r;
 
         options.fd = listen_fds_take(fds, "input", AF_UNIX);
         if (options.fd == -ENOENT && dispatcher->config.input)
@@ -383,7 +400,10 @@ static int add_input(Dispatcher *dispatcher, ListenFds *fds)
                 log_error("%s: %s", dispatcher->config.input, strerror(-options.fd));
                 return options.fd;
         }
-        return input_new(&options, &dispatcher->input);
+        r = input_new(&options, &dispatcher->input);
+        if (r >= 0)
+                input_hold(dispatcher->input, dispatcher->held);
+        return r;
 }
 
 static int add_subscribers(Dispatcher *dispatcher)
