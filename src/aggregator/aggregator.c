@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* clients ─▶ store
+ *
+ * One store for all: one group commit, one text to read. Its entries are chained by SHA-256, and nothing is deleted unless
+ * the configuration says so.
+ */
+
+#include "aggregator/aggregator.h"
+#include "aggregator/clients.h"
+#include "runtime/log.h"
+#include "runtime/loop.h"
+
+#include <gnutls/crypto.h>
+#include <inttypes.h>
+
+typedef struct Aggregator {
+        const AggregatorConfig *config;
+        Loop *loop;
+        State *state;
+        Tls *tls;
+        uint64_t expiry_usec;
+        StoreLoop *store;
+        Clients clients;
+} Aggregator;
+
+/* --- The store's handler --- */
+
+static void on_condition(StoreLoop *store, StoreCondition condition, bool on, void *userdata)
+{
+        Aggregator *aggregator = userdata;
+
+        clients_tell(&aggregator->clients, condition, on);
+}
+
+static const StoreLoopHandler store_handler = {
+        .condition = on_condition,
+};
+
+/* Fails only for an algorithm that the library does not have. */
+static void sha256(const void *data, size_t size, uint8_t ret_digest[static SHA256_SIZE])
+{
+        int r = gnutls_hash_fast(GNUTLS_DIG_SHA256, data, size, ret_digest);
+
+        assert(r == 0);
+        (void) r;
+}
+
+/* --- The loop's handler --- */
+
+static void on_drained(void *userdata)
+{
+        Aggregator *aggregator = userdata;
+
+        loop_exit(aggregator->loop, EXIT_SUCCESS);
+}
+
+static void on_terminate(void *userdata)
+{
+        Aggregator *aggregator = userdata;
+
+        inlet_close(aggregator->clients.inlet);
+        store_loop_finish(aggregator->store, on_drained, aggregator);
+}
+
+static int load_credentials(Aggregator *aggregator)
+{
+        _cleanup_(freep) char *why = NULL;
+        int r = credentials_load(&aggregator->config->tls, &aggregator->tls, &why);
+
+        if (r < 0)
+                log_message(LOG_ERR, MESSAGE_ID_CREDENTIALS_FAILED, NULL, "Cannot use the TLS credentials: %s",
+                            why ? why : "out of memory");
+        return r;
+}
+
+static void on_reload(void *userdata)
+{
+        Aggregator *aggregator = userdata;
+
+        /* With unusable files those read before stay in use. */
+        if (load_credentials(aggregator) < 0)
+                return;
+        clients_review(&aggregator->clients);
+        log_message(LOG_INFO, MESSAGE_ID_RELOADED, NULL, "Read the TLS credentials again");
+}
+
+static void on_rotate(void *userdata)
+{
+        Aggregator *aggregator = userdata;
+
+        store_loop_rotate(aggregator->store);
+}
+
+static void on_tick(void *userdata)
+{
+        Aggregator *aggregator = userdata;
+        const IntakeCounters *counters = intake_counters(store_loop_intake(aggregator->store));
+
+        inlet_tick(aggregator->clients.inlet);
+        credentials_tick(aggregator->tls, &aggregator->expiry_usec);
+        status_begin(aggregator->state);
+        store_loop_status(aggregator->store);
+        clients_status(&aggregator->clients);
+        status_end(aggregator->state, "%zu connections, %" PRIu64 " records taken",
+                   inlet_connections(aggregator->clients.inlet), counters->records);
+}
+
+static const LoopHandler loop_handler = {
+        .terminate = on_terminate,
+        .reload = on_reload,
+        .rotate = on_rotate,
+        .tick = on_tick,
+};
+
+/* --- Life --- */
+
+static int make_store(Aggregator *aggregator)
+{
+        const AggregatorConfig *config = aggregator->config;
+        StoreLoopOptions options = {
+                .directory = config->directory,
+                .store = {
+                        .hash = sha256,
+                        .segment_size_max = config->segment_size_max,
+                        .segment_age_usec = config->segment_age_usec,
+                        .use_max = config->use_max,
+                        .keep_free = config->keep_free,
+                        .retention_usec = config->retention_usec,
+                        .links = true,
+                        .stream_forget_usec = config->stream_forget_usec,
+                },
+                .state = aggregator->state,
+                .conditions = { "disk_low", "disk_full", "disk_error", "store_damaged" },
+                .node = config->name,
+                .name = config->name,
+                .intake = &clients_intake_handler,
+                .window = config->window,
+                .disk_low_bytes = config->space_left,
+                .handler = &store_handler,
+                .userdata = aggregator,
+        };
+
+        return store_loop_new(loop_event(aggregator->loop), &options, &aggregator->store);
+}
+
+static int make(Aggregator *aggregator)
+{
+        const AggregatorConfig *config = aggregator->config;
+        int r;
+
+        r = loop_new(&loop_handler, aggregator, &aggregator->loop);
+        if (r < 0)
+                return r;
+        r = state_new(config->state_directory, "aggregator", &aggregator->state);
+        if (r < 0)
+                return r;
+        r = load_credentials(aggregator);
+        if (r < 0)
+                return r;
+        r = make_store(aggregator);
+        if (r < 0)
+                return r;
+        return clients_init(&aggregator->clients, loop_event(aggregator->loop), config, &aggregator->tls, aggregator->state,
+                            aggregator->store);
+}
+
+static void done(Aggregator *aggregator)
+{
+        clients_done(&aggregator->clients);
+        store_loop_free(aggregator->store);
+        tls_unref(aggregator->tls);
+        state_free(aggregator->state);
+        loop_free(aggregator->loop);
+}
+
+int aggregator_run(const AggregatorConfig *config)
+{
+        Aggregator aggregator = { .config = config };
+        int r;
+
+        r = make(&aggregator);
+        if (r >= 0) {
+                log_message(LOG_INFO, MESSAGE_ID_STARTED, NULL, "aggregator %s", config->name);
+                r = loop_run(aggregator.loop);
+        }
+        if (r < 0)
+                log_error("aggregator cannot run: %s", strerror(-r));
+        else
+                log_message(LOG_INFO, MESSAGE_ID_STOPPED, NULL, "aggregator has ended");
+        done(&aggregator);
+        return r < 0 ? EXIT_FAILURE : r;
+}

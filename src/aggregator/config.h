@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* aggregator.conf; conf/aggregator.conf says what each key means. */
+
+#include "runtime/credentials.h"
+
+typedef struct AggregatorConfig {
+        char *name;
+        CredentialsPaths tls;
+        char *directory;
+        char *state_directory;
+        char **listen;
+        uint64_t window;
+        uint64_t network_timeout_usec;
+        uint64_t connect_timeout_usec;
+        uint64_t connections_max;
+        uint64_t segment_size_max, segment_age_usec;
+        uint64_t use_max, keep_free, space_left;
+        uint64_t retention_usec;
+        uint64_t stream_forget_usec;
+} AggregatorConfig;
+
+/* Reads aggregator.conf, or `path` alone. Says itself what is wrong. */
+int aggregator_config_load(const char *path, AggregatorConfig *ret) _must_check_;
+void aggregator_config_done(AggregatorConfig *config);

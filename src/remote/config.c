@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "remote/config.h"
+#include "basic/batch.h"
+#include "link/link-receiver.h"
+#include "runtime/config.h"
+#include "runtime/log.h"
+#include "runtime/state.h"
+
+#include <stddef.h>
+
+#define PORT_DEFAULT "6560"
+#define SEGMENT_SIZE_MIN (1024U * 1024U)
+/* The ack's cost shows below this. */
+#define WINDOW_MIN BATCH_PAYLOAD_MAX
+#define WINDOW_MAX (1024U * 1024U * 1024U)
+
+static int parse_path(const ConfigKey *key, const char *value, void *field)
+{
+        return value[0] == '/' ? config_parse_string(key, value, field) : -EINVAL;
+}
+
+static int parse_window(const ConfigKey *key, const char *value, void *field)
+{
+        uint64_t size;
+        int r = config_parse_size(key, value, &size);
+
+        if (r < 0)
+                return r;
+        if (size < WINDOW_MIN || size > WINDOW_MAX)
+                return -EINVAL;
+        *(uint64_t *) field = size;
+        return 0;
+}
+
+static int parse_segment_size(const ConfigKey *key, const char *value, void *field)
+{
+        uint64_t size;
+        int r = config_parse_size(key, value, &size);
+
+        if (r < 0)
+                return r;
+        if (size < SEGMENT_SIZE_MIN)
+                return -EINVAL;
+        *(uint64_t *) field = size;
+        return 0;
+}
+
+/* A time that may not be zero: a retry without a wait would be a storm. */
+static int parse_wait(const ConfigKey *key, const char *value, void *field)
+{
+        uint64_t usec;
+        int r = config_parse_usec(key, value, &usec);
+
+        if (r < 0)
+                return r;
+        if (usec < 10 * USEC_PER_MSEC)
+                return -EINVAL;
+        *(uint64_t *) field = usec;
+        return 0;
+}
+
+#define KEY(name, parse, field, expected) { "Remote", name, parse, offsetof(RemoteConfig, field), expected, NULL }
+
+static const ConfigKey keys[] = {
+        KEY("Collector", config_parse_string, collector, "HOST, HOST:PORT or [ADDRESS]:PORT"),
+        KEY("CollectorName", config_parse_node, collector_name, "a host name"),
+        KEY("Node", config_parse_node, node, "a host name"),
+        KEY("TLSCertificate", config_parse_string, tls.certificate, "a path or pkcs11: URL"),
+        KEY("TLSKey", config_parse_string, tls.key, "a path or pkcs11: URL"),
+        KEY("TLSAuthority", config_parse_string, tls.authority, "a path or pkcs11: URL"),
+        KEY("TLSRevocation", config_parse_string, tls.revocation, "a path"),
+        KEY("Directory", parse_path, directory, "an absolute path"),
+        KEY("StateDirectory", parse_path, state_directory, "an absolute path"),
+        KEY("Listen", parse_path, listen, "an absolute path"),
+        KEY("DispatcherUser", config_parse_string, dispatcher_user, "a user's name"),
+        KEY("Window", parse_window, window, "a size from 256K to 1G"),
+        KEY("NetworkTimeout", parse_wait, network_timeout_usec, "a time such as 30s"),
+        KEY("ConnectTimeout", parse_wait, connect_timeout_usec, "a time such as 10s"),
+        KEY("RetryMin", parse_wait, retry_min_usec, "a time such as 500ms"),
+        KEY("RetryMax", parse_wait, retry_max_usec, "a time such as 30s"),
+        KEY("SegmentMaxSize", parse_segment_size, segment_size_max, "a size of at least 1M"),
+        KEY("SegmentMaxSec", config_parse_usec, segment_age_usec, "a time such as 1d, 0 for none"),
+        KEY("MaxUse", config_parse_size, use_max, "a size such as 10G, 0 for none"),
+        KEY("KeepFree", config_parse_size, keep_free, "a size such as 1G, 0 for none"),
+        KEY("SpaceLeft", config_parse_size, space_left, "a size such as 256M, 0 for none"),
+        KEY("KeepAcked", config_parse_bool, keep_acked, "yes or no"),
+        KEY("MaxRetentionSec", config_parse_usec, retention_usec, "a time such as 30d, 0 for ever"),
+        { 0 },
+};
+
+static int wrong(const char *what)
+{
+        log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "%s", what);
+        return -EINVAL;
+}
+
+/* "host", "host:port", "[v6]", "[v6]:port". */
+static int split_collector(RemoteConfig *config)
+{
+        const char *text = config->collector, *end, *port = PORT_DEFAULT;
+
+        if (!text)
+                return wrong("Collector= is missing: the host to send to");
+        if (text[0] == '[') {
+                text++;
+                end = strchr(text, ']');
+                if (!end || (end[1] != '\0' && end[1] != ':'))
+                        return wrong("Collector= is not [ADDRESS] or [ADDRESS]:PORT");
+                if (end[1] == ':')
+                        port = end + 2;
+        } else {
+                end = strchr(text, ':');
+                if (end)
+                        port = end + 1;
+                else
+                        end = text + strlen(text);
+        }
+        if (end == text || *port == '\0' || strspn(port, "0123456789") != strlen(port))
+                return wrong("Collector= is not HOST, HOST:PORT or [ADDRESS]:PORT");
+        config->host = strndup(text, (size_t) (end - text));
+        config->port = strdup(port);
+        return config->host && config->port ? 0 : -ENOMEM;
+}
+
+static int check(RemoteConfig *config)
+{
+        int r = split_collector(config);
+
+        if (r < 0)
+                return r;
+        if (!config->collector_name) {
+                if (!node_name_is_valid(config->host))
+                        return wrong("CollectorName= is missing: the name in the collector's certificate");
+                config->collector_name = strdup(config->host);
+                if (!config->collector_name)
+                        return -ENOMEM;
+        }
+        if (config->retry_max_usec < config->retry_min_usec)
+                return wrong("RetryMax= is below RetryMin=");
+        return 0;
+}
+
+int remote_config_load(const char *path, RemoteConfig *ret)
+{
+        RemoteConfig config = {
+                .directory = strdup("/var/lib/audit-relay/remote"),
+                .state_directory = strdup(STATE_DIRECTORY),
+                .dispatcher_user = strdup("audit-relay-dispatcher"),
+                .window = LINK_WINDOW_DEFAULT,
+                .network_timeout_usec = 30 * USEC_PER_SEC,
+                .connect_timeout_usec = 10 * USEC_PER_SEC,
+                .retry_min_usec = 500 * USEC_PER_MSEC,
+                .retry_max_usec = 30 * USEC_PER_SEC,
+                .segment_size_max = 16U * 1024U * 1024U,
+                .space_left = 256U * 1024U * 1024U,
+        };
+        int r = -ENOMEM;
+
+        if (config.directory && config.state_directory && config.dispatcher_user)
+                r = config_load("remote", path, keys, &config);
+        if (r >= 0)
+                r = check(&config);
+        if (r < 0) {
+                remote_config_done(&config);
+                return r;
+        }
+        *ret = config;
+        return 0;
+}
+
+void remote_config_done(RemoteConfig *config)
+{
+        config_done(keys, config);
+        free(config->host);
+        free(config->port);
+        *config = (RemoteConfig) { 0 };
+}

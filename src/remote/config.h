@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* remote.conf; conf/remote.conf says what each key means. */
+
+#include "runtime/credentials.h"
+
+typedef struct RemoteConfig {
+        char *collector; /* HOST[:PORT] */
+        char *collector_name;
+        char *node;
+        CredentialsPaths tls;
+        char *directory;
+        char *state_directory;
+        char *listen;
+        char *dispatcher_user;
+        uint64_t window;
+        uint64_t network_timeout_usec;
+        uint64_t connect_timeout_usec;
+        uint64_t retry_min_usec, retry_max_usec;
+        uint64_t segment_size_max, segment_age_usec;
+        uint64_t use_max, keep_free, space_left;
+        uint64_t retention_usec;
+        bool keep_acked;
+
+        /* Made of the above. */
+        char *host, *port;
+} RemoteConfig;
+
+/* Reads remote.conf, or `path` alone. Says itself what is wrong. */
+int remote_config_load(const char *path, RemoteConfig *ret) _must_check_;
+void remote_config_done(RemoteConfig *config);

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "remote/local.h"
+#include "runtime/listen.h"
+#include "runtime/log.h"
+
+#include <inttypes.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+/* The dispatcher, and its predecessor that is not quite gone; people who try things out. */
+#define CONNECTIONS_MAX 16U
+/* To say HELLO on a local socket. */
+#define HELLO_USEC (10 * USEC_PER_SEC)
+#define REFUSED_LOG_USEC (10 * USEC_PER_SEC)
+/* Whoever may connect speaks for this host: their streams have one owner. */
+#define OWNER "local"
+
+/* --- Who may connect --- */
+
+static bool uid_allowed(const Local *local, uid_t uid)
+{
+        return uid == 0 || uid == geteuid() || (local->dispatcher != (uid_t) -1 && uid == local->dispatcher);
+}
+
+static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, char **ret_why)
+{
+        Local *local = inlet_userdata(inlet_session_inlet(session));
+        pid_t pid;
+        uid_t uid;
+        gid_t gid;
+
+        connection_credentials(inlet_session_connection(session), &pid, &uid, &gid);
+        if (!uid_allowed(local, uid)) {
+                if (asprintf(ret_why, "uid %u may not deliver to remote: only the dispatcher's user and root may",
+                             (unsigned) uid) < 0)
+                        *ret_why = NULL;
+                return LINK_BYE_NODE;
+        }
+        *ret_identity = (InletIdentity) { .owner = OWNER, .node = local->node };
+        return 0;
+}
+
+static const InletHandler inlet_handler = {
+        .admit = on_admit,
+};
+
+/* --- The intake's handler --- */
+
+static void on_connected(IntakeSession *session)
+{
+        const char *peer = connection_peer(inlet_session_connection(inlet_session_of(session)));
+        char field[300];
+
+        (void) snprintf(field, sizeof field, "PEER=%s", peer);
+        log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, field, "%s delivers; its records up to %" PRIu64 " are here", peer,
+                    session->receiver.received);
+}
+
+static void on_refused(IntakeSession *session, uint32_t n, RecordFault fault)
+{
+        Local *local = inlet_userdata(inlet_session_inlet(inlet_session_of(session)));
+
+        if (log_limit(&local->refused_usec, REFUSED_LOG_USEC))
+                log_message(LOG_WARNING, MESSAGE_ID_RECORDS_REFUSED, NULL,
+                            "%" PRIu32 " records of %s broke a rule (%s) and were stored escaped", n,
+                            connection_peer(inlet_session_connection(inlet_session_of(session))),
+                            record_fault_to_string(fault));
+}
+
+const IntakeHandler local_intake_handler = {
+        .flush = inlet_flush,
+        .connected = on_connected,
+        .refused = on_refused,
+};
+
+/* --- Life --- */
+
+static uid_t find_user(const char *name)
+{
+        const struct passwd *user = getpwnam(name);
+
+        if (!user)
+                log_debug("There is no user \"%s\" here: only root and ourselves may deliver", name);
+        return user ? user->pw_uid : (uid_t) -1;
+}
+
+static int listen_on(Local *local, const RemoteConfig *config)
+{
+        ListenFds fds;
+        size_t n = 0;
+        int fd, r;
+
+        r = listen_fds_get(&fds);
+        if (r < 0)
+                return r;
+        while (r >= 0 && (fd = listen_fds_take(&fds, "remote", AF_UNIX)) >= 0) {
+                r = inlet_listen(local->inlet, fd);
+                n++;
+        }
+        listen_fds_warn_rest(&fds);
+        listen_fds_done(&fds);
+        if (r >= 0 && config->listen) {
+                fd = listen_unix(config->listen, 0600);
+                if (fd < 0)
+                        log_error("Cannot listen on %s: %s", config->listen, strerror(-fd));
+                r = fd < 0 ? fd : inlet_listen(local->inlet, fd);
+                n++;
+        }
+        if (r >= 0 && n == 0) {
+                log_error("No socket to listen on: neither was one handed in as \"remote\", nor is Listen= set");
+                return -ENOENT;
+        }
+        return r;
+}
+
+int local_init(Local *local, sd_event *event, const RemoteConfig *config, const char *node, Intake *intake)
+{
+        InletOptions options = {
+                .intake = intake,
+                .handler = &inlet_handler,
+                .connections_max = CONNECTIONS_MAX,
+                .connect_usec = HELLO_USEC,
+                .idle_usec = USEC_INFINITY, /* a local peer that dies is gone at once */
+                .userdata = local,
+        };
+        int r;
+
+        *local = (Local) { .node = node, .dispatcher = find_user(config->dispatcher_user) };
+        r = inlet_new(event, &options, &local->inlet);
+        if (r >= 0)
+                r = listen_on(local, config);
+        if (r < 0)
+                local_done(local);
+        return r;
+}
+
+void local_done(Local *local)
+{
+        local->inlet = inlet_free(local->inlet);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The dispatcher's end: the socket it delivers to, and who may connect there. */
+
+#include "remote/config.h"
+#include "runtime/inlet.h"
+#include "runtime/store-loop.h"
+
+#include <sys/types.h>
+
+typedef struct Local {
+        Inlet *inlet;
+        const char *node; /* of records made on the dispatcher's behalf */
+        uid_t dispatcher; /* (uid_t) -1: there is no such user */
+        uint64_t refused_usec;
+} Local;
+
+/* For the store's intake. */
+extern const IntakeHandler local_intake_handler;
+
+/* Takes the descriptors named `remote`, and the path of Listen= when it is set. Logs why it fails. */
+int local_init(Local *local, sd_event *event, const RemoteConfig *config, const char *node, Intake *intake) _must_check_;
+void local_done(Local *local);
