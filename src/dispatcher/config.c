@@ -6,6 +6,7 @@
 #include "runtime/config.h"
 #include "runtime/log.h"
 #include "runtime/program.h"
+#include "runtime/state.h"
 
 #include <pwd.h>
 #include <stdio.h>
@@ -85,7 +86,7 @@ int dispatcher_config_load(const char *path, DispatcherConfig *ret)
                 .node = program_host_name(),
                 .ring_file = strdup("/run/audit-relay/dispatcher/ring"),
                 .ring_size = RING_SIZE_DEFAULT,
-                .state_directory = strdup("/run/audit-relay/state/dispatcher"),
+                .state_directory = strdup(STATE_DIRECTORY),
                 .kernel = KERNEL_AUTO,
                 .receive_buffer = 64U * 1024U * 1024U,
         };

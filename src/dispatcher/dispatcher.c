@@ -32,7 +32,6 @@
 #define HELD_TICKS 10U
 /* Without a further drop for so long, what was dropped is told out of the reserve, also when the ring is still full. */
 #define DROP_QUIET_TICKS 5U
-#define COMPONENT "dispatcher"
 
 struct Dispatcher {
         DispatcherConfig config;
@@ -276,25 +275,6 @@ static const LoopHandler loop_handler = {
 
 /* --- Beginning --- */
 
-/* StateDirectory= names the component's own directory, as everywhere. */
-static int open_state(Dispatcher *dispatcher)
-{
-        _cleanup_(freep) char *parent = strdup(dispatcher->config.state_directory);
-        char *slash;
-
-        if (!parent)
-                return -ENOMEM;
-        slash = strrchr(parent, '/');
-        if (slash == parent || strcmp(slash + 1, COMPONENT) != 0) {
-                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL,
-                            "StateDirectory=%s: its last part must be \"" COMPONENT "\": conditions are known by it",
-                            dispatcher->config.state_directory);
-                return -EINVAL;
-        }
-        *slash = '\0';
-        return state_new(parent, COMPONENT, &dispatcher->state);
-}
-
 static int open_ring(Dispatcher *dispatcher)
 {
         RingOptions options = {
@@ -423,7 +403,7 @@ static int add_subscribers(Dispatcher *dispatcher)
 
 static int open_parts(Dispatcher *dispatcher, ListenFds *fds)
 {
-        int r = open_state(dispatcher);
+        int r = state_new(dispatcher->config.state_directory, "dispatcher", &dispatcher->state);
 
         if (r >= 0)
                 r = open_ring(dispatcher);
