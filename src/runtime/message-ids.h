@@ -2,8 +2,7 @@
 #pragma once
 
 /* The MESSAGE_ID of each event an operator may want to find or react to. Never changed, never used for another
- * event.
- * catalog/audit-relay.catalog explains each; a test fails if one lacks the other.
+ * event. catalog/audit-relay.catalog explains each; a test fails if one lacks the other.
  */
 
 /* The programs */
@@ -31,7 +30,6 @@
 #define MESSAGE_ID_RECORDS_REFUSED "dd778e97a6d14e97932887270ed7aa61"
 #define MESSAGE_ID_GAP "92c2af70c23a42c4b5372ca9602ec811"
 #define MESSAGE_ID_SEGMENT_DAMAGED "be0c795df7304a19926d904dec5a54f0"
-#define MESSAGE_ID_SUBSCRIBER_DROPPED "6d9c180cb50d4d84adac764e703a2705"
 
 /* Conditions: one for each beginning, one for all ends */
 #define MESSAGE_ID_CONDITION_ENDED "f9cfb1e130cb42d9bf890499ec90eac7"
