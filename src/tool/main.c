@@ -16,6 +16,7 @@ typedef struct Verb {
 
 static const Verb verbs[] = {
         { "status", verb_status, "What the programs on this host are doing, and what is wrong" },
+        { "cert", verb_cert, "Make a CA, and certificates for collectors and clients" },
 };
 
 static void help(FILE *to)
@@ -45,8 +46,14 @@ int main(int argc, char **argv)
                 return EXIT_SUCCESS;
         }
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
-                if (strcmp(verb, verbs[i].name) == 0)
+                if (strcmp(verb, verbs[i].name) == 0) {
+                        static char name[64];
+
+                        /* What getopt_long() puts in front of its complaints. */
+                        (void) snprintf(name, sizeof name, "audit-relay %s", verb);
+                        argv[1] = name;
                         return verbs[i].run(argc - 1, argv + 1);
+                }
         fprintf(stderr, "audit-relay: there is no verb \"%s\"\n\n", verb);
         help(stderr);
         return TOOL_EXIT_USAGE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The verbs of audit-relay(1). Each gets argv from its own name on (argv[0] is the verb), parses its options with
+/* The verbs of audit-relay(1). Each gets argv from its own name on (argv[0] is "audit-relay VERB"), parses its options with
  * getopt_long(), answers --help on stdout, and returns the exit status of the program.
  */
 

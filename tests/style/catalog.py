@@ -15,8 +15,8 @@ DEFINE = re.compile(r'^#define (MESSAGE_ID_\w+) "([^"]*)"$', re.MULTILINE)
 ROW = re.compile(r'^\s*\{ "(\w+)", "(\w+)", \w+, (\w+) \},$', re.MULTILINE)
 RAISE = re.compile(r'\bstate_(?:raise|clear|holds)\(\s*[^,()]+,\s*"(\w+)"')
 MENTION = re.compile(r'^\| `(\w+)/(\w+)` \|', re.MULTILINE)
-# Fields that every message of ours has, or one of its kind: what @FIELD@ may name.
-FIELDS = {'SYSLOG_IDENTIFIER', 'PEER', 'COMPONENT', 'CONDITION', 'REASON', 'COUNT'}
+# Fields that every message has, or every one that tells of a condition: what @FIELD@ may name.
+FIELDS = {'SYSLOG_IDENTIFIER', 'COMPONENT', 'CONDITION', 'REASON'}
 
 
 def entries(text):
@@ -94,7 +94,7 @@ def tree(**changes):
     good = {
         'ids': f'#define MESSAGE_ID_STARTED "{A}"\n#define MESSAGE_ID_REMOTE_DOWN "{B}"\n',
         'catalog': f'-- {A}\nSubject: S\nDefined-By: audit-relay\n\nWhat.\n\nDo.\n\n'
-                   f'-- {B}\nSubject: @PEER@\nDefined-By: audit-relay\n\nWhat.\n\nDo.\n',
+                   f'-- {B}\nSubject: @REASON@\nDefined-By: audit-relay\n\nWhat.\n\nDo.\n',
         'table': '        { "remote", "down", LOG_ERR, MESSAGE_ID_REMOTE_DOWN },\n',
         'document': '| `remote/down` | x |\n',
         'code': 'log(MESSAGE_ID_STARTED);\nstate_raise(state, "down", x);\n',
@@ -110,7 +110,7 @@ CASES = [
     ('an id without an entry', tree(catalog=GOOD[CATALOG].split(f'-- {B}')[0]), 1),
     ('an entry without an id', tree(catalog=GOOD[CATALOG] + f'-- {"c" * 32}\nSubject: S\nDefined-By: audit-relay\n\nW\n\nD\n'), 1),
     ('an entry that says too little', tree(catalog=GOOD[CATALOG].replace('What.\n\nDo.\n\n', 'What.\n\n')), 1),
-    ('a field that no message has', tree(catalog=GOOD[CATALOG].replace('@PEER@', '@PIER@')), 1),
+    ('a field that no message has', tree(catalog=GOOD[CATALOG].replace('@REASON@', '@SEASON@')), 1),
     ('an id that is none', tree(ids=GOOD[IDS].replace(B, 'b' * 31), catalog=GOOD[CATALOG].replace(B, 'b' * 31)), 1),
     ('an id nobody uses', tree(code='state_raise(state, "down", x);\n'), 1),
     ('a condition that is not documented', tree(document=''), 1),
