@@ -5,15 +5,15 @@
  * exactly what is missing. Then for real: a child that receives numbered datagrams is killed again and again; in the end every
  * number is there once.
  *
- * Random decisions come from a seed that is printed; RING_SEED=n replays it. Built with a small ring, for many crashes.
+ * Built with a small ring, for many crashes.
  */
 
 #include "check-main.h"
+#include "seed.h"
 #include "ring/ring.h"
 #include "basic/mark.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -26,22 +26,6 @@ static char directory[64], live_path[80], crash_path[80];
 static RingOptions options = { .path = live_path, .size = RING_SIZE_MIN, .node = "n1", .stream = { { 1 } } };
 static const StreamId producer = { { 7 } };
 
-static uint64_t random_state;
-
-static uint64_t random_below(uint64_t n)
-{
-        random_state = random_state * UINT64_C(6364136223846793005) + 1442695040888963407;
-        return (random_state >> 33) % n;
-}
-
-static void seed(void)
-{
-        const char *text = getenv("RING_SEED");
-
-        random_state = text ? strtoull(text, NULL, 10) : (uint64_t) getpid();
-        printf("# seed %" PRIu64 "\n", random_state);
-}
-
 static void set_up(void)
 {
         /* In memory, as the ring is; thousands of copies are made. */
@@ -50,7 +34,6 @@ static void set_up(void)
         (void) snprintf(live_path, sizeof live_path, "%s/live", directory);
         (void) snprintf(crash_path, sizeof crash_path, "%s/crash", directory);
         options.size = RING_SIZE_MIN;
-        seed();
 }
 
 static void tear_down(void)
@@ -531,11 +514,12 @@ START_TEST(a_killed_process_loses_and_repeats_nothing)
 }
 END_TEST
 
-int main(void)
+int main(int argc, char **argv)
 {
         Suite *suite = suite_create("ring-crash");
         TCase *tcase = tcase_create("ring-crash");
 
+        seed_begin(argc, argv);
         tcase_add_checked_fixture(tcase, set_up, tear_down);
         tcase_add_test(tcase, a_crash_at_any_step_loses_and_repeats_nothing);
         tcase_add_test(tcase, a_killed_process_loses_and_repeats_nothing);
