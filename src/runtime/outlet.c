@@ -518,6 +518,19 @@ void outlet_end(Outlet *outlet, LinkByeCode code, const char *reason, bool recon
         }
 }
 
+void outlet_review(Outlet *outlet)
+{
+        _cleanup_(freep) char *why = NULL;
+
+        if (outlet->phase == PHASE_WAITING) {
+                outlet->deadline_usec = 0;
+                arm(outlet);
+        } else if (outlet->phase == PHASE_CONNECTED && outlet->options.tls && connection_tls(outlet->connection) &&
+                   tls_session_judge(connection_tls(outlet->connection), *outlet->options.tls, &why) < 0) {
+                end_session(outlet, LINK_BYE_CERTIFICATE, OUTLET_E_TLS, why ? why : "certificate refused");
+        }
+}
+
 bool outlet_connected(const Outlet *outlet)
 {
         return outlet->phase == PHASE_CONNECTED;

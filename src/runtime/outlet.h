@@ -68,6 +68,9 @@ void outlet_wake(Outlet *outlet);
 void outlet_offer(Outlet *outlet, int fd, TlsSession *tls, int error, const char *why);
 /* Ends the session with a BYE; with `reconnect` at once again, else for good (disconnected() says OUTLET_OK when that is done). */
 void outlet_end(Outlet *outlet, LinkByeCode code, const char *reason, bool reconnect);
+/* Judges the peer again by *options.tls, as after a reload, and ends the session if it does not pass; without a session, tries at
+ * once. */
+void outlet_review(Outlet *outlet);
 bool outlet_connected(const Outlet *outlet);
 const LinkSender *outlet_sender(const Outlet *outlet);
 /* From open() or before outlet_offer(): whom it tries, for outlet_peer(). Copied, cut to OUTLET_PEER_MAX. */
