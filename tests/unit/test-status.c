@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* audit-relay status, run as a program (its path is the first argument) against state directories that this process holds. */
+
+#include "check-main.h"
+#include "capture.h"
+#include "runtime/log.h"
+#include "runtime/state.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+
+static const char *tool;
+static char directory[64];
+static char output[65536];
+static State *state;
+
+static void setup(void)
+{
+        scratch_make(directory);
+        log_init("test", -1);
+        ck_assert_int_eq(state_new(directory, "remote", &state), 0);
+}
+
+static void teardown(void)
+{
+        state = state_free(state);
+        scratch_remove(directory);
+}
+
+static void publish(void)
+{
+        status_begin(state);
+        status_counter(state, "records", NULL, 12345, "Records");
+        status_counter(state, "peer_records", "peer=\"a\"", 7, "Of a peer");
+        status_gauge(state, "idle", NULL, 0, "Nothing");
+        status_gauge(state, "limit", NULL, 1.0 / 0.0, "None");
+        status_end(state, "Connected to \"log\"");
+}
+
+/* Runs it with these further arguments; what it writes is in `output`. Returns its exit status. */
+static int run(const char *arguments)
+{
+        char command[512];
+        FILE *pipe;
+        size_t n;
+        int status;
+
+        (void) snprintf(command, sizeof command, "'%s' status --state-dir='%s' %s 2>&1", tool, directory, arguments);
+        pipe = popen(command, "re");
+        ck_assert_ptr_nonnull(pipe);
+        n = fread(output, 1, sizeof output - 1, pipe);
+        output[n] = '\0';
+        status = pclose(pipe);
+        ck_assert(WIFEXITED(status));
+        return WEXITSTATUS(status);
+}
+
+START_TEST(all_is_well)
+{
+        publish();
+        ck_assert_int_eq(run(""), 0);
+        ck_assert_str_eq(output, "remote  running\n"
+                                 "  Connected to \"log\"\n"
+                                 "    records                                     12345\n"
+                                 "    limit                                        +Inf\n");
+        ck_assert_int_eq(run("--all"), 0);
+        ck_assert_ptr_nonnull(strstr(output, "    peer_records_total{peer=\"a\"}                    7\n"));
+        ck_assert_ptr_nonnull(strstr(output, "    idle                                            0\n"));
+}
+END_TEST
+
+START_TEST(a_condition_is_shown_and_told_by_the_exit_status)
+{
+        state_raise(state, "refused", "it's \"not\" ours, $x\n\\", "PEER=192.0.2.1:6560");
+        publish();
+        ck_assert_int_eq(run("remote"), 3);
+        ck_assert_ptr_nonnull(strstr(output, "  ! refused\n      SINCE    20"));
+        ck_assert_ptr_nonnull(strstr(output, "      REASON   it's \"not\" ours, $x \\\n"
+                                             "      COUNT    1\n"
+                                             "      PEER     192.0.2.1:6560\n"));
+        ck_assert_int_eq(run("--json"), 3);
+        ck_assert_ptr_nonnull(strstr(output, "[\n  {\n    \"component\": \"remote\",\n    \"health\": \"running\",\n"
+                                             "    \"status\": \"Connected to \\\"log\\\"\",\n"
+                                             "    \"conditions\": [\n      {\n        \"name\": \"refused\",\n"));
+        ck_assert_ptr_nonnull(strstr(output, "        \"REASON\": \"it's \\\"not\\\" ours, $x \\\\\",\n"));
+        ck_assert_ptr_nonnull(strstr(output, "    \"metrics\": {\n      \"records_total\": 12345,\n"
+                                             "      \"peer_records_total{peer=\\\"a\\\"}\": 7,\n"
+                                             "      \"idle\": 0,\n      \"limit\": \"+Inf\"\n    }\n  }\n]\n"));
+        state_clear(state, "refused");
+        ck_assert_int_eq(run(""), 0);
+}
+END_TEST
+
+START_TEST(a_component_that_does_not_run)
+{
+        /* As kill -9 leaves it. */
+        scratch_write(directory, "dispatcher/status", "# HELP audit_relay_dispatcher_up STATUS=fine\n# EOF\n");
+        scratch_write(directory, "dispatcher/ring_low", "REASON=x\n");
+        publish();
+        ck_assert_int_eq(run(""), 4);
+        ck_assert_int_eq(strncmp(output, "dispatcher  not running\n", 24), 0);
+        ck_assert_int_eq(run("remote"), 0);
+        ck_assert_int_eq(run("remote aggregator"), 4);
+        ck_assert_ptr_nonnull(strstr(output, "aggregator  not running\n"));
+}
+END_TEST
+
+START_TEST(a_component_that_is_stuck)
+{
+        static const struct timespec long_ago[2] = { { .tv_sec = 1000000000 }, { .tv_sec = 1000000000 } };
+        char path[128];
+
+        publish();
+        (void) snprintf(path, sizeof path, "%s/remote/status", directory);
+        ck_assert_int_eq(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+        ck_assert_int_eq(run(""), 4);
+        ck_assert_int_eq(strncmp(output, "remote  not responding\n", 23), 0);
+}
+END_TEST
+
+START_TEST(nothing_at_all)
+{
+        state = state_free(state);
+        scratch_remove(directory);
+        ck_assert_int_eq(run(""), 4);
+        ck_assert_str_eq(output, "No program of audit-relay is running here.\n");
+        ck_assert_int_eq(run("--json"), 4);
+        ck_assert_str_eq(output, "[]\n");
+        scratch_make(directory);
+        ck_assert_int_eq(state_new(directory, "remote", &state), 0);
+}
+END_TEST
+
+START_TEST(bytes_that_are_no_text_stay_harmless)
+{
+        scratch_write(directory, "remote/odd", "REASON=\"\x1b[2J\xff\xc3\xbc\"\nNOVALUE\n=x\nHALF=\"\n");
+        publish();
+        ck_assert_int_eq(run(""), 3);
+        ck_assert_ptr_nonnull(strstr(output, "      REASON   ?[2J\xff\xc3\xbc\n"));
+        ck_assert_int_eq(run("--json"), 3);
+        ck_assert_ptr_nonnull(strstr(output, "\"REASON\": \"?[2J\\ufffd\xc3\xbc\",\n        \"NOVALUE\": \"\","));
+}
+END_TEST
+
+START_TEST(usage)
+{
+        ck_assert_int_eq(run("--frobnicate"), 2);
+        ck_assert_ptr_nonnull(strstr(output, "audit-relay status: unrecognized option '--frobnicate'\n"));
+        ck_assert_int_eq(run("--help"), 0);
+        ck_assert_ptr_nonnull(strstr(output, "3 a condition holds; 4 a component is not running"));
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+        Suite *suite = suite_create("status");
+        TCase *tcase = tcase_create("status");
+
+        assert(argc == 2);
+        tool = argv[1];
+        tcase_add_checked_fixture(tcase, setup, teardown);
+        tcase_add_test(tcase, all_is_well);
+        tcase_add_test(tcase, a_condition_is_shown_and_told_by_the_exit_status);
+        tcase_add_test(tcase, a_component_that_does_not_run);
+        tcase_add_test(tcase, a_component_that_is_stuck);
+        tcase_add_test(tcase, nothing_at_all);
+        tcase_add_test(tcase, bytes_that_are_no_text_stay_harmless);
+        tcase_add_test(tcase, usage);
+        suite_add_tcase(suite, tcase);
+        return check_main(suite);
+}
