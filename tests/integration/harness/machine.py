@@ -13,6 +13,7 @@ import time
 import uuid
 
 WORK = pathlib.Path("/run/audit-relay-test")
+TOP = pathlib.Path(__file__).resolve().parent.parent.parent.parent
 # For a condition that will come: generous, as a loaded machine is slow; nothing waits longer than it has to.
 PATIENCE_SEC = 60
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/opt/auditd/sbin"
@@ -45,6 +46,10 @@ class Switch:
         run("ip", "netns", "add", "switch")
         run("ip", "-n", "switch", "link", "add", "br0", "type", "bridge")
         run("ip", "-n", "switch", "link", "set", "br0", "up")
+        # The network that this process is in, under a name: the only one that the kernel sends audit records to.
+        initial = pathlib.Path("/run/netns/initial")
+        initial.touch()
+        run("mount", "--bind", "/proc/self/ns/net", initial)
 
     @staticmethod
     def plug(name, address):

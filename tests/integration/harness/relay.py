@@ -5,7 +5,7 @@ import re
 import tempfile
 
 from .machine import PATIENCE_SEC, Machine, until
-from .records import as_stored, first_difference
+from .records import NODE, as_stored, first_difference
 
 DISPATCHER, REMOTE, AGGREGATOR = (f"audit-relay-{p}.service" for p in ("dispatcher", "remote", "aggregator"))
 LOG = "/var/log/audit-relay"
@@ -22,11 +22,13 @@ REMOTE_CONF = "[Remote]\nCollector=collector\n"
 class Hosts:
     """The pair. `client` and `collector` are Machines; the rest is about records."""
 
-    def __init__(self, trees, switch, client_options=(), client_environment=None):
+    def __init__(self, trees, switch, client_options=(), client_environment=None, client_files=None):
         self.switch = switch
         self.client = Machine("client", ADDRESSES["client"], trees, client_options, client_environment)
         self.collector = Machine("collector", ADDRESSES["collector"], trees)
         self.seen = 0  # bytes of the collector's log that cases have looked at
+        for path, content in (client_files or {}).items():
+            self.client.write(path, content)
         for host in self.client, self.collector:
             host.write("/etc/hosts", HOSTS)
             host.power_on(wait=False)
@@ -124,6 +126,10 @@ class Hosts:
     def host_of(self, unit):
         return self.collector if unit == AGGREGATOR else self.client
 
+    @staticmethod
+    def sockets_of(unit):
+        return [unit.replace(".service", ".socket")]
+
     def kill_program(self, unit):
         """SIGKILL, and waits for the next one to be there."""
         host = self.host_of(unit)
@@ -148,12 +154,13 @@ class Hosts:
                      f"condition {component}/{name} {'holds' if holds else 'has ended'}")
 
     def counter(self, component, name):
-        """A metric of the status file, summed over its labels; 0 if it is not there."""
+        """A metric of the status file, counter or gauge, summed over its labels; 0 if it is not there."""
+        names = f"audit_relay_{component}_{name}", f"audit_relay_{component}_{name}_total"
         path = self.host_of(f"audit-relay-{component}.service").path(f"{STATE}/{component}/status")
         total = 0.0
         for line in path.read_text().splitlines():
             metric, _, value = line.rpartition(" ")
-            if metric.split("{")[0] == name:
+            if metric.split("{")[0] in names:
                 total += float(value)
         return total
 
@@ -211,4 +218,4 @@ def unix_talk(host, path, data, seconds):
     return answer
 
 
-__all__ = ["AGGREGATOR", "CA", "DISPATCHER", "LOG", "PATIENCE_SEC", "REMOTE", "REMOTE_CONF", "SPOOL", "STATE", "TLS", "Hosts"]
+__all__ = ["AGGREGATOR", "CA", "DISPATCHER", "LOG", "NODE", "PATIENCE_SEC", "REMOTE", "REMOTE_CONF", "SPOOL", "STATE", "TLS", "Hosts"]

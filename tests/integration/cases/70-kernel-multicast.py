@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Real records of this machine's kernel: the client's multicast unit, as the generator chose it, carries what the kernel sends.
+
+In a container the kernel gives a copy only, and only in the host's network: the socket unit is put there by a drop-in, the rest of the
+client stays in its own. An independent witness reads beside it; between two marks both must have the same.
+"""
+
+import signal
+import subprocess
+import sys
+
+from harness.machine import TOP, WORK, until
+from harness.relay import LOG, NODE
+
+KERNEL_AUDIT = True
+FRESH_HOSTS = True
+HOSTS = {
+    "client_options": ["--capability=CAP_AUDIT_READ,CAP_AUDIT_CONTROL,CAP_AUDIT_WRITE", "--bind=/run/netns:/run/hostns"],
+    "client_environment": {"SYSTEMD_SECCOMP": "0"},  # nspawn's own filter alone; units keep theirs
+    "client_files": {
+        "/etc/systemd/system/audit-relay-dispatcher-multicast.socket.d/host.conf":
+            "[Socket]\nNetworkNamespacePath=/run/hostns/initial\n",
+    },
+}
+WITNESS = [sys.executable, str(TOP / "tools/lib/witness.py")]
+MARKS = 500
+
+
+def mark(text):
+    subprocess.run([*WITNESS, "mark", text], check=True)
+
+
+def story(t):
+    assert t.client.is_active("audit-relay-dispatcher-multicast.socket"), "the generator has not chosen the multicast socket"
+    assert not t.client.is_active("audit-relay-dispatcher-kernel.socket")
+
+    seen = WORK / "witnessed"
+    watcher = subprocess.Popen([*WITNESS, "watch", str(seen)], stderr=subprocess.PIPE)
+    try:
+        until(seen.exists, "the witness reads")
+        mark("relay-test begin")
+        for number in range(MARKS):
+            mark(f"relay-test n={number}")
+        mark("relay-test end")
+        t.expect_others("relay-test end")
+    finally:
+        watcher.send_signal(signal.SIGTERM)
+        _, words = watcher.communicate(timeout=30)
+    assert watcher.returncode == 0, words.decode()
+
+    result = subprocess.run([*WITNESS, "compare", str(seen), str(t.collector.path(LOG)), NODE, "relay-test begin", "relay-test end"],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert result.returncode == 0, result.stdout
+    lines = [line for line in t.stored_since().splitlines() if b"relay-test n=" in line]
+    assert len(lines) == MARKS, f"{len(lines)} of {MARKS} marks"

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Frames of the link, from the project's vectors, and what a peer answers."""
+
+import pathlib
+import struct
+import subprocess
+import sys
+
+VECTORS = pathlib.Path(__file__).resolve().parent.parent.parent / "vectors" / "frames.txt"
+HEADER = struct.Struct("<HBBIQ")
+MAGIC, BYE = 0x5241, 9
+BYE_CERTIFICATE, BYE_NODE = 2, 3
+
+
+def frame(name):
+    for line in VECTORS.read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return bytes.fromhex(line.split(":", 1)[1])
+    raise KeyError(name)
+
+
+def bad_frames():
+    """Name and bytes of what breaks the framing right at the beginning of a session."""
+    return {
+        "a wrong checksum": frame("bad-checksum"),
+        "a frame of an unknown type": frame("bad-type-unknown"),
+        "a body longer than any": frame("bad-too-long"),
+        "a HELLO without a node": frame("bad-hello-no-node"),
+        "no HELLO first": frame("batch-records"),
+    }
+
+
+def find_bye(answer):
+    """Code and reason of the BYE in an answer, or None."""
+    while len(answer) >= HEADER.size:
+        magic, kind, _, size, _ = HEADER.unpack_from(answer)
+        body = answer[HEADER.size:HEADER.size + size]
+        if magic != MAGIC or len(body) < size:
+            return None
+        if kind == BYE:
+            code, _, _, length = struct.unpack_from("<HHIH", body)
+            return code, body[10:10 + length].decode()
+        answer = answer[HEADER.size + size:]
+    return None
+
+
+def tls_talk(host, address, data, certificate=None, key=None):
+    """From `host`'s network: a TLS session with the collector, `data` sent, what came back. Its own process, as a network is a
+    process's. A handshake that fails is an answer of nothing."""
+    arguments = [address, data.hex()] + ([str(certificate), str(key)] if certificate else [])
+    result = subprocess.run(["nsenter", f"--net=/run/netns/{host.name}", sys.executable, __file__, *arguments],
+                            stdout=subprocess.PIPE, check=True, timeout=60)
+    return bytes.fromhex(result.stdout.decode())
+
+
+def main(address, data, certificate=None, key=None):
+    import socket
+    import ssl
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["audit-relay/1"])
+    if certificate:
+        context.load_cert_chain(certificate, key)
+    answer = b""
+    with socket.create_connection((address, 6560), timeout=20) as plain:
+        try:
+            with context.wrap_socket(plain) as secure:
+                if data:
+                    secure.sendall(bytes.fromhex(data))
+                while chunk := secure.recv(65536):
+                    answer += chunk
+        except (OSError, ssl.SSLError):
+            pass
+    print(answer.hex())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
