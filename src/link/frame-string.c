@@ -33,8 +33,7 @@ bool frame_string_valid(LinkString string, FrameStringKind kind)
         case FRAME_STRING_TEXT:
                 return !holds(string, '\0');
         case FRAME_STRING_LINES:
-                return string.size == 0 || (string.data[string.size - 1] == '\n' && !holds(string, '\0') &&
-                                            !holds(string, '\r'));
+                return !holds(string, '\0') && !holds(string, '\r');
         }
         return false;
 }

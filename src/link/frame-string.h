@@ -11,7 +11,7 @@ typedef enum FrameStringKind {
         FRAME_STRING_NAME,     /* 1 to NODE_NAME_MAX printable ASCII characters without space */
         FRAME_STRING_OPTIONAL, /* the same, or empty */
         FRAME_STRING_TEXT,     /* for people and filters: any bytes but NUL */
-        FRAME_STRING_LINES,    /* empty, or lines that end with LF; no NUL, no CR */
+        FRAME_STRING_LINES,    /* lines separated by LF; no NUL, no CR */
 } FrameStringKind;
 
 /* No frame has more. */

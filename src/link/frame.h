@@ -127,7 +127,8 @@ typedef struct LinkReceipt {
         LinkString note;
 } LinkReceipt;
 
-/* 1 on, 7 zero, name, keys. A condition at the receiver began or ended; keys are KEY=VALUE lines. */
+/* 1 on, 7 zero, name, keys. A condition at the receiver began or ended, its name without the component; keys are KEY=VALUE
+ * lines. */
 typedef struct LinkState {
         bool on;
         LinkString name;

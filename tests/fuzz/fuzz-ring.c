@@ -73,7 +73,7 @@ static void make_good(void)
                 publish(ring, 100 * i + 1);
         ring_landing_prepare(ring)[0].msg_len = 50;
         good = malloc(IMAGE_SIZE);
-        image = malloc(IMAGE_SIZE);
+        image = aligned_alloc(_Alignof(RingFile), ALIGN_UP(IMAGE_SIZE, _Alignof(RingFile)));
         CHECK(good && image);
         memcpy(good, ring->file, IMAGE_SIZE);
         ring = ring_free(ring);

@@ -8,7 +8,8 @@
  *  1. What the collector has of a stream is the stream from seq 1, each seq once: as it was sealed, or explained as lost, and
  *     explained only if it was dropped.
  *  2. A source is told to release only what is durable at the collector, with the checksum the collector has.
- *  3. When a sender takes a WELCOME, the collector's history of the stream is the sender's (as far as it is still known).
+ *  3. When a sender takes a WELCOME, the collector's history of the stream is the sender's, unless it once had to resume behind
+ *     what it had dropped.
  *  4. A stream is found diverged only if there was a roll back or a clone.
  *  5. Two honest ends never call each other's bytes a violation.
  *  6. When nothing fails any more, everything arrives and is released.
@@ -46,6 +47,7 @@ typedef struct Stream {
         Sealed sealed[BATCHES_MAX * 4];
         size_t n_sealed;
         uint64_t oldest; /* the highest oldest seq there ever was: below it everything may be explained as lost */
+        bool blind;      /* a WELCOME was taken that could not be compared, as what it names was dropped */
 } Stream;
 
 typedef struct Host {
@@ -275,13 +277,15 @@ static void on_diverged(LinkSender *sender, uint64_t peer_last)
 static void on_welcomed(LinkSender *sender, const LinkWelcome *welcome)
 {
         Host *host = container_of(sender, Host, sender);
-        const Stream *stream = world.streams[host->stream];
+        Stream *stream = world.streams[host->stream];
         const ArraySource *a = &host->array;
         size_t i_batch = 0;
 
         HOLDS(welcome->last <= a->newest);
-        if (welcome->last < array_oldest(a))
-                return; /* nothing left to compare with */
+        if (welcome->last > 0 && welcome->last < array_oldest(a))
+                stream->blind = true;
+        if (stream->blind)
+                return;
         for (size_t i = 0; i < stream->n_entries && stream->entries[i].batch.last <= welcome->last; i++) {
                 const Batch *batch = &stream->entries[i].batch;
 
@@ -290,7 +294,6 @@ static void on_welcomed(LinkSender *sender, const LinkWelcome *welcome)
                 while (i_batch < a->n_batches && a->batches[i_batch].batch.first < batch->first)
                         i_batch++;
                 HOLDS(i_batch < a->n_batches);
-                /* Only a common end is proven; of a clone's or rolled back host's past before it, nothing else can be. */
                 HOLDS(a->batches[i_batch].batch.checksum == batch->checksum);
         }
 }

@@ -191,7 +191,7 @@ START_TEST(named_values_give_the_vectors)
                 { "ack", { .type = FRAME_ACK,
                         .ack = { .seq = 1002, .credit = (8U << 20) + FRAME_BATCH_PAYLOAD + sizeof records - 1 } } },
                 { "state-on", { .type = FRAME_STATE,
-                        .state = { .on = true, .name = STRING("aggregator/disk_low"),
+                        .state = { .on = true, .name = STRING("disk_low"),
                                    .keys = STRING("SINCE=1700000000\nREASON=4% left\n") } } },
                 { "command", { .type = FRAME_COMMAND,
                         .command = { .id = 77, .timeout_sec = 30, .verb = STRING("block-address"),
@@ -287,7 +287,7 @@ static LinkString repeated(char c, size_t size)
 START_TEST(strings_are_judged_before_they_are_sent)
 {
         Buffer out = BUFFER_INIT(LINK_FRAME_MAX);
-        LinkState state = { .name = link_string("remote/refused"), .keys = link_string("REASON=x") };
+        LinkState state = { .name = link_string("refused"), .keys = { "REASON=\0", 8 } };
         LinkHello hello = { .version_min = 1, .version_max = 1, .role = LINK_ROLE_SENDER, .node = link_string("") };
         LinkBye bye = { .reason = repeated('x', LINK_BODY_MAX - FRAME_BYE_SIZE - 2) };
 

@@ -414,7 +414,7 @@ static void put_any(Buffer *buffer, FrameType type)
                 r = frame_put_receipt(buffer, &(LinkReceipt) { .note = link_string("note\n") });
                 break;
         case FRAME_STATE:
-                r = frame_put_state(buffer, &(LinkState) { .name = link_string("aggregator/disk_low") });
+                r = frame_put_state(buffer, &(LinkState) { .name = link_string("disk_low") });
                 break;
         case FRAME_COMMAND:
                 r = frame_put_command(buffer, &(LinkCommand) { .id = 7, .verb = link_string("pause") });
