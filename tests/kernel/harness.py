@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the tests on real kernel audit share: the netlink requests, a socket held as PID 1 holds it, load, and putting everything
+back as it was, whatever happens."""
+
+import argparse
+import ctypes
+import os
+import platform
+import random
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+NETLINK_AUDIT = 9
+AUDIT_GET, AUDIT_SET, AUDIT_USER, AUDIT_ADD_RULE, AUDIT_DEL_RULE = 1000, 1001, 1005, 1011, 1012
+STATUS_ENABLED, STATUS_PID, STATUS_BACKLOG_LIMIT = 1, 4, 16
+SO_RCVBUFFORCE = 33
+NLM_F_REQUEST, NLM_F_ACK, NLMSG_ERROR = 1, 4, 2
+# A group that nobody else has: the rule sees the load's processes alone.
+LOAD_GID = 64999
+SKIP = 77
+
+
+def skip(why):
+    print(f"1..0 # SKIP {why}")
+    sys.exit(SKIP)
+
+
+def open_audit():
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_AUDIT)
+
+
+def request(kind, payload=b""):
+    with open_audit() as s:
+        # The kernel would choose our pid as the port, which may be the one of a registered socket that we have closed: then this
+        # one would be taken for the audit daemon's, alive.
+        s.bind((random.getrandbits(30) | 1 << 30, 0))
+        s.settimeout(30)
+        s.sendto(struct.pack("=IHHII", 16 + len(payload), kind, NLM_F_REQUEST | NLM_F_ACK, 1, 0) + payload, (0, 0))
+        reply, acked = None, False
+        while not acked or (kind == AUDIT_GET and reply is None):
+            data = s.recv(16384)
+            got = struct.unpack_from("=H", data, 4)[0]
+            if got == NLMSG_ERROR:
+                error = -struct.unpack_from("=i", data, 16)[0]
+                if error:
+                    raise OSError(error, os.strerror(error))
+                acked = True
+            elif got == kind:
+                reply = data[16:]
+        return reply
+
+
+def status():
+    names = ("mask", "enabled", "failure", "pid", "rate_limit", "backlog_limit", "lost", "backlog")
+    return dict(zip(names, struct.unpack_from("=8I", request(AUDIT_GET))))
+
+
+def set_status(mask, **values):
+    request(AUDIT_SET, struct.pack("=8I", mask, values.get("enabled", 0), 0, values.get("pid", 0), 0,
+                                   values.get("backlog_limit", 0), 0, 0) + bytes(12))
+
+
+def exec_rule():
+    """-a always,exit -F arch=… -S execve -F gid=LOAD_GID -k audit-relay-test"""
+    machine = {"x86_64": (0xC000003E, 59), "aarch64": (0xC00000B7, 221)}.get(platform.machine())
+    if not machine:
+        skip(f"no rule for {platform.machine()}")
+    arch, execve = machine
+    key = b"audit-relay-test"
+    fields = [(11, arch), (5, LOAD_GID), (210, len(key))]  # AUDIT_ARCH, AUDIT_GID, AUDIT_FILTERKEY
+    mask = [0] * 64
+    mask[execve // 32] = 1 << execve % 32
+    pad = [0] * (64 - len(fields))
+    return struct.pack("=3I64I64I64I64II", 4, 2, len(fields), *mask, *[f for f, _ in fields], *pad, *[v for _, v in fields],
+                       *pad, *[0x40000000] * len(fields), *pad, len(key)) + key
+
+
+class Kernel:
+    """Kernel audit, borrowed: `with` puts state and rules back."""
+
+    def __init__(self, backlog_limit=8192):
+        self.backlog_limit = backlog_limit
+        self.rule = exec_rule()
+        self.ruled = False
+
+    def __enter__(self):
+        if os.geteuid() != 0:
+            skip("needs root")
+        try:
+            self.before = status()
+        except OSError as e:
+            skip(f"kernel audit cannot be controlled here: {e.strerror}")
+        if self.before["pid"] != 0:
+            skip(f"process {self.before['pid']} is the audit daemon")
+        if self.before["enabled"] == 2:
+            skip("the audit configuration is locked")
+        set_status(STATUS_BACKLOG_LIMIT, backlog_limit=self.backlog_limit)
+        return self
+
+    def add_rule(self):
+        request(AUDIT_ADD_RULE, self.rule)
+        self.ruled = True
+
+    def drop_rule(self):
+        if self.ruled:
+            self.ruled = False
+            request(AUDIT_DEL_RULE, self.rule)
+
+    def __exit__(self, *_):
+        # A second Ctrl-C must not leave the machine as it is now.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for restore in (self.drop_rule,
+                        lambda: set_status(STATUS_PID, pid=0),
+                        lambda: set_status(STATUS_ENABLED, enabled=self.before["enabled"]),
+                        lambda: set_status(STATUS_BACKLOG_LIMIT, backlog_limit=self.before["backlog_limit"])):
+            try:
+                restore()
+            except OSError as e:
+                print(f"# could not restore kernel audit: {e}", file=sys.stderr)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def hold_socket(receive_buffer=64 << 20):
+    """The unicast socket as PID 1 holds it: open whoever reads it."""
+    s = open_audit()
+    s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, receive_buffer)
+    s.bind((0, 0))
+    return s
+
+
+class Stage:
+    """A place for the programs, which end with it."""
+
+    def __init__(self, build, subscriber="remote", overflow="block", settings=""):
+        self.build = build
+        self.dir = tempfile.mkdtemp(prefix="audit-relay-kernel.", dir="/run")
+        self.children = []
+        self.dispatcher = None
+        for name in ("state", "subscribers.d"):
+            os.mkdir(self.path(name))
+        with open(self.path("dispatcher.conf"), "w") as f:
+            f.write(f"[Dispatcher]\nNode=host\nRingFile={self.path('ring')}\nStateDirectory={self.path('state')}\n"
+                    f"SubscribersDirectory={self.path('subscribers.d')}\n{settings}")
+        with open(self.path("subscribers.d", f"{subscriber}.conf"), "w") as f:
+            f.write(f"[Subscriber]\nSocket={self.path('subscriber')}\nOverflow={overflow}\n")
+        self.log = open(self.path("log"), "ab")
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        for child in self.children:
+            if child.poll() is None:
+                child.send_signal(signal.SIGCONT)
+                child.kill()
+            child.wait()
+        if kind is not None and not issubclass(kind, (SystemExit, KeyboardInterrupt)):
+            print("# dispatcher's last words:\n" + "".join(f"# {line}" for line in self.log_lines()[-20:]), file=sys.stderr)
+        shutil.rmtree(self.dir)
+
+    def log_lines(self):
+        with open(self.path("log"), errors="replace") as f:
+            return f.readlines()
+
+    def run(self, *argv, **kwargs):
+        child = subprocess.Popen(argv, **kwargs)
+        self.children.append(child)
+        return child
+
+    def start_collect(self, *options):
+        self.collect = self.run(f"{self.build}/tests/lib/collect", self.path("subscriber"), self.path("collected"), *options,
+                                stdout=subprocess.PIPE, text=True)
+        wait_for(lambda: os.path.exists(self.path("subscriber")), "the receiver")
+        return self.collect
+
+    def start_dispatcher(self, held=None, name="kernel"):
+        """With the held socket as descriptor 3, the way systemd passes it."""
+        env = dict(os.environ)
+        argv = [f"{self.build}/src/dispatcher/dispatcher", f"--config={self.path('dispatcher.conf')}"]
+        if not held:
+            self.dispatcher = self.run(*argv, stderr=self.log)
+            return self.dispatcher
+        env.update(LISTEN_FDS="1", LISTEN_FDNAMES=name)
+        self.dispatcher = self.run("/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *argv, env=env, stderr=self.log,
+                                   pass_fds=(3,), preexec_fn=lambda: os.dup2(held.fileno(), 3))
+        return self.dispatcher
+
+    def condition(self, name):
+        return os.path.exists(self.path("state", "dispatcher", name))
+
+    def collected(self):
+        with open(self.path("collected"), "rb") as f:
+            return f.read()
+
+
+def wait_for(test, what, seconds=30):
+    end = time.monotonic() + seconds
+    while not test():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds} s for {what}")
+        time.sleep(0.05)
+
+
+def user_message(text, s=None):
+    data = text.encode()
+    message = struct.pack("=IHHII", 16 + len(data) + 1, AUDIT_USER, NLM_F_REQUEST, 0, 0) + data + b"\0"
+    if s:
+        s.sendto(message, (0, 0))
+        return
+    with open_audit() as own:
+        own.sendto(message, (0, 0))
+
+
+def load_execs(stop_at):
+    """Real execs under the rule; returns how many."""
+    os.setgid(LOAD_GID)
+    n = 0
+    while time.monotonic() < stop_at.value:
+        pid = os.posix_spawn("/bin/true", ["/bin/true", f"relay-exec-{os.getpid()}-{n}"], {})
+        os.waitpid(pid, 0)
+        n += 1
+    return n
+
+
+def load_users(stop_at, per_second):
+    """Numbered AUDIT_USER messages; returns how many."""
+    n = 0
+    with open_audit() as s:
+        begun = time.monotonic()
+        while time.monotonic() < stop_at.value:
+            while n < (time.monotonic() - begun) * per_second and time.monotonic() < stop_at.value:
+                user_message(f"relay-user-{os.getpid()}-{n}.", s)
+                n += 1
+            time.sleep(0.01)
+    return n
+
+
+class Load:
+    """Load in processes of its own until finish()."""
+
+    def __init__(self, *workers):
+        import multiprocessing
+        context = multiprocessing.get_context("fork")
+        self.stop_at = context.Value("d", float("inf"), lock=False)
+        self.results = context.SimpleQueue()
+        self.workers = []
+        for function, *arguments in workers:
+            def work(function=function, arguments=arguments):
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                parent = os.getppid()
+                ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+                if os.getppid() == parent:
+                    self.results.put((function.__name__, os.getpid(), function(self.stop_at, *arguments)))
+            worker = context.Process(target=work, daemon=True)
+            worker.start()
+            self.workers.append(worker)
+
+    def finish(self):
+        self.stop_at.value = 0
+        results = [self.results.get() for _ in self.workers]
+        for worker in self.workers:
+            worker.join()
+        return results
+
+
+LINE = re.compile(rb"node=host type=(\S+) msg=audit\((\d+\.\d+):(\d+)\): ?(.*)")
+
+
+class Records:
+    """What arrived, taken apart."""
+
+    def __init__(self, data):
+        self.lost = [l for l in data.split(b"\n") if l.startswith(b"LOST ")]
+        self.gaps, self.events, self.lines, self.bad = [], {}, 0, []
+        for line in data.splitlines():
+            if line in self.lost:
+                continue
+            found = LINE.fullmatch(line)
+            if not found:
+                self.bad.append(line)
+                continue
+            kind, when, serial, text = found.groups()
+            if b"op=relay-gap" in text:
+                self.gaps.append(text)
+                continue
+            self.lines += 1
+            self.events.setdefault(int(serial), []).append((kind, when, text))
+
+    def missing(self):
+        return [s for s in range(min(self.events), max(self.events) + 1) if s not in self.events]
+
+    def twice(self):
+        return [(s, r) for s, records in self.events.items() if len(set(records)) != len(records) for r in records]
+
+    def cut(self):
+        """Events that the kernel made of several records and that lack one."""
+        out = []
+        for serial, records in self.events.items():
+            kinds = [kind for kind, _, _ in records]
+            if (b"SYSCALL" in kinds) != (b"EOE" in kinds):
+                out.append(serial)
+                continue
+            for kind, _, text in records:
+                items = re.search(rb" items=(\d+)", text) if kind == b"SYSCALL" else None
+                if items and int(items.group(1)) != kinds.count(b"PATH"):
+                    out.append(serial)
+        return out
+
+    def texts(self, pattern):
+        return [m for records in self.events.values() for _, _, text in records for m in re.findall(pattern, text)]
+
+
+class Tap:
+    def __init__(self):
+        self.n = self.failed = 0
+
+    def ok(self, good, what, detail=""):
+        self.n += 1
+        self.failed += not good
+        print(f"{'ok' if good else 'not ok'} {self.n} - {what}")
+        if not good and detail != "":
+            print(f"# {str(detail)[:2000]}")
+
+    def end(self):
+        print(f"1..{self.n}")
+        print(f"# {self.n - self.failed} passed, {self.failed} failed")
+        return 1 if self.failed else 0
+
+
+def arguments(description, **more):
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--build-dir", required=True)
+    for name, default in more.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    return parser.parse_args()
