@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-#define RING_MAGIC UINT64_C(0x676e697274696461) /* "auditrin" */
+#define RING_MAGIC UINT64_C(0x676e727469647561) /* "auditrng" */
 #define RING_FORMAT_VERSION 1U
 /* In place of a first seq: the next entry is at the start of the area. No seq is that high. */
 #define RING_WRAP UINT64_MAX

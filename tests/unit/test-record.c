@@ -333,7 +333,7 @@ static const char *field(const uint8_t *line, size_t size, const char *name)
         static char value[RECORD_LINE_MAX];
         char text[RECORD_LINE_MAX + 1];
         auparse_state_t *parser;
-        const char *found;
+        const char *found, *node;
 
         memcpy(text, line, size);
         text[size] = '\0';
@@ -341,7 +341,9 @@ static const char *field(const uint8_t *line, size_t size, const char *name)
         ck_assert_ptr_nonnull(parser);
         ck_assert_int_eq(auparse_first_record(parser), 1);
         ck_assert_int_eq(auparse_get_type(parser), AUDIT_DAEMON_ERR);
-        ck_assert_str_eq(auparse_get_node(parser), "n1");
+        node = auparse_get_node(parser);
+        ck_assert_str_eq(node, "n1");
+        free((void *) node);
         ck_assert_int_eq(auparse_get_num_records(parser), 1);
         found = auparse_find_field(parser, name);
         (void) snprintf(value, sizeof value, "%s", found ? found : "");
