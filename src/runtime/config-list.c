@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Which configuration files there are: the *.conf of some directories, of which an earlier one hides in the later ones what
- * has the same name. So a file in /etc replaces one that a package ships.
+/* Which configuration files there are: the *.conf of some directories, of which an earlier one hides in the
+ * later ones what has the same name. So a file in /etc replaces one that a package ships.
  */
 
 #include "runtime/config.h"
@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-const char *const config_directories[] = { "/etc/audit-relay", "/run/audit-relay", "/usr/lib/audit-relay", NULL };
+const char *const config_directories[] = { "/etc/audit-relay", "/run/audit-relay", "/usr/lib/audit-relay",
+                                           NULL };
 
 char **strings_free(char **strings)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The values that a configuration key can have. Each parser writes its field only when the whole value is right. */
+/* The values that a configuration key can have. Each parser writes its field only when the whole value is
+ * right. */
 
 #include "basic/batch.h"
 #include "runtime/config.h"
@@ -146,8 +147,10 @@ static uint64_t usec_unit(const char *name, size_t size)
                 const char *name;
                 uint64_t usec;
         } units[] = {
+                /* clang-format off */
                 { "", USEC_PER_SEC },
-                { "s", USEC_PER_SEC }, { "sec", USEC_PER_SEC }, { "second", USEC_PER_SEC }, { "seconds", USEC_PER_SEC },
+                { "s", USEC_PER_SEC }, { "sec", USEC_PER_SEC },
+                { "second", USEC_PER_SEC }, { "seconds", USEC_PER_SEC },
                 { "us", 1 }, { "usec", 1 }, { "µs", 1 },
                 { "ms", USEC_PER_MSEC }, { "msec", USEC_PER_MSEC },
                 { "m", 60 * USEC_PER_SEC }, { "min", 60 * USEC_PER_SEC },
@@ -155,9 +158,13 @@ static uint64_t usec_unit(const char *name, size_t size)
                 { "h", 3600 * USEC_PER_SEC }, { "hr", 3600 * USEC_PER_SEC },
                 { "hour", 3600 * USEC_PER_SEC }, { "hours", 3600 * USEC_PER_SEC },
                 { "d", 86400 * USEC_PER_SEC }, { "day", 86400 * USEC_PER_SEC }, { "days", 86400 * USEC_PER_SEC },
-                { "w", 604800 * USEC_PER_SEC }, { "week", 604800 * USEC_PER_SEC }, { "weeks", 604800 * USEC_PER_SEC },
-                { "M", 2629800 * USEC_PER_SEC }, { "month", 2629800 * USEC_PER_SEC }, { "months", 2629800 * USEC_PER_SEC },
-                { "y", 31557600 * USEC_PER_SEC }, { "year", 31557600 * USEC_PER_SEC }, { "years", 31557600 * USEC_PER_SEC },
+                { "w", 604800 * USEC_PER_SEC },
+                { "week", 604800 * USEC_PER_SEC }, { "weeks", 604800 * USEC_PER_SEC },
+                { "M", 2629800 * USEC_PER_SEC },
+                { "month", 2629800 * USEC_PER_SEC }, { "months", 2629800 * USEC_PER_SEC },
+                { "y", 31557600 * USEC_PER_SEC },
+                { "year", 31557600 * USEC_PER_SEC }, { "years", 31557600 * USEC_PER_SEC },
+                /* clang-format on */
         };
 
         for (size_t i = 0; i < ELEMENTSOF(units); i++)

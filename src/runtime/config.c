@@ -2,8 +2,9 @@
 
 /* Configuration files: in what order they are read, and what a line of them means.
  *
- * All files are read first into a list of assignments; then each key gets those that come after its last empty one. So an
- * empty value restores the default without anybody keeping a copy of it, and all that is wrong is said in one run.
+ * All files are read first into a list of assignments; then each key gets those that come after its last
+ * empty one. So an empty value restores the default without anybody keeping a copy of it, and all that is
+ * wrong is said in one run.
  *
  * Invariants:
  * (1) A field is touched only by the parser of its key, with a value that is not empty.
@@ -54,7 +55,8 @@ static void assignments_done(Assignments *list)
         free(list->begin);
 }
 
-static int assignments_add(Assignments *list, const ConfigKey *key, const char *value, const char *path, unsigned line)
+static int assignments_add(Assignments *list, const ConfigKey *key, const char *value, const char *path,
+                           unsigned line)
 {
         Assignment item = { .key = key, .line = line };
 
@@ -94,8 +96,9 @@ static int assignments_apply(const Assignments *list, void *config)
                         continue;
                 r = item->key->parse(item->key, item->value, (char *) config + item->key->offset);
                 if (r == -EINVAL) {
-                        log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "%s:%u: %s=%s: expected %s", item->path,
-                                    item->line, item->key->name, item->value, item->key->expected);
+                        log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "%s:%u: %s=%s: expected %s",
+                                    item->path, item->line, item->key->name, item->value,
+                                    item->key->expected);
                         result = r;
                 } else if (r < 0) {
                         return r;
@@ -114,8 +117,8 @@ typedef struct Reader {
         Assignments *list;
 } Reader;
 
-#define reader_warn(reader, format, ...)                                                                \
-        log_message(LOG_WARNING, MESSAGE_ID_CONFIG_WARNING, NULL, "%s:%u: " format, (reader)->path,     \
+#define reader_warn(reader, format, ...)                                                                    \
+        log_message(LOG_WARNING, MESSAGE_ID_CONFIG_WARNING, NULL, "%s:%u: " format, (reader)->path,         \
                     (reader)->line, ##__VA_ARGS__)
 
 static const ConfigKey *find_key(const ConfigKey *keys, const char *section, const char *name)
@@ -206,7 +209,8 @@ static bool line_goes_on(char *line)
         return true;
 }
 
-/* Joins continued lines, in place: the text of the logical line grows from `logical` on, always behind what is read. */
+/* Joins continued lines, in place: the text of the logical line grows from `logical` on, always behind what
+ * is read. */
 static int reader_take_text(Reader *reader, char *text)
 {
         char *logical = NULL, *end = NULL;
@@ -257,7 +261,8 @@ static int assignments_read_text(Assignments *list, const char *path, const char
         if (!copy)
                 return -ENOMEM;
         if (memchr(text, '\0', size)) {
-                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "%s: has a NUL byte: expected text", path);
+                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "%s: has a NUL byte: expected text",
+                            path);
                 return -EINVAL;
         }
         memcpy(copy, text, size);
@@ -305,7 +310,8 @@ static int assignments_read_file(Assignments *list, const char *path)
         if (r == -ENOENT)
                 return r;
         if (r < 0) {
-                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "%s: cannot be read: %s", path, strerror(-r));
+                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "%s: cannot be read: %s", path,
+                            strerror(-r));
                 return r;
         }
         return assignments_read_text(list, path, text, size);
@@ -367,7 +373,8 @@ int config_load_file(const char *path, const ConfigKey *keys, void *config)
         if (r == 0)
                 r = assignments_read_file(&list, path);
         if (r == -ENOENT)
-                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "%s: cannot be read: %s", path, strerror(-r));
+                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "%s: cannot be read: %s", path,
+                            strerror(-r));
         if (r == 0)
                 r = assignments_apply(&list, config);
         return r;

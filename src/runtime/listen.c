@@ -99,7 +99,8 @@ void listen_fds_warn_rest(ListenFds *fds)
                 if (fds->fds[i] < 0)
                         continue;
                 log_message(LOG_WARNING, MESSAGE_ID_DESCRIPTOR_UNUSED, NULL,
-                            "A socket named \"%s\" was handed in that is not used here; closed", fds->names[i]);
+                            "A socket named \"%s\" was handed in that is not used here; closed",
+                            fds->names[i]);
                 fds->fds[i] = close_fd(fds->fds[i]);
         }
 }
@@ -115,7 +116,8 @@ static bool unix_is_stale(const struct sockaddr_un *address)
         /* connect() says ECONNREFUSED of any file. */
         if (lstat(address->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
                 return false;
-        return fd >= 0 && connect(fd, (const struct sockaddr *) address, sizeof *address) < 0 && errno == ECONNREFUSED;
+        return fd >= 0 && connect(fd, (const struct sockaddr *) address, sizeof *address) < 0 &&
+               errno == ECONNREFUSED;
 }
 
 static int unix_bind(int fd, const struct sockaddr_un *address)
@@ -126,7 +128,8 @@ static int unix_bind(int fd, const struct sockaddr_un *address)
                 return -errno;
         if (!unix_is_stale(address))
                 return -EADDRINUSE;
-        if (unlink(address->sun_path) < 0 || bind(fd, (const struct sockaddr *) address, sizeof *address) < 0)
+        if (unlink(address->sun_path) < 0 ||
+            bind(fd, (const struct sockaddr *) address, sizeof *address) < 0)
                 return -errno;
         return 0;
 }
@@ -215,7 +218,8 @@ int listen_tcp(const char *address)
                 return r;
         r = -EINVAL;
         for (size_t i = 0; i < ELEMENTSOF(families); i++) {
-                struct addrinfo hints = { .ai_family = families[i], .ai_socktype = SOCK_STREAM,
+                struct addrinfo hints = { .ai_family = families[i],
+                                          .ai_socktype = SOCK_STREAM,
                                           .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV };
                 struct addrinfo *info;
 

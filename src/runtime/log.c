@@ -2,13 +2,15 @@
 
 /* The programs' own log.
  *
- * sd_journal_send() may block, and then the loop would stand still while the kernel's audit socket overflows. So the journal's
- * native protocol is spoken here, over a datagram socket that never waits: fields "NAME=value\n" in one datagram, which is all
- * of it as long as no value has a newline. Likewise stderr is written only when poll() says that it takes a line.
+ * sd_journal_send() may block, and then the loop would stand still while the kernel's audit socket
+ * overflows. So the journal's native protocol is spoken here, over a datagram socket that never waits:
+ * fields "NAME=value\n" in one datagram, which is all of it as long as no value has a newline. Likewise
+ * stderr is written only when poll() says that it takes a line.
  *
  * Invariants:
- * (1) One message is one datagram or one write() of at most PIPE_BUF bytes: never cut in the middle by somebody else's.
- * (2) What could not be written is counted, and the count is said before the next message that can.
+ * (1) One message is one datagram or one write() of at most PIPE_BUF bytes: never cut in the middle by
+ * somebody else's. (2) What could not be written is counted, and the count is said before the next message
+ * that can.
  */
 
 #include "runtime/log.h"
@@ -38,7 +40,10 @@ static struct {
         LogTarget target;
         int journal_fd;
         uint64_t n_dropped;
-} logger = { .identifier = "audit-relay", .priority_max = LOG_INFO, .target = LOG_TARGET_PLAIN, .journal_fd = -EBADF };
+} logger = { .identifier = "audit-relay",
+             .priority_max = LOG_INFO,
+             .target = LOG_TARGET_PLAIN,
+             .journal_fd = -EBADF };
 
 /* A message with its fields. */
 #define LOG_DATAGRAM_MAX (LOG_MESSAGE_MAX + 2048U)
@@ -84,7 +89,8 @@ static bool stderr_is_journal(void)
 
 static int priority_from_string(const char *text, int fallback)
 {
-        static const char *const names[] = { "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug" };
+        static const char *const names[] = { "emerg",   "alert",  "crit", "err",
+                                             "warning", "notice", "info", "debug" };
 
         if (!text)
                 return fallback;
@@ -201,7 +207,8 @@ static bool log_write(int priority, const char *id, const char *fields, const ch
 static bool log_write_dropped(void)
 {
         char message[80];
-        int n = snprintf(message, sizeof message, "%" PRIu64 " messages were dropped here: the log did not take them",
+        int n = snprintf(message, sizeof message,
+                         "%" PRIu64 " messages were dropped here: the log did not take them",
                          logger.n_dropped);
 
         return log_write(LOG_WARNING, MESSAGE_ID_LOG_DROPPED, NULL, message, (size_t) n);

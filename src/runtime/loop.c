@@ -2,8 +2,9 @@
 
 /* The loop every program runs in.
  *
- * Signals arrive through a descriptor in the loop, never in a handler: they are blocked in loop_new(), before any thread
- * exists, and threads inherit the mask. The watchdog is fed by the loop itself, so that a handler that hangs is noticed.
+ * Signals arrive through a descriptor in the loop, never in a handler: they are blocked in loop_new(),
+ * before any thread exists, and threads inherit the mask. The watchdog is fed by the loop itself, so that a
+ * handler that hangs is noticed.
  *
  * Invariants:
  * (1) terminate() is called at most once; from then on the exit timer runs, so that the process ends.

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One sd-event loop per process: priorities from one table, the watchdog fed from the loop, the signals every program
- * understands (SIGTERM and SIGINT drain, SIGHUP reloads, SIGUSR1 rotates).
+/* One sd-event loop per process: priorities from one table, the watchdog fed from the loop, the signals
+ * every program understands (SIGTERM and SIGINT drain, SIGHUP reloads, SIGUSR1 rotates).
  */
 
 #include "basic/macro.h"
 
 #include <systemd/sd-event.h>
 
-/* sd-event priorities are strict, so an input that is always ready would starve all below it: all data in and out is equal. */
+/* sd-event priorities are strict, so an input that is always ready would starve all below it: all data in
+ * and out is equal. */
 typedef enum LoopPriority {
         LOOP_EXIT_TIMEOUT = SD_EVENT_PRIORITY_IMPORTANT - 20,
         LOOP_SIGNAL = SD_EVENT_PRIORITY_IMPORTANT - 10,
@@ -20,8 +21,8 @@ typedef enum LoopPriority {
 } LoopPriority;
 
 typedef struct LoopHandler {
-        /* SIGTERM: stop taking new work and call loop_exit() once drained; loop_exit() is called anyway after
-         * LOOP_EXIT_TIMEOUT_USEC. Called once, however many signals come. */
+        /* SIGTERM: stop taking new work and call loop_exit() once drained; loop_exit() is called anyway
+         * after LOOP_EXIT_TIMEOUT_USEC. Called once, however many signals come. */
         void (*terminate)(void *userdata);
         void (*reload)(void *userdata); /* SIGHUP; systemd is told RELOADING=1 before and READY=1 after */
         void (*rotate)(void *userdata); /* SIGUSR1; may be NULL */

@@ -3,11 +3,10 @@
 /* The state directory of a component: its conditions and its status.
  *
  * Invariants:
- * (1) A file appears under its name complete: written as ".NAME", then renamed. On tmpfs, so nothing is synced.
- * (2) A condition's file is there exactly as long as the condition holds; what could not be written is tried again with
- *     each status.
- * (3) A text from outside stays within its line and its quotes.
- * (4) No call costs more than a few system calls a second, however often it is made.
+ * (1) A file appears under its name complete: written as ".NAME", then renamed. On tmpfs, so nothing is
+ * synced. (2) A condition's file is there exactly as long as the condition holds; what could not be written
+ * is tried again with each status. (3) A text from outside stays within its line and its quotes. (4) No call
+ * costs more than a few system calls a second, however often it is made.
  */
 
 #include "runtime/conditions.h"
@@ -53,8 +52,8 @@ int state_write_file(State *state, const char *name, const char *text, size_t si
 void state_say_failed(State *state, const char *name, int r)
 {
         if (log_limit(&state->failed_usec, 60 * USEC_PER_SEC))
-                log_message(LOG_ERR, MESSAGE_ID_STATE_FAILED, NULL, "%s/%s: cannot be written: %s", state->path, name,
-                            strerror(-r));
+                log_message(LOG_ERR, MESSAGE_ID_STATE_FAILED, NULL, "%s/%s: cannot be written: %s",
+                            state->path, name, strerror(-r));
 }
 
 static int directory_clean(State *state)
@@ -118,7 +117,7 @@ static Held *held_find(const State *state, const char *name)
 {
         Held *held;
 
-        TAILQ_FOREACH(held, &state->held, entries)
+        TAILQ_FOREACH (held, &state->held, entries)
                 if (strcmp(held->name, name) == 0)
                         return held;
         return NULL;
@@ -137,7 +136,8 @@ static Held *held_free(Held *held)
 
 static void write_value(FILE *to, const char *key, size_t key_size, const char *value, size_t size)
 {
-        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/@%+,=-";
+        static const char plain[] =
+                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/@%+,=-";
         bool quote = size == 0;
 
         for (size_t i = 0; i < size; i++)
@@ -208,7 +208,8 @@ static void held_flush(State *state, Held *held)
 {
         int r;
 
-        if (!held->dirty || (held->tried_usec != 0 && monotonic_usec() - held->tried_usec < STATE_INTERVAL_USEC))
+        if (!held->dirty ||
+            (held->tried_usec != 0 && monotonic_usec() - held->tried_usec < STATE_INTERVAL_USEC))
                 return;
         r = held_write(state, held);
         if (r < 0)
@@ -220,16 +221,17 @@ static void held_log(const State *state, const Held *held, bool began)
         const Condition *condition = condition_find(state->component, held->name);
         _cleanup_(freep) char *fields = NULL;
 
-        if (asprintf(&fields, "COMPONENT=%s\nCONDITION=%s\nREASON=%s\nCOUNT=%" PRIu64 "\n%s", state->component,
-                     held->name, held->reason, held->count, held->keys ? held->keys : "") < 0)
+        if (asprintf(&fields, "COMPONENT=%s\nCONDITION=%s\nREASON=%s\nCOUNT=%" PRIu64 "\n%s",
+                     state->component, held->name, held->reason, held->count,
+                     held->keys ? held->keys : "") < 0)
                 fields = NULL;
         if (began)
                 log_message(condition ? condition->priority : LOG_WARNING,
-                            condition ? condition->message_id : MESSAGE_ID_CONDITION_BEGAN, fields, "%s/%s: %s",
-                            state->component, held->name, held->reason);
+                            condition ? condition->message_id : MESSAGE_ID_CONDITION_BEGAN, fields,
+                            "%s/%s: %s", state->component, held->name, held->reason);
         else
-                log_message(LOG_NOTICE, MESSAGE_ID_CONDITION_ENDED, fields, "%s/%s has ended", state->component,
-                            held->name);
+                log_message(LOG_NOTICE, MESSAGE_ID_CONDITION_ENDED, fields, "%s/%s has ended",
+                            state->component, held->name);
 }
 
 static int held_set(Held *held, const char *reason, const char *keys)
@@ -270,7 +272,8 @@ void state_raise(State *state, const char *condition, const char *reason, const 
         bool begins = !held;
 
         /* A name that is no file, or the status, would be a mistake of ours. */
-        assert(condition[0] != '\0' && strspn(condition, "abcdefghijklmnopqrstuvwxyz_") == strlen(condition));
+        assert(condition[0] != '\0' &&
+               strspn(condition, "abcdefghijklmnopqrstuvwxyz_") == strlen(condition));
         assert(strcmp(condition, "status") != 0);
         if (begins)
                 held = held_new(condition);
@@ -292,7 +295,7 @@ void state_flush_held(State *state)
 {
         Held *held;
 
-        TAILQ_FOREACH(held, &state->held, entries)
+        TAILQ_FOREACH (held, &state->held, entries)
                 held_flush(state, held);
 }
 
@@ -319,7 +322,7 @@ size_t state_list(const State *state, const char **ret_names, size_t n)
         size_t count = 0;
         Held *held;
 
-        TAILQ_FOREACH(held, &state->held, entries) {
+        TAILQ_FOREACH (held, &state->held, entries) {
                 if (count < n)
                         ret_names[count] = held->name;
                 count++;
@@ -347,8 +350,8 @@ int state_new(const char *directory, const char *component, State **ret)
         }
         r = directory_open(state, directory);
         if (r < 0) {
-                log_message(LOG_ERR, MESSAGE_ID_STATE_FAILED, NULL, "%s: cannot be used for the state: %s", state->path,
-                            r == -EBUSY ? "another process has it" : strerror(-r));
+                log_message(LOG_ERR, MESSAGE_ID_STATE_FAILED, NULL, "%s: cannot be used for the state: %s",
+                            state->path, r == -EBUSY ? "another process has it" : strerror(-r));
                 return r;
         }
         *ret = TAKE_PTR(state);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The status file: the component's health and counters as OpenMetrics text, for `audit-relay status` and node_exporter alike.
+/* The status file: the component's health and counters as OpenMetrics text, for `audit-relay status` and
+ * node_exporter alike.
  *
- * The line for people stands in the help text of the metric "up": OpenMetrics knows no other comments, and a label would
- * make a new time series of each text.
+ * The line for people stands in the help text of the metric "up": OpenMetrics knows no other comments, and a
+ * label would make a new time series of each text.
  */
 
 #include "runtime/conditions.h"
@@ -27,8 +28,8 @@ static void print_escaped(FILE *to, const char *text)
 
 static void print_head(State *state, const char *name, const char *type, const char *help)
 {
-        fprintf(state->status, "# TYPE audit_relay_%s_%s %s\n# HELP audit_relay_%s_%s ", state->component, name, type,
-                state->component, name);
+        fprintf(state->status, "# TYPE audit_relay_%s_%s %s\n# HELP audit_relay_%s_%s ", state->component,
+                name, type, state->component, name);
         print_escaped(state->status, help);
         fputc('\n', state->status);
 }
@@ -93,26 +94,29 @@ const char *status_label(State *state, const char *key, const char *value)
 
 static void print_condition(State *state, const char *name, bool holds)
 {
-        fprintf(state->status, "audit_relay_condition{component=\"%s\",condition=\"%s\"} %d\n", state->component, name,
-                holds);
+        fprintf(state->status, "audit_relay_condition{component=\"%s\",condition=\"%s\"} %d\n",
+                state->component, name, holds);
 }
 
-/* All there are, so that an alert rule has a series before the first failure; then held ones that are in no table. */
+/* All there are, so that an alert rule has a series before the first failure; then held ones that are in no
+ * table. */
 static void print_conditions(State *state)
 {
         const Held *held;
 
-        fputs("# TYPE audit_relay_condition gauge\n# HELP audit_relay_condition Whether the condition holds.\n",
+        fputs("# TYPE audit_relay_condition gauge\n# HELP audit_relay_condition Whether the condition "
+              "holds.\n",
               state->status);
         for (const Condition *c = conditions; c->name; c++)
                 if (strcmp(c->component, state->component) == 0)
                         print_condition(state, c->name, state_holds(state, c->name));
-        TAILQ_FOREACH(held, &state->held, entries)
+        TAILQ_FOREACH (held, &state->held, entries)
                 if (!condition_find(state->component, held->name))
                         print_condition(state, held->name, true);
 }
 
-/* Whether the new text is to be written now: it says something else, or the old one would look as if we were stuck. */
+/* Whether the new text is to be written now: it says something else, or the old one would look as if we were
+ * stuck. */
 static bool status_is_due(const State *state)
 {
         uint64_t age = monotonic_usec() - state->published_usec;

@@ -4,8 +4,8 @@
  *
  * Invariants:
  * (1) `busy` belongs to the loop's thread: set by worker_start(), cleared just before done().
- * (2) The job's fields belong to the thread from worker_start() until it writes the eventfd, and to the loop otherwise; `queued`
- *     and `stop`, under the mutex, are all that both look at.
+ * (2) The job's fields belong to the thread from worker_start() until it writes the eventfd, and to the loop
+ * otherwise; `queued` and `stop`, under the mutex, are all that both look at.
  */
 
 #include "runtime/worker.h"
@@ -156,7 +156,8 @@ bool worker_busy(const Worker *worker)
         return worker->busy;
 }
 
-void worker_start(Worker *worker, int (*run)(void *userdata), void (*done)(int result, void *userdata), void *userdata)
+void worker_start(Worker *worker, int (*run)(void *userdata), void (*done)(int result, void *userdata),
+                  void *userdata)
 {
         assert(!worker->busy);
         worker->busy = true;

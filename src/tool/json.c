@@ -7,17 +7,17 @@
 /* Length of the UTF-8 sequence at `p`, 0 when it is none: overlong, a surrogate, beyond U+10FFFF or cut. */
 static size_t utf8_size(const unsigned char *p)
 {
-        size_t n = p[0] < 0x80                     ? 1
+        size_t n = p[0] < 0x80                   ? 1
                    : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
                    : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
                    : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
-                                               : 0;
+                                                 : 0;
 
         for (size_t i = 1; i < n; i++)
                 if ((p[i] & 0xc0) != 0x80)
                         return 0;
-        if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) || (p[0] == 0xf0 && p[1] < 0x90) ||
-            (p[0] == 0xf4 && p[1] >= 0x90))
+        if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) ||
+            (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] >= 0x90))
                 return 0;
         return n;
 }

@@ -2,7 +2,8 @@
 
 /* audit-relay status: what the state directories say, on one screen or as JSON.
  *
- * A component runs while it holds the lock on its directory; the status file's age tells whether its loop still turns.
+ * A component runs while it holds the lock on its directory; the status file's age tells whether its loop
+ * still turns.
  */
 
 #include "basic/macro.h"
@@ -40,10 +41,10 @@ static const char *const health_names[] = { "running", "not responding", "not ru
 typedef struct Component {
         char *name;
         Health health;
-        char *status;     /* the line for people, or NULL */
-        char *text;       /* of the status file, or NULL */
+        char *status;      /* the line for people, or NULL */
+        char *text;        /* of the status file, or NULL */
         char **conditions; /* names */
-        char **files;     /* their contents */
+        char **files;      /* their contents */
 } Component;
 
 typedef struct Options {
@@ -203,8 +204,8 @@ static int component_read(const char *directory, const char *name, Component *re
 
 /* --- Lines of the files --- */
 
-/* One KEY=VALUE line of a condition's file. Returns where the next one begins, NULL at the end; key and value are the caller's
- * to free, NULL when there is no memory. */
+/* One KEY=VALUE line of a condition's file. Returns where the next one begins, NULL at the end; key and
+ * value are the caller's to free, NULL when there is no memory. */
 static const char *next_pair(const char *p, char **ret_key, char **ret_value)
 {
         size_t line = strcspn(p, "\n");
@@ -225,8 +226,8 @@ static const char *next_pair(const char *p, char **ret_key, char **ret_value)
         return p + line + (p[line] == '\n');
 }
 
-/* One sample of the status file: "audit_relay_COMPONENT_NAME{labels} VALUE". Skips all other lines and what is said elsewhere:
- * the conditions, and that it is up. */
+/* One sample of the status file: "audit_relay_COMPONENT_NAME{labels} VALUE". Skips all other lines and what
+ * is said elsewhere: the conditions, and that it is up. */
 static const char *next_sample(const Component *component, const char *p, char **ret_name, char **ret_value)
 {
         char prefix[NAME_MAX];
@@ -372,7 +373,9 @@ static int find_components(const char *directory, char ***ret_names)
                 char path[PATH_MAX];
                 struct stat st;
 
-                if (r == 0 && snprintf(path, sizeof path, "%s/%s", directory, entries[i]->d_name) < (int) sizeof path &&
+                if (r == 0 &&
+                    snprintf(path, sizeof path, "%s/%s", directory, entries[i]->d_name) <
+                            (int) sizeof path &&
                     stat(path, &st) >= 0 && S_ISDIR(st.st_mode))
                         r = strings_append(ret_names, entries[i]->d_name);
                 free(entries[i]);
@@ -395,7 +398,8 @@ static int show(const Options *options, char *const *names)
                 int r = component_read(options->directory, names[i], &component);
 
                 if (r < 0) {
-                        fprintf(stderr, "audit-relay: %s/%s: %s\n", options->directory, names[i], strerror(-r));
+                        fprintf(stderr, "audit-relay: %s/%s: %s\n", options->directory, names[i],
+                                strerror(-r));
                         return TOOL_EXIT_FAILURE;
                 }
                 if (strings_count(component.conditions) > 0)

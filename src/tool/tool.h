@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The verbs of audit-relay(1). Each gets argv from its own name on (argv[0] is "audit-relay VERB"), parses its options with
- * getopt_long(), answers --help on stdout, and returns the exit status of the program.
+/* The verbs of audit-relay(1). Each gets argv from its own name on (argv[0] is "audit-relay VERB"), parses
+ * its options with getopt_long(), answers --help on stdout, and returns the exit status of the program.
  */
 
-/* Exit status 1: it did not work; 2: the command line was wrong. Further ones are the verb's own, said in its --help. */
+/* Exit status 1: it did not work; 2: the command line was wrong. Further ones are the verb's own, said in
+ * its --help. */
 #define TOOL_EXIT_FAILURE 1
 #define TOOL_EXIT_USAGE 2
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Bytes as a configuration file. Whatever was taken is within what the keys allow, and reading it again gives the same. */
+/* Bytes as a configuration file. Whatever was taken is within what the keys allow, and reading it again
+ * gives the same. */
 
 #include "fuzz.h"
 #include "runtime/config.h"

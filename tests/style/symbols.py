@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 PURE = set('''
-memcpy memmove memset memcmp memchr memrchr memmem mempcpy explicit_bzero
+memcpy memmove memset memcmp bcmp memchr memrchr memmem mempcpy explicit_bzero
 strlen strnlen strcmp strncmp strcasecmp strncasecmp strchr strchrnul strrchr strstr strspn strcspn strdup strndup strcpy stpcpy
 strtoul strtoull strtol strtoll snprintf vsnprintf sscanf __isoc99_sscanf qsort bsearch
 malloc calloc realloc reallocarray free aligned_alloc posix_memalign

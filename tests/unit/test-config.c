@@ -26,8 +26,8 @@ static const ConfigKey keys[] = {
         { "Link", "Window", config_parse_size, offsetof(Sample, window), "a size such as 8M", NULL },
         { "Link", "Count", config_parse_unsigned, offsetof(Sample, count), "a number", NULL },
         { "Link", "Timeout", config_parse_usec, offsetof(Sample, timeout), "a time such as 30s", NULL },
-        { "Link", "Overflow", config_parse_enum, offsetof(Sample, overflow), "block, drop-oldest or drop-newest",
-          overflow_names },
+        { "Link", "Overflow", config_parse_enum, offsetof(Sample, overflow),
+          "block, drop-oldest or drop-newest", overflow_names },
         { NULL, NULL, NULL, 0, NULL, NULL },
 };
 
@@ -80,16 +80,17 @@ static int load_dirs(const char *expected_log)
 
 START_TEST(reads_every_kind_of_value)
 {
-        ck_assert_int_eq(load("[Remote]\n"
-                              "Collector = log.example.org:6560 \n"
-                              "Node=web-1.example.org\n"
-                              "Domains=a \"b c\" 'd\"e'\n"
-                              "Domains=f\n"
-                              "Enrich=On\n"
-                              "[Link]\n"
-                              "Window=8M\nCount=18446744073709551615\nTimeout=1h 30min 5\nOverflow=drop-newest\n",
-                              ""),
-                         0);
+        ck_assert_int_eq(
+                load("[Remote]\n"
+                     "Collector = log.example.org:6560 \n"
+                     "Node=web-1.example.org\n"
+                     "Domains=a \"b c\" 'd\"e'\n"
+                     "Domains=f\n"
+                     "Enrich=On\n"
+                     "[Link]\n"
+                     "Window=8M\nCount=18446744073709551615\nTimeout=1h 30min 5\nOverflow=drop-newest\n",
+                     ""),
+                0);
         ck_assert_str_eq(sample.collector, "log.example.org:6560");
         ck_assert_str_eq(sample.node, "web-1.example.org");
         ck_assert_uint_eq(strings_count(sample.domains), 4);
@@ -127,10 +128,11 @@ END_TEST
 
 START_TEST(an_empty_value_takes_back_what_was_before)
 {
-        ck_assert_int_eq(load("[Remote]\nDomains=a b\nCollector=one\nDomains=\nCollector=\nDomains=c\n[Link]\n"
-                              "Window=lots\nWindow=\n",
-                              ""),
-                         0);
+        ck_assert_int_eq(
+                load("[Remote]\nDomains=a b\nCollector=one\nDomains=\nCollector=\nDomains=c\n[Link]\n"
+                     "Window=lots\nWindow=\n",
+                     ""),
+                0);
         ck_assert_str_eq(sample.collector, "default");
         ck_assert_uint_eq(strings_count(sample.domains), 1);
         ck_assert_str_eq(sample.domains[0], "c");
@@ -140,31 +142,33 @@ END_TEST
 
 START_TEST(what_is_unknown_warns_and_goes_on)
 {
-        ck_assert_int_eq(load("Early=1\n[Remote]\nColector=x\nnonsense\n[Nowhere]\nWindow=1\n[Link\nWindow=2\n"
-                              "[Link]\nWindow=3\n",
-                              "<4>test: x.conf:1: Early= is in no section, ignored\n"
-                              "<4>test: x.conf:3: unknown key Colector= in section [Remote], ignored\n"
-                              "<4>test: x.conf:4: \"nonsense\" is not of the form Key=value, ignored\n"
-                              "<4>test: x.conf:5: unknown section [Nowhere], ignored with all its keys\n"
-                              "<4>test: x.conf:7: the section \"[Link\" has no ']', ignored\n"
-                              "<4>test: x.conf:8: Window= is in no section, ignored\n"),
-                         0);
+        ck_assert_int_eq(
+                load("Early=1\n[Remote]\nColector=x\nnonsense\n[Nowhere]\nWindow=1\n[Link\nWindow=2\n"
+                     "[Link]\nWindow=3\n",
+                     "<4>test: x.conf:1: Early= is in no section, ignored\n"
+                     "<4>test: x.conf:3: unknown key Colector= in section [Remote], ignored\n"
+                     "<4>test: x.conf:4: \"nonsense\" is not of the form Key=value, ignored\n"
+                     "<4>test: x.conf:5: unknown section [Nowhere], ignored with all its keys\n"
+                     "<4>test: x.conf:7: the section \"[Link\" has no ']', ignored\n"
+                     "<4>test: x.conf:8: Window= is in no section, ignored\n"),
+                0);
         ck_assert_uint_eq(sample.window, 3);
 }
 END_TEST
 
 START_TEST(a_wrong_value_says_where_and_what_was_expected)
 {
-        ck_assert_int_eq(load("[Link]\n\nWindow=lots\nCount=-1\nTimeout=1 fortnight\n"
-                              "Overflow=\\\n  panic\n[Remote]\nEnrich=maybe\nNode=a b\nDomains=\"x\nCollector=fine\n",
-                              "<3>test: x.conf:3: Window=lots: expected a size such as 8M\n"
-                              "<3>test: x.conf:4: Count=-1: expected a number\n"
-                              "<3>test: x.conf:5: Timeout=1 fortnight: expected a time such as 30s\n"
-                              "<3>test: x.conf:6: Overflow=panic: expected block, drop-oldest or drop-newest\n"
-                              "<3>test: x.conf:9: Enrich=maybe: expected yes or no\n"
-                              "<3>test: x.conf:10: Node=a b: expected a node name\n"
-                              "<3>test: x.conf:11: Domains=\"x: expected words\n"),
-                         -EINVAL);
+        ck_assert_int_eq(
+                load("[Link]\n\nWindow=lots\nCount=-1\nTimeout=1 fortnight\n"
+                     "Overflow=\\\n  panic\n[Remote]\nEnrich=maybe\nNode=a b\nDomains=\"x\nCollector=fine\n",
+                     "<3>test: x.conf:3: Window=lots: expected a size such as 8M\n"
+                     "<3>test: x.conf:4: Count=-1: expected a number\n"
+                     "<3>test: x.conf:5: Timeout=1 fortnight: expected a time such as 30s\n"
+                     "<3>test: x.conf:6: Overflow=panic: expected block, drop-oldest or drop-newest\n"
+                     "<3>test: x.conf:9: Enrich=maybe: expected yes or no\n"
+                     "<3>test: x.conf:10: Node=a b: expected a node name\n"
+                     "<3>test: x.conf:11: Domains=\"x: expected words\n"),
+                -EINVAL);
         /* None of them left a trace. */
         ck_assert_uint_eq(sample.window, 7);
         ck_assert_ptr_null(sample.node);
@@ -174,7 +178,8 @@ END_TEST
 
 START_TEST(a_control_character_cannot_forge_a_line_of_the_log)
 {
-        ck_assert_int_eq(load("[Link]\nWindow=\x1b[2J\n", "<3>test: x.conf:2: Window= [2J: expected a size such as 8M\n"),
+        ck_assert_int_eq(load("[Link]\nWindow=\x1b[2J\n",
+                              "<3>test: x.conf:2: Window= [2J: expected a size such as 8M\n"),
                          -EINVAL);
 }
 END_TEST
@@ -211,13 +216,15 @@ START_TEST(sizes_and_times_at_their_limits)
         for (size_t i = 0; i < ELEMENTSOF(sizes); i++) {
                 uint64_t value = 4711;
 
-                ck_assert_msg((config_parse_size(keys, sizes[i].text, &value) == 0) == sizes[i].good, "%s", sizes[i].text);
+                ck_assert_msg((config_parse_size(keys, sizes[i].text, &value) == 0) == sizes[i].good, "%s",
+                              sizes[i].text);
                 ck_assert_uint_eq(value, sizes[i].good ? sizes[i].value : 4711);
         }
         for (size_t i = 0; i < ELEMENTSOF(times); i++) {
                 uint64_t value = 4711;
 
-                ck_assert_msg((config_parse_usec(keys, times[i].text, &value) == 0) == times[i].good, "%s", times[i].text);
+                ck_assert_msg((config_parse_usec(keys, times[i].text, &value) == 0) == times[i].good, "%s",
+                              times[i].text);
                 ck_assert_uint_eq(value, times[i].good ? times[i].value : 4711);
         }
 }
@@ -253,7 +260,8 @@ START_TEST(precedence_of_directories_and_drop_ins)
         scratch_write(directory, "usr/remote.conf", "[Link]\nWindow=1\nCount=1\n");
         scratch_write(directory, "etc/remote.conf", "[Link]\nWindow=2\n"); /* hides all of the other */
         scratch_write(directory, "usr/remote.conf.d/50-a.conf", "[Link]\nWindow=3\n");
-        scratch_write(directory, "run/remote.conf.d/50-a.conf", "[Link]\nWindow=4\n"); /* hides the one before */
+        scratch_write(directory, "run/remote.conf.d/50-a.conf",
+                      "[Link]\nWindow=4\n"); /* hides the one before */
         scratch_write(directory, "etc/remote.conf.d/20-b.conf", "[Link]\nWindow=5\n[Remote]\nDomains=b\n");
         scratch_write(directory, "usr/remote.conf.d/60-c.conf", "[Remote]\nDomains=c\n");
         scratch_write(directory, "usr/remote.conf.d/70-d.conf", "[Remote]\nDomains=d\n");
@@ -274,8 +282,8 @@ START_TEST(an_unreadable_file_is_an_error)
         char expected[256];
 
         scratch_write(directory, "etc/remote.conf/x", ""); /* a directory of that name */
-        (void) snprintf(expected, sizeof expected, "<3>test: %s/etc/remote.conf: cannot be read: Is a directory\n",
-                        directory);
+        (void) snprintf(expected, sizeof expected,
+                        "<3>test: %s/etc/remote.conf: cannot be read: Is a directory\n", directory);
         ck_assert_int_eq(load_dirs(expected), -EISDIR);
 }
 END_TEST
@@ -285,7 +293,8 @@ START_TEST(a_named_file_must_exist)
         char path[128], expected[256];
 
         (void) snprintf(path, sizeof path, "%s/none.conf", directory);
-        (void) snprintf(expected, sizeof expected, "<3>test: %s: cannot be read: No such file or directory\n", path);
+        (void) snprintf(expected, sizeof expected,
+                        "<3>test: %s: cannot be read: No such file or directory\n", path);
         capture_begin(&capture);
         log_init("test", LOG_DEBUG);
         ck_assert_int_eq(config_load("remote", path, keys, &sample), -ENOENT);
@@ -332,7 +341,8 @@ START_TEST(lists_files_sorted_and_masked)
         capture_begin(&capture);
         log_init("test", LOG_DEBUG);
         ck_assert_int_eq(config_list("ignored", usr, &paths), -ENOENT);
-        ck_assert_ptr_nonnull(strstr(capture_end(&capture), "/peers.d/none: cannot be read: No such file or directory\n"));
+        ck_assert_ptr_nonnull(
+                strstr(capture_end(&capture), "/peers.d/none: cannot be read: No such file or directory\n"));
 }
 END_TEST
 

@@ -41,7 +41,8 @@ static void in_child(void (*run)(void))
         ck_assert_int_eq(status, 0);
 }
 
-/* Puts sockets of these families at 3, 4, … as systemd does. libcheck has descriptors there: hence a child. */
+/* Puts sockets of these families at 3, 4, … as systemd does. libcheck has descriptors there: hence a child.
+ */
 static void pass(const int *families, int n, const char *names)
 {
         char number[16];
@@ -105,7 +106,8 @@ static void child_found_by_name(void)
         capture_begin(&capture);
         listen_fds_warn_rest(&fds);
         assert(strcmp(capture_end(&capture),
-                      "<4>test: A socket named \"lines\" was handed in that is not used here; closed\n") == 0);
+                      "<4>test: A socket named \"lines\" was handed in that is not used here; closed\n") ==
+               0);
         assert(fcntl(5, F_GETFD) == -1);
         listen_fds_done(&fds);
         assert(fcntl(3, F_GETFD) >= 0); /* taken: ours */
@@ -190,7 +192,8 @@ START_TEST(tcp_addresses)
         ck_assert_int_ge(fd, 0);
         ck_assert_int_eq(getsockname(fd, (struct sockaddr *) &address, &size), 0);
         ck_assert_int_eq(address.ss_family, AF_INET);
-        (void) snprintf(text, sizeof text, "127.0.0.1:%u", ntohs(((struct sockaddr_in *) &address)->sin_port));
+        (void) snprintf(text, sizeof text, "127.0.0.1:%u",
+                        ntohs(((struct sockaddr_in *) &address)->sin_port));
         ck_assert_int_eq(listen_tcp(text), -EADDRINUSE);
         (void) close(fd);
         fd = listen_tcp(text);

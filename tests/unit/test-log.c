@@ -62,8 +62,10 @@ START_TEST(the_environment_sets_the_level)
                 const char *level;
                 const char *expected;
         } cases[] = {
-                { "debug", "<6>x: info\n<7>x: debug\n" }, { "7", "<6>x: info\n<7>x: debug\n" },
-                { "err", "" },                            { "loud", "<6>x: info\n" },
+                { "debug", "<6>x: info\n<7>x: debug\n" },
+                { "7", "<6>x: info\n<7>x: debug\n" },
+                { "err", "" },
+                { "loud", "<6>x: info\n" },
                 { "77", "<6>x: info\n" },
         };
 
@@ -159,10 +161,11 @@ START_TEST(the_journal_gets_fields)
         int fd = journal_make(directory);
 
         log_init("remote", LOG_INFO);
-        log_message(LOG_WARNING, MESSAGE_ID_PEER_REFUSED, "PEER=a\tb\nlower=x\n=y\n_HOSTNAME=z\nNOVALUE\nCOUNT=3",
-                    "Refused %s", "b\nX=1");
-        ck_assert_str_eq(journal_read(fd), "PRIORITY=4\nSYSLOG_IDENTIFIER=remote\nMESSAGE_ID=" MESSAGE_ID_PEER_REFUSED
-                                           "\nMESSAGE=Refused b X=1\nPEER=a b\nCOUNT=3\n");
+        log_message(LOG_WARNING, MESSAGE_ID_PEER_REFUSED,
+                    "PEER=a\tb\nlower=x\n=y\n_HOSTNAME=z\nNOVALUE\nCOUNT=3", "Refused %s", "b\nX=1");
+        ck_assert_str_eq(journal_read(fd),
+                         "PRIORITY=4\nSYSLOG_IDENTIFIER=remote\nMESSAGE_ID=" MESSAGE_ID_PEER_REFUSED
+                         "\nMESSAGE=Refused b X=1\nPEER=a b\nCOUNT=3\n");
         ck_assert_ptr_null(journal_read(fd));
         /* Another stream than ours is not the journal. */
         ck_assert_int_eq(setenv("JOURNAL_STREAM", "1:1", 1), 0);

@@ -69,7 +69,8 @@ START_TEST(a_condition_is_a_file_as_long_as_it_holds)
 {
         const char *names[1];
 
-        state_raise(state, "network_down", "connection refused", "PEER=192.0.2.1:6560\nHOW=it's \"so\" $(rm) `x` \\");
+        state_raise(state, "network_down", "connection refused",
+                    "PEER=192.0.2.1:6560\nHOW=it's \"so\" $(rm) `x` \\");
         ck_assert_str_eq(condition_file("network_down"),
                          "COMPONENT=remote\nCONDITION=network_down\nREASON=\"connection refused\"\nCOUNT=1\n"
                          "PEER=192.0.2.1:6560\nHOW=\"it's \\\"so\\\" \\$(rm) \\`x\\` \\\\\"\n");
@@ -93,8 +94,8 @@ END_TEST
 START_TEST(what_a_peer_says_stays_in_its_line)
 {
         state_raise(state, "refused", "a\nEVIL=1\x1b[0m", "PEER=x\nnot a key\n=y\nEMPTY=");
-        ck_assert_str_eq(condition_file("refused"),
-                         "COMPONENT=remote\nCONDITION=refused\nREASON=\"a EVIL=1 [0m\"\nCOUNT=1\nPEER=x\nEMPTY=\"\"\n");
+        ck_assert_str_eq(condition_file("refused"), "COMPONENT=remote\nCONDITION=refused\nREASON=\"a EVIL=1 "
+                                                    "[0m\"\nCOUNT=1\nPEER=x\nEMPTY=\"\"\n");
 }
 END_TEST
 
@@ -146,7 +147,8 @@ START_TEST(one_process_per_directory)
 
         ck_assert_int_eq(state_new(directory, "remote", &second), -EBUSY);
         (void) snprintf(expected, sizeof expected,
-                        "<3>test: %s/remote: cannot be used for the state: another process has it\n", directory);
+                        "<3>test: %s/remote: cannot be used for the state: another process has it\n",
+                        directory);
         ck_assert_str_eq(capture_end(&capture), expected);
         capture_begin(&capture);
         /* Another component is its own. */
@@ -176,7 +178,8 @@ START_TEST(a_missing_directory_is_made_but_not_its_parent)
         (void) snprintf(path, sizeof path, "%s/a/b", directory);
         ck_assert_int_eq(state_new(path, "remote", &second), -ENOENT);
         (void) snprintf(expected, sizeof expected,
-                        "<3>test: %s/remote: cannot be used for the state: No such file or directory\n", path);
+                        "<3>test: %s/remote: cannot be used for the state: No such file or directory\n",
+                        path);
         ck_assert_str_eq(capture_end(&capture), expected);
         capture_begin(&capture);
 }
@@ -195,20 +198,21 @@ static void publish(uint64_t records)
 
 START_TEST(the_status_is_openmetrics)
 {
-        static const char begins_with[] = "# TYPE audit_relay_remote_records counter\n"
-                                          "# HELP audit_relay_remote_records Records taken\n"
-                                          "audit_relay_remote_records_total 12345\n"
-                                          "# TYPE audit_relay_remote_peer_records counter\n"
-                                          "# HELP audit_relay_remote_peer_records Of a peer\n"
-                                          "audit_relay_remote_peer_records_total{peer=\"a\\\"b\\\\c d\"} 7\n"
-                                          "audit_relay_remote_peer_records_total{peer=\"x\"} 18446744073709551615\n"
-                                          "# TYPE audit_relay_remote_lag_seconds gauge\n"
-                                          "# HELP audit_relay_remote_lag_seconds Age of the oldest\n"
-                                          "audit_relay_remote_lag_seconds 0.25\n"
-                                          "# TYPE audit_relay_remote_limit gauge\n"
-                                          "# HELP audit_relay_remote_limit None\n"
-                                          "audit_relay_remote_limit +Inf\n"
-                                          "# TYPE audit_relay_condition gauge\n";
+        static const char begins_with[] =
+                "# TYPE audit_relay_remote_records counter\n"
+                "# HELP audit_relay_remote_records Records taken\n"
+                "audit_relay_remote_records_total 12345\n"
+                "# TYPE audit_relay_remote_peer_records counter\n"
+                "# HELP audit_relay_remote_peer_records Of a peer\n"
+                "audit_relay_remote_peer_records_total{peer=\"a\\\"b\\\\c d\"} 7\n"
+                "audit_relay_remote_peer_records_total{peer=\"x\"} 18446744073709551615\n"
+                "# TYPE audit_relay_remote_lag_seconds gauge\n"
+                "# HELP audit_relay_remote_lag_seconds Age of the oldest\n"
+                "audit_relay_remote_lag_seconds 0.25\n"
+                "# TYPE audit_relay_remote_limit gauge\n"
+                "# HELP audit_relay_remote_limit None\n"
+                "audit_relay_remote_limit +Inf\n"
+                "# TYPE audit_relay_condition gauge\n";
         const char *text, *up;
 
         state_raise(state, "network_down", "x", NULL);
@@ -217,9 +221,12 @@ START_TEST(the_status_is_openmetrics)
         text = scratch_read(directory, "remote/status");
         ck_assert_ptr_nonnull(text);
         ck_assert_int_eq(strncmp(text, begins_with, strlen(begins_with)), 0);
-        ck_assert_ptr_nonnull(strstr(text, "\naudit_relay_condition{component=\"remote\",condition=\"network_down\"} 1\n"));
-        ck_assert_ptr_nonnull(strstr(text, "\naudit_relay_condition{component=\"remote\",condition=\"spool_full\"} 0\n"));
-        ck_assert_ptr_nonnull(strstr(text, "\naudit_relay_condition{component=\"remote\",condition=\"of_a_test\"} 1\n"));
+        ck_assert_ptr_nonnull(strstr(
+                text, "\naudit_relay_condition{component=\"remote\",condition=\"network_down\"} 1\n"));
+        ck_assert_ptr_nonnull(
+                strstr(text, "\naudit_relay_condition{component=\"remote\",condition=\"spool_full\"} 0\n"));
+        ck_assert_ptr_nonnull(
+                strstr(text, "\naudit_relay_condition{component=\"remote\",condition=\"of_a_test\"} 1\n"));
         ck_assert_ptr_null(strstr(text, "ring_full")); /* the dispatcher's */
         up = strstr(text, "# TYPE audit_relay_remote_up");
         ck_assert_str_eq(up, "# TYPE audit_relay_remote_up gauge\n"
@@ -236,7 +243,8 @@ START_TEST(the_status_is_written_at_most_once_a_second)
         publish(1);
         publish(2);
         if (monotonic_usec() - before < 500 * USEC_PER_MSEC) /* else this machine stood still */
-                ck_assert_ptr_nonnull(strstr(scratch_read(directory, "remote/status"), "remote_records_total 1\n"));
+                ck_assert_ptr_nonnull(
+                        strstr(scratch_read(directory, "remote/status"), "remote_records_total 1\n"));
         (void) usleep(1000000);
         publish(3);
         ck_assert_ptr_nonnull(strstr(scratch_read(directory, "remote/status"), "remote_records_total 3\n"));
@@ -259,7 +267,8 @@ START_TEST(a_directory_that_fails_is_said_and_tried_again)
         (void) usleep(1000000);
         status_begin(state);
         status_end(state, "x");
-        ck_assert_str_eq(condition_file("refused"), "COMPONENT=remote\nCONDITION=refused\nREASON=x\nCOUNT=1\n");
+        ck_assert_str_eq(condition_file("refused"),
+                         "COMPONENT=remote\nCONDITION=refused\nREASON=x\nCOUNT=1\n");
 }
 END_TEST
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* audit-relay status, run as a program (its path is the first argument) against state directories that this process holds. */
+/* audit-relay status, run as a program (its path is the first argument) against state directories that this
+ * process holds. */
 
 #include "check-main.h"
 #include "capture.h"
@@ -46,7 +47,8 @@ static int run(const char *arguments)
         size_t n;
         int status;
 
-        (void) snprintf(command, sizeof command, "'%s' status --state-dir='%s' %s 2>&1", tool, directory, arguments);
+        (void) snprintf(command, sizeof command, "'%s' status --state-dir='%s' %s 2>&1", tool, directory,
+                        arguments);
         pipe = popen(command, "re");
         ck_assert_ptr_nonnull(pipe);
         n = fread(output, 1, sizeof output - 1, pipe);
@@ -80,13 +82,15 @@ START_TEST(a_condition_is_shown_and_told_by_the_exit_status)
                                              "      COUNT    1\n"
                                              "      PEER     192.0.2.1:6560\n"));
         ck_assert_int_eq(run("--json"), 3);
-        ck_assert_ptr_nonnull(strstr(output, "[\n  {\n    \"component\": \"remote\",\n    \"health\": \"running\",\n"
-                                             "    \"status\": \"Connected to \\\"log\\\"\",\n"
-                                             "    \"conditions\": [\n      {\n        \"name\": \"refused\",\n"));
+        ck_assert_ptr_nonnull(strstr(output,
+                                     "[\n  {\n    \"component\": \"remote\",\n    \"health\": \"running\",\n"
+                                     "    \"status\": \"Connected to \\\"log\\\"\",\n"
+                                     "    \"conditions\": [\n      {\n        \"name\": \"refused\",\n"));
         ck_assert_ptr_nonnull(strstr(output, "        \"REASON\": \"it's \\\"not\\\" ours, $x \\\\\",\n"));
-        ck_assert_ptr_nonnull(strstr(output, "    \"metrics\": {\n      \"records_total\": 12345,\n"
-                                             "      \"peer_records_total{peer=\\\"a\\\"}\": 7,\n"
-                                             "      \"idle\": 0,\n      \"limit\": \"+Inf\"\n    }\n  }\n]\n"));
+        ck_assert_ptr_nonnull(strstr(output,
+                                     "    \"metrics\": {\n      \"records_total\": 12345,\n"
+                                     "      \"peer_records_total{peer=\\\"a\\\"}\": 7,\n"
+                                     "      \"idle\": 0,\n      \"limit\": \"+Inf\"\n    }\n  }\n]\n"));
         state_clear(state, "refused");
         ck_assert_int_eq(run(""), 0);
 }
@@ -95,7 +99,8 @@ END_TEST
 START_TEST(a_component_that_does_not_run)
 {
         /* As kill -9 leaves it. */
-        scratch_write(directory, "dispatcher/status", "# HELP audit_relay_dispatcher_up STATUS=fine\n# EOF\n");
+        scratch_write(directory, "dispatcher/status",
+                      "# HELP audit_relay_dispatcher_up STATUS=fine\n# EOF\n");
         scratch_write(directory, "dispatcher/ring_low", "REASON=x\n");
         publish();
         ck_assert_int_eq(run(""), 4);
@@ -139,7 +144,8 @@ START_TEST(bytes_that_are_no_text_stay_harmless)
         ck_assert_int_eq(run(""), 3);
         ck_assert_ptr_nonnull(strstr(output, "      REASON   ?[2J\xff\xc3\xbc\n"));
         ck_assert_int_eq(run("--json"), 3);
-        ck_assert_ptr_nonnull(strstr(output, "\"REASON\": \"?[2J\\ufffd\xc3\xbc\",\n        \"NOVALUE\": \"\","));
+        ck_assert_ptr_nonnull(
+                strstr(output, "\"REASON\": \"?[2J\\ufffd\xc3\xbc\",\n        \"NOVALUE\": \"\","));
 }
 END_TEST
 

@@ -53,7 +53,8 @@ static void setup(void)
         n_terminate = n_reload = n_rotate = n_tick = n_done = exit_after_ticks = 0;
         log_init("test", LOG_INFO);
         ck_assert_int_eq(loop_new(&handler, NULL, &loop), 0);
-        ck_assert_int_eq(worker_new(loop_event(loop), "test-worker-with-a-long-name", LOOP_COMMIT, &worker), 0);
+        ck_assert_int_eq(worker_new(loop_event(loop), "test-worker-with-a-long-name", LOOP_COMMIT, &worker),
+                         0);
 }
 
 static void teardown(void)
@@ -86,8 +87,8 @@ static int notify_socket(void)
         ck_assert_int_eq(bind(fd, (struct sockaddr *) &address, size), 0);
         size = sizeof address;
         ck_assert_int_eq(getsockname(fd, (struct sockaddr *) &address, &size), 0);
-        (void) snprintf(name, sizeof name, "@%.*s", (int) (size - offsetof(struct sockaddr_un, sun_path) - 1),
-                        address.sun_path + 1);
+        (void) snprintf(name, sizeof name, "@%.*s",
+                        (int) (size - offsetof(struct sockaddr_un, sun_path) - 1), address.sun_path + 1);
         ck_assert_int_eq(setenv("NOTIFY_SOCKET", name, 1), 0);
         return fd;
 }
@@ -159,7 +160,8 @@ static int run_signal_mask(void *userdata)
 {
         sigset_t mask;
 
-        return pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0 && sigismember(&mask, SIGTERM) && sigismember(&mask, SIGCHLD);
+        return pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0 && sigismember(&mask, SIGTERM) &&
+               sigismember(&mask, SIGCHLD);
 }
 
 static void end_with_result(int result, void *userdata)
