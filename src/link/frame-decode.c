@@ -118,7 +118,8 @@ static const char *decode_command(const uint8_t *fixed, const LinkString *string
 
 static const char *decode_reply(const uint8_t *fixed, const LinkString *strings, Frame *frame)
 {
-        frame->reply = (LinkReply) { .id = get_le64(fixed), .status = get_le16(fixed + 8), .text = strings[0] };
+        frame->reply =
+                (LinkReply) { .id = get_le64(fixed), .status = get_le16(fixed + 8), .text = strings[0] };
         return all_zero(fixed + 10, 6) ? NULL : "REPLY with reserved bytes set";
 }
 
@@ -246,7 +247,8 @@ static const char *decode(const uint8_t *data, size_t size, Frame *frame)
                 return NULL;
         if (!checksum_matches(data, body_size))
                 return "wrong checksum of a frame";
-        return frame->type < _FRAME_MAX ? decode_body(data + LINK_FRAME_HEADER_SIZE, body_size, frame) : NULL;
+        return frame->type < _FRAME_MAX ? decode_body(data + LINK_FRAME_HEADER_SIZE, body_size, frame)
+                                        : NULL;
 }
 
 int frame_decode(const uint8_t *data, size_t size, Frame *ret_frame, const char **ret_why)
@@ -269,7 +271,8 @@ static const char *decompress(const Frame *frame, FrameDecompressor *decompresso
 
         if (ZSTD_findFrameCompressedSize(batch->payload, frame->compressed_size) != frame->compressed_size)
                 return "BATCH that is not one zstd frame";
-        if (ZSTD_decompressDCtx(decompressor, out, batch->size, batch->payload, frame->compressed_size) != batch->size)
+        if (ZSTD_decompressDCtx(decompressor, out, batch->size, batch->payload, frame->compressed_size) !=
+            batch->size)
                 return "BATCH that does not decompress to its size";
         return NULL;
 }

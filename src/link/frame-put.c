@@ -2,8 +2,9 @@
 
 /* Encoding: each function appends one whole frame or nothing.
  *
- * A body other than BATCH is a fixed part and strings behind it, so one function writes them all. A BATCH's payload is copied
- * once, into the output buffer: the source may reuse its memory before a slow socket has taken the bytes.
+ * A body other than BATCH is a fixed part and strings behind it, so one function writes them all. A BATCH's
+ * payload is copied once, into the output buffer: the source may reuse its memory before a slow socket has
+ * taken the bytes.
  */
 
 #include "basic/bytes.h"
@@ -121,7 +122,8 @@ int frame_put_state(Buffer *buffer, const LinkState *state)
 {
         uint8_t fixed[FRAME_STATE_SIZE] = { state->on };
 
-        return put_frame(buffer, FRAME_STATE, fixed, sizeof fixed, (LinkString[]) { state->name, state->keys });
+        return put_frame(buffer, FRAME_STATE, fixed, sizeof fixed,
+                         (LinkString[]) { state->name, state->keys });
 }
 
 int frame_put_command(Buffer *buffer, const LinkCommand *command)
@@ -153,7 +155,8 @@ int frame_put_bye(Buffer *buffer, const LinkBye *bye)
 }
 
 /* The payload, as it is or compressed, is in its place behind the two headers already. */
-static void finish_batch(Buffer *buffer, uint8_t *frame, const Batch *batch, uint8_t flags, size_t payload_size)
+static void finish_batch(Buffer *buffer, uint8_t *frame, const Batch *batch, uint8_t flags,
+                         size_t payload_size)
 {
         batch_encode(batch, frame + LINK_FRAME_HEADER_SIZE);
         put_header(frame, FRAME_BATCH, flags, BATCH_HEADER_SIZE + payload_size, BATCH_HEADER_SIZE);
@@ -183,8 +186,8 @@ int frame_put_batch_compressed(Buffer *buffer, const Batch *batch, FrameCompress
         if (!frame)
                 return -ENOBUFS;
         /* One byte less than the payload: what does not shrink does not fit. */
-        n = ZSTD_compressCCtx(compressor, frame + FRAME_BATCH_PAYLOAD, batch->size - 1, batch->payload, batch->size,
-                              COMPRESSION_LEVEL);
+        n = ZSTD_compressCCtx(compressor, frame + FRAME_BATCH_PAYLOAD, batch->size - 1, batch->payload,
+                              batch->size, COMPRESSION_LEVEL);
         if (ZSTD_isError(n))
                 return frame_put_batch(buffer, batch);
         finish_batch(buffer, frame, batch, FRAME_FLAG_ZSTD, n);

@@ -2,8 +2,8 @@
 
 /* The strings of frames: which frame has which, and what they may hold.
  *
- * Names become parts of file names, log lines and records, so their alphabet is closed here, once. Text for people is not
- * judged: who shows it escapes it.
+ * Names become parts of file names, log lines and records, so their alphabet is closed here, once. Text for
+ * people is not judged: who shows it escapes it.
  */
 
 #include "link/frame-string.h"

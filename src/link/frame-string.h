@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a string of a frame may hold. Encoder and decoder ask the same function, so that we never send what a peer would
- * call a violation.
+/* What a string of a frame may hold. Encoder and decoder ask the same function, so that we never send what a
+ * peer would call a violation.
  */
 
 #include "link/frame.h"

@@ -89,7 +89,8 @@ typedef enum LinkStart {
         _LINK_START_MAX,
 } LinkStart;
 
-/* 2 version_min, 2 version_max, 1 role, 1 start, 2 features, 16 stream, 8 oldest, 8 newest, node, software, filter. */
+/* 2 version_min, 2 version_max, 1 role, 1 start, 2 features, 16 stream, 8 oldest, 8 newest, node,
+ * software, filter. */
 typedef struct LinkHello {
         uint16_t version_min, version_max;
         LinkRole role;
@@ -127,8 +128,8 @@ typedef struct LinkReceipt {
         LinkString note;
 } LinkReceipt;
 
-/* 1 on, 7 zero, name, keys. A condition at the receiver began or ended, its name without the component; keys are KEY=VALUE
- * lines. */
+/* 1 on, 7 zero, name, keys. A condition at the receiver began or ended, its name without the component;
+ * keys are KEY=VALUE lines. */
 typedef struct LinkState {
         bool on;
         LinkString name;
@@ -205,22 +206,23 @@ typedef struct Frame {
 typedef struct ZSTD_CCtx_s FrameCompressor;
 typedef struct ZSTD_DCtx_s FrameDecompressor;
 
-/* Reads the frame at the front of `data`; strings and payload point into it. A BATCH's payload is not verified here (see
- * frame_open_batch()). Returns 1; 0 when more bytes are needed (never more than LINK_FRAME_MAX); -EBADMSG for a wrong
- * magic, checksum, length, a field that breaks a rule, or an unknown frame that may not be skipped. `ret_why`, a static
- * string for the BYE, is set then. */
+/* Reads the frame at the front of `data`; strings and payload point into it. A BATCH's payload is not
+ * verified here (see frame_open_batch()). Returns 1; 0 when more bytes are needed (never more than
+ * LINK_FRAME_MAX); -EBADMSG for a wrong magic, checksum, length, a field that breaks a rule, or an
+ * unknown frame that may not be skipped. `ret_why`, a static string for the BYE, is set then. */
 int frame_decode(const uint8_t *data, size_t size, Frame *ret_frame, const char **ret_why) _must_check_;
 
-/* Makes frame->batch.payload the payload that was sealed: decompresses it into `scratch` if the frame says so, and verifies
- * it. Returns 0; -EBADMSG (see frame_decode()) when it is another, does not decompress to exactly its size, or is compressed
- * and `decompressor` is NULL; -ENOBUFS. */
-int frame_open_batch(Frame *frame, FrameDecompressor *decompressor, Buffer *scratch, const char **ret_why) _must_check_;
+/* Makes frame->batch.payload the payload that was sealed: decompresses it into `scratch` if the frame
+ * says so, and verifies it. Returns 0; -EBADMSG (see frame_decode()) when it is another, does not
+ * decompress to exactly its size, or is compressed and `decompressor` is NULL; -ENOBUFS. */
+int frame_open_batch(Frame *frame, FrameDecompressor *decompressor, Buffer *scratch,
+                     const char **ret_why) _must_check_;
 
 /* "unexpected HELLO": a static string for a violation. */
 const char *frame_unexpected(FrameType type);
 
-/* Each appends one frame. Returns 0 or -ENOBUFS; -EMSGSIZE when a string is longer than its field or the body allows;
- * -EINVAL when a string breaks the rule of its field (docs/protocol.md, "Strings"). */
+/* Each appends one frame. Returns 0 or -ENOBUFS; -EMSGSIZE when a string is longer than its field or the
+ * body allows; -EINVAL when a string breaks the rule of its field (docs/protocol.md, "Strings"). */
 int frame_put_hello(Buffer *buffer, const LinkHello *hello) _must_check_;
 int frame_put_welcome(Buffer *buffer, const LinkWelcome *welcome) _must_check_;
 int frame_put_batch(Buffer *buffer, const Batch *batch) _must_check_;

@@ -12,7 +12,8 @@
 
 #include <zstd.h>
 
-void link_receiver_init(LinkReceiver *receiver, const LinkReceiverHandler *handler, uint64_t window, uint16_t features)
+void link_receiver_init(LinkReceiver *receiver, const LinkReceiverHandler *handler, uint64_t window,
+                        uint16_t features)
 {
         *receiver = (LinkReceiver) {
                 .handler = handler,
@@ -77,8 +78,8 @@ static int take_hello(LinkReceiver *receiver, const LinkHello *hello, Buffer *ou
         return 0;
 }
 
-int link_receiver_welcome(LinkReceiver *receiver, Buffer *output, uint64_t last, uint64_t checksum, const char *name,
-                          const char *node)
+int link_receiver_welcome(LinkReceiver *receiver, Buffer *output, uint64_t last, uint64_t checksum,
+                          const char *name, const char *node)
 {
         LinkWelcome welcome = {
                 .version = LINK_VERSION,

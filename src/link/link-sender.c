@@ -112,8 +112,8 @@ static int take_hello(LinkSender *sender, const LinkHello *hello, Buffer *output
         return greet(sender, output, sender->features & hello->features);
 }
 
-/* Whether the peer's history of our stream is ours. Returns 1 with what we know of the batch that ended there, 0 when it is
- * another, or an errno of the source. */
+/* Whether the peer's history of our stream is ours. Returns 1 with what we know of the batch that ended
+ * there, 0 when it is another, or an errno of the source. */
 static int judge_history(LinkSender *sender, const LinkWelcome *welcome, uint64_t *ret_checksum)
 {
         SourceRange range;
@@ -141,9 +141,11 @@ static int take_welcome(LinkSender *sender, const LinkWelcome *welcome, Buffer *
         int r;
 
         if (welcome->version != LINK_VERSION)
-                return violation(sender, output, LINK_BYE_PROTOCOL, "WELCOME with a version that was not offered");
+                return violation(sender, output, LINK_BYE_PROTOCOL,
+                                 "WELCOME with a version that was not offered");
         if (welcome->features & ~sender->negotiated)
-                return violation(sender, output, LINK_BYE_PROTOCOL, "WELCOME with a feature that was not offered");
+                return violation(sender, output, LINK_BYE_PROTOCOL,
+                                 "WELCOME with a feature that was not offered");
         if (!stream_id_equal(&welcome->stream, &sender->stream))
                 return violation(sender, output, LINK_BYE_PROTOCOL, "WELCOME for another stream");
         r = judge_history(sender, welcome, &checksum);
@@ -152,7 +154,8 @@ static int take_welcome(LinkSender *sender, const LinkWelcome *welcome, Buffer *
                 return r;
         }
         if (r == 0) {
-                (void) link_sender_end(sender, output, LINK_BYE_DIVERGED, "the stream has another history here");
+                (void) link_sender_end(sender, output, LINK_BYE_DIVERGED,
+                                       "the stream has another history here");
                 if (sender->handler->diverged)
                         sender->handler->diverged(sender, welcome->last);
                 return 0;
@@ -170,8 +173,8 @@ static int take_welcome(LinkSender *sender, const LinkWelcome *welcome, Buffer *
         return 0;
 }
 
-/* The checksum of the batch that ended at an acked seq; 0 when it is not known any more. Returns -ESTALE when none ends
- * there. */
+/* The checksum of the batch that ended at an acked seq; 0 when it is not known any more. Returns -ESTALE
+ * when none ends there. */
 static int find_checksum(LinkSender *sender, uint64_t seq, uint64_t *ret_checksum)
 {
         int r;
@@ -284,7 +287,8 @@ static int take_frame(LinkSender *sender, const Frame *frame, Buffer *output, ui
         }
 }
 
-ssize_t link_sender_feed(LinkSender *sender, const uint8_t *data, size_t size, Buffer *output, uint64_t now_usec)
+ssize_t link_sender_feed(LinkSender *sender, const uint8_t *data, size_t size, Buffer *output,
+                         uint64_t now_usec)
 {
         size_t used = 0;
 
@@ -347,7 +351,8 @@ static int send_next(LinkSender *sender, Buffer *output, uint64_t now_usec)
         return 1;
 }
 
-/* While bytes wait in the output, they are the sign of life: heartbeats do not pile up behind a stuck socket. */
+/* While bytes wait in the output, they are the sign of life: heartbeats do not pile up behind a stuck
+ * socket. */
 static int send_heartbeat(LinkSender *sender, Buffer *output, uint64_t now_usec)
 {
         Batch batch = {
@@ -389,5 +394,6 @@ int link_sender_fill(LinkSender *sender, Buffer *output, uint64_t now_usec)
 
 uint64_t link_sender_deadline(const LinkSender *sender)
 {
-        return sender->state == LINK_SENDER_CONNECTED ? sender->sent_usec + LINK_HEARTBEAT_USEC : USEC_INFINITY;
+        return sender->state == LINK_SENDER_CONNECTED ? sender->sent_usec + LINK_HEARTBEAT_USEC
+                                                      : USEC_INFINITY;
 }

@@ -17,7 +17,8 @@
 
 #include <sys/types.h>
 
-/* A sender says at least this often that it lives: an empty BATCH, so that a quiet filter does not hold the ring. */
+/* A sender says at least this often that it lives: an empty BATCH, so that a quiet filter does not hold
+ * the ring. */
 #define LINK_HEARTBEAT_USEC (1 * USEC_PER_SEC)
 /* How much link_sender_fill() puts into the output before it lets the socket take it. */
 #define LINK_OUTPUT_TARGET (2U * LINK_FRAME_MAX)
@@ -35,13 +36,14 @@ typedef struct LinkSender LinkSender;
 /* What the owner is told. Any member may be NULL. Strings are valid during the call. A handler may call
  * link_sender_end() and append frames of its own (REPLY), not link_sender_feed() or _fill(). */
 typedef struct LinkSenderHandler {
-        /* After link_sender_accept(): who subscribes to what. May set sender->source; link_sender_end() refuses. */
+        /* After link_sender_accept(): who subscribes to what. May set sender->source; link_sender_end()
+         * refuses. */
         void (*hello)(LinkSender *sender, const LinkHello *hello, Buffer *output);
         void (*welcomed)(LinkSender *sender, const LinkWelcome *welcome);
         /* The peer's custody moved up to seq; the source has been told (release) already. */
         void (*acked)(LinkSender *sender, uint64_t seq);
-        /* The peer knows our stream with another history (a disk or VM rolled back, a clone): start a new stream in the
-         * source; the session is ended with BYE (diverged), connect again. */
+        /* The peer knows our stream with another history (a disk or VM rolled back, a clone): start a new
+         * stream in the source; the session is ended with BYE (diverged), connect again. */
         void (*diverged)(LinkSender *sender, uint64_t peer_last);
         void (*receipt)(LinkSender *sender, const LinkReceipt *receipt);
         void (*state)(LinkSender *sender, const LinkState *state);
@@ -67,10 +69,11 @@ struct LinkSender {
         uint64_t bytes_sent;    /* of BATCH frames in this session, heartbeats apart */
         uint64_t credit;        /* the peer's limit: nothing but heartbeats while bytes_sent has reached it */
         uint64_t sent_usec;     /* when the last BATCH went out */
-        /* Since when the peer owes an answer: the later of its last ACK and of the first BATCH, heartbeat or not, that went
-         * out when it owed nothing. USEC_INFINITY: its last ACK covers all that was sent, and no BATCH followed. A live
-         * receiver answers every heartbeat, and repeats its ACK while it cannot take batches; so when this is long ago, the
-         * peer is gone or a black hole swallows what we send. */
+        /* Since when the peer owes an answer: the later of its last ACK and of the first BATCH, heartbeat
+         * or not, that went out when it owed nothing. USEC_INFINITY: its last ACK covers all that was
+         * sent, and no BATCH followed. A live receiver answers every heartbeat, and repeats its ACK while
+         * it cannot take batches; so when this is long ago, the peer is gone or a black hole swallows
+         * what we send. */
         uint64_t unacked_usec;
         Cursor cursor;
         FrameCompressor *compressor; /* made when first needed */
@@ -88,15 +91,16 @@ int link_sender_start(LinkSender *sender, Buffer *output, uint64_t now_usec) _mu
 /* A new connection of a subscriber to us: HELLO follows its HELLO. */
 void link_sender_accept(LinkSender *sender);
 
-/* Takes received bytes. Returns how many were consumed: whole frames, or all of them once the session has ended. Negative:
- * -EBADMSG when the peer broke the protocol, -EPROTONOSUPPORT when it has no version in common with us: a BYE is in `output`
- * then and sender->why says what; or an errno of the source. */
-ssize_t link_sender_feed(LinkSender *sender, const uint8_t *data, size_t size, Buffer *output, uint64_t now_usec)
-        _must_check_;
+/* Takes received bytes. Returns how many were consumed: whole frames, or all of them once the session has
+ * ended. Negative: -EBADMSG when the peer broke the protocol, -EPROTONOSUPPORT when it has no version in
+ * common with us: a BYE is in `output` then and sender->why says what; or an errno of the source. */
+ssize_t link_sender_feed(LinkSender *sender, const uint8_t *data, size_t size, Buffer *output,
+                         uint64_t now_usec) _must_check_;
 
-/* Appends batches while the source has some, credit lasts and the output holds less than LINK_OUTPUT_TARGET; a heartbeat
- * when one is due. Returns 1 when it stopped because the output is full, 0 when there is no more to send now, or a negative
- * errno of the source (-EIO also when it breaks its contract). */
+/* Appends batches while the source has some, credit lasts and the output holds less than
+ * LINK_OUTPUT_TARGET; a heartbeat when one is due. Returns 1 when it stopped because the output is full,
+ * 0 when there is no more to send now, or a negative errno of the source (-EIO also when it breaks its
+ * contract). */
 int link_sender_fill(LinkSender *sender, Buffer *output, uint64_t now_usec) _must_check_;
 
 /* When to call link_sender_fill() again though nothing arrived; USEC_INFINITY: never. */

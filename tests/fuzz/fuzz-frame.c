@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Bytes as a stream of frames. What decodes must encode again, and decode to the same bytes. The checksums of a frame that has
- * none or a wrong one are set right first, or no search would get past them.
+/* Bytes as a stream of frames. What decodes must encode again, and decode to the same bytes. The checksums
+ * of a frame that has none or a wrong one are set right first, or no search would get past them.
  */
 
 #include "fuzz.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A receiver and a peer that sends anything. The first byte: its bits 0..2 choose features and whether the owner blocks now
- * and then, the rest how large the pieces are. Whatever comes: batches reach the owner in order, each seq once, intact; an
- * error leaves a BYE.
+/* A receiver and a peer that sends anything. The first byte: its bits 0..2 choose features and whether the
+ * owner blocks now and then, the rest how large the pieces are. Whatever comes: batches reach the owner in
+ * order, each seq once, intact; an error leaves a BYE.
  */
 
 #include "fuzz.h"
@@ -55,7 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         owner.blocks = data[0] & 1;
         piece = 1 + (size_t) (data[0] >> 3) * 16;
         link_receiver_init(&owner.receiver, &handler, 100000,
-                           (data[0] & 2 ? LINK_FEATURE_ZSTD : 0) | (data[0] & 4 ? LINK_FEATURE_COMMANDS : 0));
+                           (data[0] & 2 ? LINK_FEATURE_ZSTD : 0) |
+                                   (data[0] & 4 ? LINK_FEATURE_COMMANDS : 0));
         CHECK(buffer_append(&input, data + 1, size - 1) == 0);
         fuzz_mend_stream(buffer_head(&input), buffer_size(&input));
         for (size_t offered = 0, stuck = 0; buffer_size(&input) > 0 && stuck < 3;) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A sender with sixteen batches of four records and a peer that answers anything. The first byte: bit 0 features, bit 1 who
- * speaks first, the rest how large the pieces are. Whatever comes: nothing is released that was not sent, or that the peer
- * could not have; nothing goes out beyond the credit but one batch.
+/* A sender with sixteen batches of four records and a peer that answers anything. The first byte: bit 0
+ * features, bit 1 who speaks first, the rest how large the pieces are. Whatever comes: nothing is released
+ * that was not sent, or that the peer could not have; nothing goes out beyond the credit but one batch.
  */
 
 #include "fuzz.h"
@@ -78,7 +78,8 @@ static void run(LinkSender *sender, Buffer *input, size_t piece)
                 before = n > 0 ? SIZE_MAX : before;
                 CHECK(link_sender_fill(sender, &output, now_usec) == 0);
                 CHECK(sender->acked <= sender->sent && sender->sent <= LAST);
-                CHECK(sender->bytes_sent < sender->credit + LINK_FRAME_MAX || sender->credit > UINT64_MAX - LINK_FRAME_MAX);
+                CHECK(sender->bytes_sent < sender->credit + LINK_FRAME_MAX ||
+                      sender->credit > UINT64_MAX - LINK_FRAME_MAX);
                 buffer_consume(&output, buffer_size(&output));
         }
         buffer_done(&output);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Replays inputs through a fuzz target without libFuzzer: each file, and each file of each folder, of the command line. The
- * same target linked with libFuzzer (meson -Dfuzz=true, clang) searches for new ones.
+/* Replays inputs through a fuzz target without libFuzzer: each file, and each file of each folder, of the
+ * command line. The same target linked with libFuzzer (meson -Dfuzz=true, clang) searches for new ones.
  */
 
 #include <dirent.h>

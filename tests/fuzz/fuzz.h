@@ -19,8 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
                 }                                                                         \
         } while (false)
 
-/* Sets the checksums of the frame at the front of `data` right, if it is all there: for a BATCH also that of its header, and
- * the hash of a payload that is not compressed. */
+/* Sets the checksums of the frame at the front of `data` right, if it is all there: for a BATCH also that
+ * of its header, and the hash of a payload that is not compressed. */
 static inline void fuzz_mend_frame(uint8_t *data, size_t size)
 {
         size_t body_size, covered_size;
@@ -35,7 +35,8 @@ static inline void fuzz_mend_frame(uint8_t *data, size_t size)
 
                 covered_size = BATCH_HEADER_SIZE;
                 if (!(data[3] & FRAME_FLAG_ZSTD))
-                        put_le64(header + 32, checksum64(header + BATCH_HEADER_SIZE, body_size - BATCH_HEADER_SIZE));
+                        put_le64(header + 32,
+                                 checksum64(header + BATCH_HEADER_SIZE, body_size - BATCH_HEADER_SIZE));
                 put_le64(header + 40, checksum64(header, 40));
         }
         put_le64(data + 8, checksum64_pair(data, 8, data + LINK_FRAME_HEADER_SIZE, covered_size));

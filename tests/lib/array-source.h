@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A source whose batches are in an array and can be looked at, dropped and broken; for tests of those who read sources. */
+/* A source whose batches are in an array and can be looked at, dropped and broken; for tests of those who
+ * read sources. */
 
 #include "check-main.h"
 #include "basic/batch.h"

@@ -85,7 +85,8 @@ static struct {
 
 /* What must have been seen in all histories together. */
 static struct {
-        unsigned diverged, replaced, lost, blocked, exhausted, resumed, corrupted, heartbeats, compressed, crashes;
+        unsigned diverged, replaced, lost, blocked, exhausted, resumed, corrupted, heartbeats, compressed,
+                crashes;
 } seen;
 
 #define HOLDS(condition) \
@@ -146,7 +147,8 @@ static void answer_hello(Session *session)
                 stream->n_entries = stream->n_durable;
         checksum = stream->n_durable > 0 ? stream->entries[stream->n_durable - 1].batch.checksum : 0;
         session->owes_welcome = false;
-        HOLDS(link_receiver_welcome(&session->receiver, &session->down, durable_last(stream), checksum, "log1", "") == 0);
+        HOLDS(link_receiver_welcome(&session->receiver, &session->down, durable_last(stream), checksum,
+                                    "log1", "") == 0);
         seen.resumed += stream->n_durable > 0;
 }
 
@@ -157,8 +159,8 @@ static void on_hello(LinkReceiver *receiver, const LinkHello *hello)
 
         if (stream->session) {
                 seen.replaced++;
-                HOLDS(link_receiver_end(&stream->session->receiver, &stream->session->down, LINK_BYE_REPLACED, 0,
-                                        "another session") == 0);
+                HOLDS(link_receiver_end(&stream->session->receiver, &stream->session->down,
+                                        LINK_BYE_REPLACED, 0, "another session") == 0);
                 stream->session->stream = NULL;
                 stream->session->owes_welcome = false;
         }
@@ -183,7 +185,8 @@ static int on_batch(LinkReceiver *receiver, const Batch *batch)
         }
         if (batch_is_heartbeat(batch)) {
                 seen.heartbeats++;
-                HOLDS(link_receiver_ack(receiver, &session->down, receiver->acked, session->acked_bytes) == 0);
+                HOLDS(link_receiver_ack(receiver, &session->down, receiver->acked, session->acked_bytes) ==
+                      0);
                 return 0;
         }
         if (batch->reason == BATCH_LOST) {
@@ -211,7 +214,8 @@ static void commit(Stream *stream)
                 return;
         if (stream->n_durable > 0 && stream->entries[stream->n_durable - 1].session == session->number)
                 session->acked_bytes = stream->entries[stream->n_durable - 1].bytes;
-        HOLDS(link_receiver_ack(&session->receiver, &session->down, durable_last(stream), session->acked_bytes) == 0);
+        HOLDS(link_receiver_ack(&session->receiver, &session->down, durable_last(stream),
+                                session->acked_bytes) == 0);
 }
 
 /* --- Hosts --- */
@@ -268,7 +272,8 @@ static void restart_stream(Host *host)
 static void on_diverged(LinkSender *sender, uint64_t peer_last)
 {
         HOLDS(world.forked);
-        HOLDS(peer_last == durable_last(world.streams[container_of(sender, Host, sender)->stream]) || !world.calm);
+        HOLDS(peer_last == durable_last(world.streams[container_of(sender, Host, sender)->stream]) ||
+              !world.calm);
         seen.diverged++;
         restart_stream(container_of(sender, Host, sender));
 }
@@ -364,7 +369,8 @@ static void connect_host(Host *host)
                 .receiver_in = BUFFER_INIT(8 * LINK_FRAME_MAX), .sender_in = BUFFER_INIT(8 * LINK_FRAME_MAX),
         };
         link_receiver_init(&session->receiver, &receiver_handler,
-                           world.calm ? 1000 : windows[random_below(ELEMENTSOF(windows))], LINK_FEATURE_ZSTD);
+                           world.calm ? 1000 : windows[random_below(ELEMENTSOF(windows))],
+                           LINK_FEATURE_ZSTD);
         host->session = session;
         HOLDS(link_sender_start(&host->sender, &session->up, world.now_usec) == 0);
 }
@@ -384,8 +390,8 @@ static void deliver_up(Session *session)
 
         HOLDS(buffer_append(&session->receiver_in, buffer_head(&session->up), size) == 0);
         buffer_consume(&session->up, size);
-        n = link_receiver_feed(&session->receiver, buffer_head(&session->receiver_in), buffer_size(&session->receiver_in),
-                               &session->down);
+        n = link_receiver_feed(&session->receiver, buffer_head(&session->receiver_in),
+                               buffer_size(&session->receiver_in), &session->down);
         HOLDS(n >= 0 || session->corrupt);
         if (n < 0)
                 close_session(session);
@@ -415,9 +421,11 @@ static void reap(void)
 {
         for (size_t i = 0; i < SESSIONS; i++) {
                 Session *session = &world.sessions[i];
-                bool over = session->receiver.state == LINK_RECEIVER_ENDED && buffer_size(&session->down) == 0;
+                bool over =
+                        session->receiver.state == LINK_RECEIVER_ENDED && buffer_size(&session->down) == 0;
 
-                if (session->used && (over || (!session->host && buffer_size(&session->up) == 0 && !session->owes_welcome)))
+                if (session->used &&
+                    (over || (!session->host && buffer_size(&session->up) == 0 && !session->owes_welcome)))
                         close_session(session);
         }
 }
@@ -485,7 +493,8 @@ static void fill(Host *host)
         if (!host->session)
                 return;
         HOLDS(link_sender_fill(&host->sender, &host->session->up, world.now_usec) >= 0);
-        seen.exhausted += host->sender.state == LINK_SENDER_CONNECTED && host->sender.bytes_sent >= host->sender.credit;
+        seen.exhausted += host->sender.state == LINK_SENDER_CONNECTED &&
+                          host->sender.bytes_sent >= host->sender.credit;
         seen.compressed += host->sender.compressor != NULL;
 }
 
@@ -561,8 +570,8 @@ static void happen(void)
                 unsigned weight;
                 void (*fn)(Host *host);
         } to_host[] = {
-                { 1200, append_some }, { 1600, fill }, { 900, connect_host }, { 40, drop_some }, { 120, drop_released },
-                { 40, crash_sender },  { 40, lose_connection }, { 10, roll_back },
+                { 1200, append_some },  { 1600, fill },       { 900, connect_host },   { 40, drop_some },
+                { 120, drop_released }, { 40, crash_sender }, { 40, lose_connection }, { 10, roll_back },
         };
         static const struct {
                 unsigned weight;
@@ -575,7 +584,8 @@ static void happen(void)
                 unsigned weight;
                 void (*fn)(void);
         } to_collector[] = {
-                { 1500, commit_any }, { 100, block }, { 200, pass_time }, { 30, crash_collector }, { 20, clone_host },
+                { 1500, commit_any },    { 100, block },     { 200, pass_time },
+                { 30, crash_collector }, { 20, clone_host },
         };
         Host *host = &world.hosts[random_below(HOSTS)];
         Session *session = &world.sessions[random_below(SESSIONS)];
@@ -621,7 +631,8 @@ static void settle(Host *host)
                         deliver_down(session);
                 }
                 reap();
-                if (host->session && host->sender.state == LINK_SENDER_CONNECTED && host->sender.acked == host->array.newest)
+                if (host->session && host->sender.state == LINK_SENDER_CONNECTED &&
+                    host->sender.acked == host->array.newest)
                         break;
         }
         stream = world.streams[host->stream];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The codec against tests/vectors/frames.txt, which was written by another encoder, and against frames built here. */
+/* The codec against tests/vectors/frames.txt, which was written by another encoder, and against frames
+ * built here. */
 
 #include "check-main.h"
 #include "basic/bytes.h"
@@ -138,11 +139,14 @@ START_TEST(vectors_decode_and_encode_to_the_same_bytes)
 
                         r = frame_open_batch(&frame, decompressor, &scratch, &why);
                         ZSTD_freeDCtx(decompressor);
-                        ck_assert_msg(r == (begins(v->name, "sealed-") ? -EBADMSG : 0), "%s: %d", v->name, r);
+                        ck_assert_msg(r == (begins(v->name, "sealed-") ? -EBADMSG : 0), "%s: %d", v->name,
+                                      r);
                 }
-                if (!begins(v->name, "sealed-") && !begins(v->name, "zstd-") && !begins(v->name, "longer-")) {
+                if (!begins(v->name, "sealed-") && !begins(v->name, "zstd-") &&
+                    !begins(v->name, "longer-")) {
                         ck_assert_int_eq(encode(&out, &frame), 0);
-                        ck_assert_msg(buffer_size(&out) == v->size && memcmp(buffer_head(&out), v->data, v->size) == 0,
+                        ck_assert_msg(buffer_size(&out) == v->size &&
+                                              memcmp(buffer_head(&out), v->data, v->size) == 0,
                                       "%s encodes to other bytes", v->name);
                         types |= 1U << frame.type;
                 }
@@ -154,54 +158,88 @@ START_TEST(vectors_decode_and_encode_to_the_same_bytes)
 END_TEST
 
 /* Encoding from named values: a swap of two fields, made alike in encoder and decoder, shows here. */
-static const StreamId stream = { { 0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd,
-                                   0xee, 0xff } };
+static const StreamId stream = { { 0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb,
+                                   0xcc, 0xdd, 0xee, 0xff } };
 
 #define STRING(text) { .data = (text), .size = sizeof(text) - 1 }
 
 START_TEST(named_values_give_the_vectors)
 {
-        static const char records[] =
-                "node=web1 type=SYSCALL msg=audit(1700000000.123:41): arch=c000003e syscall=59 success=yes exit=0\n"
-                "node=web1 type=EOE msg=audit(1700000000.123:41): \n";
+        static const char records[] = "node=web1 type=SYSCALL msg=audit(1700000000.123:41): arch=c000003e "
+                                      "syscall=59 success=yes exit=0\n"
+                                      "node=web1 type=EOE msg=audit(1700000000.123:41): \n";
         Batch batch = { .first = 1001, .last = 1002, .count = 2, .size = sizeof records - 1,
                         .origin = BATCH_ORIGIN_KERNEL, .payload = (const uint8_t *) records };
-        Batch lost = { .first = 501, .last = 1000, .size = 10, .origin = BATCH_ORIGIN_LOCAL, .reason = BATCH_LOST,
+        Batch lost = { .first = 501,
+                       .last = 1000,
+                       .size = 10,
+                       .origin = BATCH_ORIGIN_LOCAL,
+                       .reason = BATCH_LOST,
                        .payload = (const uint8_t *) "spool-full" };
         struct {
                 const char *name;
                 Frame frame;
         } cases[] = {
-                { "hello-sender", { .type = FRAME_HELLO,
-                        .hello = { .version_min = 1, .version_max = 1, .role = LINK_ROLE_SENDER,
-                                   .features = LINK_FEATURE_ZSTD, .stream = stream, .oldest = 7, .newest = 1002,
-                                   .node = STRING("web1"), .software = STRING("audit-relay 1") } } },
-                { "hello-subscriber", { .type = FRAME_HELLO,
-                        .hello = { .version_min = 1, .version_max = 1, .role = LINK_ROLE_SUBSCRIBER,
-                                   .features = LINK_FEATURE_COMMANDS, .stream = stream, .newest = 1000,
-                                   .node = STRING("ids"), .software = STRING("audit-relay 1"),
-                                   .filter = STRING("USER_LOGIN USER_AUTH") } } },
-                { "welcome", { .type = FRAME_WELCOME,
-                        .welcome = { .version = 1, .features = LINK_FEATURE_ZSTD, .stream = stream, .last = 1000,
-                                     .checksum = UINT64_C(0x0123456789abcdef), .credit = 8U << 20,
-                                     .name = STRING("log1"), .node = STRING("web1"),
-                                     .software = STRING("audit-relay 1") } } },
+                { "hello-sender",
+                  { .type = FRAME_HELLO,
+                    .hello = { .version_min = 1,
+                               .version_max = 1,
+                               .role = LINK_ROLE_SENDER,
+                               .features = LINK_FEATURE_ZSTD,
+                               .stream = stream,
+                               .oldest = 7,
+                               .newest = 1002,
+                               .node = STRING("web1"),
+                               .software = STRING("audit-relay 1") } } },
+                { "hello-subscriber",
+                  { .type = FRAME_HELLO,
+                    .hello = { .version_min = 1,
+                               .version_max = 1,
+                               .role = LINK_ROLE_SUBSCRIBER,
+                               .features = LINK_FEATURE_COMMANDS,
+                               .stream = stream,
+                               .newest = 1000,
+                               .node = STRING("ids"),
+                               .software = STRING("audit-relay 1"),
+                               .filter = STRING("USER_LOGIN USER_AUTH") } } },
+                { "welcome",
+                  { .type = FRAME_WELCOME,
+                    .welcome = { .version = 1,
+                                 .features = LINK_FEATURE_ZSTD,
+                                 .stream = stream,
+                                 .last = 1000,
+                                 .checksum = UINT64_C(0x0123456789abcdef),
+                                 .credit = 8U << 20,
+                                 .name = STRING("log1"),
+                                 .node = STRING("web1"),
+                                 .software = STRING("audit-relay 1") } } },
                 { "batch-records", { .type = FRAME_BATCH, .batch = batch } },
                 { "batch-lost", { .type = FRAME_BATCH, .batch = lost } },
-                { "ack", { .type = FRAME_ACK,
-                        .ack = { .seq = 1002, .credit = (8U << 20) + FRAME_BATCH_PAYLOAD + sizeof records - 1 } } },
-                { "state-on", { .type = FRAME_STATE,
-                        .state = { .on = true, .name = STRING("disk_low"),
-                                   .keys = STRING("SINCE=1700000000\nREASON=4% left\n") } } },
-                { "command", { .type = FRAME_COMMAND,
-                        .command = { .id = 77, .timeout_sec = 30, .verb = STRING("block-address"),
-                                     .arguments = STRING("ADDRESS=192.0.2.0/24\nSECONDS=600\n") } } },
-                { "reply", { .type = FRAME_REPLY,
-                        .reply = { .id = 77, .status = LINK_REPLY_REFUSED,
-                                   .text = STRING("not allowed to send commands") } } },
-                { "bye", { .type = FRAME_BYE,
-                        .bye = { .code = LINK_BYE_ENDING, .retry_after_msec = 60000,
-                                 .reason = STRING("the collector is stopping") } } },
+                { "ack",
+                  { .type = FRAME_ACK,
+                    .ack = { .seq = 1002,
+                             .credit = (8U << 20) + FRAME_BATCH_PAYLOAD + sizeof records - 1 } } },
+                { "state-on",
+                  { .type = FRAME_STATE,
+                    .state = { .on = true,
+                               .name = STRING("disk_low"),
+                               .keys = STRING("SINCE=1700000000\nREASON=4% left\n") } } },
+                { "command",
+                  { .type = FRAME_COMMAND,
+                    .command = { .id = 77,
+                                 .timeout_sec = 30,
+                                 .verb = STRING("block-address"),
+                                 .arguments = STRING("ADDRESS=192.0.2.0/24\nSECONDS=600\n") } } },
+                { "reply",
+                  { .type = FRAME_REPLY,
+                    .reply = { .id = 77,
+                               .status = LINK_REPLY_REFUSED,
+                               .text = STRING("not allowed to send commands") } } },
+                { "bye",
+                  { .type = FRAME_BYE,
+                    .bye = { .code = LINK_BYE_ENDING,
+                             .retry_after_msec = 60000,
+                             .reason = STRING("the collector is stopping") } } },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -230,7 +268,8 @@ START_TEST(every_truncation_needs_more_bytes)
 }
 END_TEST
 
-/* Refused, or longer than what is there (a bit of the size), or, inside a compressed payload, without effect. */
+/* Refused, or longer than what is there (a bit of the size), or, inside a compressed payload, without
+ * effect. */
 START_TEST(every_flipped_bit_is_noticed)
 {
         ZSTD_DCtx *decompressor = ZSTD_createDCtx();
@@ -249,7 +288,8 @@ START_TEST(every_flipped_bit_is_noticed)
 
                         v.data[bit / 8] ^= (uint8_t) (1U << bit % 8);
                         r = frame_decode(v.data, v.size, &frame, &why);
-                        if (r == 1 && frame.type == FRAME_BATCH && frame_open_batch(&frame, decompressor, &scratch, &why) < 0)
+                        if (r == 1 && frame.type == FRAME_BATCH &&
+                            frame_open_batch(&frame, decompressor, &scratch, &why) < 0)
                                 r = -EBADMSG;
                         ck_assert_msg(r <= 0 || begins(v.name, "zstd-"), "%s: bit %zu", v.name, bit);
                         /* "more" can only be the answer to a larger size */
@@ -288,7 +328,9 @@ START_TEST(strings_are_judged_before_they_are_sent)
 {
         Buffer out = BUFFER_INIT(LINK_FRAME_MAX);
         LinkState state = { .name = link_string("refused"), .keys = { "REASON=\0", 8 } };
-        LinkHello hello = { .version_min = 1, .version_max = 1, .role = LINK_ROLE_SENDER, .node = link_string("") };
+        LinkHello hello = {
+                .version_min = 1, .version_max = 1, .role = LINK_ROLE_SENDER, .node = link_string("")
+        };
         LinkBye bye = { .reason = repeated('x', LINK_BODY_MAX - FRAME_BYE_SIZE - 2) };
 
         ck_assert_int_eq(frame_put_state(&out, &state), -EINVAL);
@@ -315,7 +357,11 @@ END_TEST
 static Batch make_batch(uint8_t *payload, size_t size, bool random)
 {
         uint32_t state = 1;
-        Batch batch = { .first = 1, .last = 1, .count = 1, .size = (uint32_t) size, .origin = BATCH_ORIGIN_LOCAL,
+        Batch batch = { .first = 1,
+                        .last = 1,
+                        .count = 1,
+                        .size = (uint32_t) size,
+                        .origin = BATCH_ORIGIN_LOCAL,
                         .payload = payload };
 
         for (size_t i = 0; i < size; i++) {

@@ -41,7 +41,8 @@ static int on_batch(LinkReceiver *receiver, const Batch *batch)
         if (f.ack)
                 ck_assert_int_eq(link_receiver_ack(receiver, &f.output, batch->last, f.bytes), 0);
         if (f.end)
-                ck_assert_int_eq(link_receiver_end(receiver, &f.output, LINK_BYE_OVERLOAD, 500, "enough"), 0);
+                ck_assert_int_eq(link_receiver_end(receiver, &f.output, LINK_BYE_OVERLOAD, 500, "enough"),
+                                 0);
         return 0;
 }
 
@@ -114,9 +115,14 @@ static void expect_bye(LinkByeCode code)
 
 static LinkHello sender_hello(uint16_t features)
 {
-        return (LinkHello) { .version_min = LINK_VERSION, .version_max = LINK_VERSION, .role = LINK_ROLE_SENDER,
-                             .features = features, .stream = { { 1 } }, .oldest = 1, .newest = 100,
-                             .node = link_string("web1") };
+        return (LinkHello) { .version_min = LINK_VERSION,
+                            .version_max = LINK_VERSION,
+                            .role = LINK_ROLE_SENDER,
+                            .features = features,
+                            .stream = { { 1 } },
+                            .oldest = 1,
+                            .newest = 100,
+                            .node = link_string("web1") };
 }
 
 static void connect_with(uint16_t features)
@@ -125,12 +131,14 @@ static void connect_with(uint16_t features)
 
         ck_assert_int_eq(frame_put_hello(&f.input, &hello), 0);
         ck_assert_int_gt(feed(), 0);
-        ck_assert_uint_eq(take(FRAME_WELCOME).welcome.features, features & (LINK_FEATURE_ZSTD | LINK_FEATURE_COMMANDS));
+        ck_assert_uint_eq(take(FRAME_WELCOME).welcome.features,
+                          features & (LINK_FEATURE_ZSTD | LINK_FEATURE_COMMANDS));
         ck_assert_int_eq(f.receiver.state, LINK_RECEIVER_CONNECTED);
 }
 
-static const char lines[] = "one one one one one one one one one one one one one one one one one one one one one one\n"
-                            "two two two two two two two two two two two two two two two two two two two two two two\n";
+static const char lines[] =
+        "one one one one one one one one one one one one one one one one one one one one one one\n"
+        "two two two two two two two two two two two two two two two two two two two two two two\n";
 
 /* Two records from `first`. */
 static Batch make_batch(uint64_t first)
@@ -153,7 +161,10 @@ static size_t put_batch(uint64_t first)
 
 static void put_heartbeat(uint64_t last)
 {
-        Batch batch = { .first = last + 1, .last = last, .origin = BATCH_ORIGIN_LOCAL, .payload = (const uint8_t *) "" };
+        Batch batch = { .first = last + 1,
+                        .last = last,
+                        .origin = BATCH_ORIGIN_LOCAL,
+                        .payload = (const uint8_t *) "" };
 
         batch_seal(&batch);
         ck_assert_int_eq(frame_put_batch(&f.input, &batch), 0);
@@ -437,7 +448,8 @@ START_TEST(only_the_right_frames_in_each_state)
         static const unsigned allowed[] = {
                 [LINK_RECEIVER_EXPECTS_HELLO] = 1U << FRAME_HELLO | 1U << FRAME_BYE,
                 [LINK_RECEIVER_GREETED] = 0, /* nothing is read */
-                [LINK_RECEIVER_CONNECTED] = 1U << FRAME_BATCH | 1U << FRAME_COMMAND | 1U << FRAME_REPLY | 1U << FRAME_BYE,
+                [LINK_RECEIVER_CONNECTED] =
+                        1U << FRAME_BATCH | 1U << FRAME_COMMAND | 1U << FRAME_REPLY | 1U << FRAME_BYE,
                 [LINK_RECEIVER_ENDED] = ~0U,
         };
         LinkReceiverState state = (LinkReceiverState) (_i / _FRAME_MAX);
@@ -456,7 +468,8 @@ START_TEST(only_the_right_frames_in_each_state)
                 connect_with(LINK_FEATURE_COMMANDS);
         }
         if (state == LINK_RECEIVER_ENDED) {
-                ck_assert_int_eq(link_receiver_end(&f.receiver, &f.output, LINK_BYE_REPLACED, 0, "other"), 0);
+                ck_assert_int_eq(link_receiver_end(&f.receiver, &f.output, LINK_BYE_REPLACED, 0, "other"),
+                                 0);
                 expect_bye(LINK_BYE_REPLACED);
         }
         put_any(&f.input, type);
@@ -526,7 +539,10 @@ END_TEST
 
 START_TEST(subscribes)
 {
-        LinkHello wanted = { .stream = { { 9 } }, .newest = 41, .start = LINK_START_NOW, .node = link_string("ids"),
+        LinkHello wanted = { .stream = { { 9 } },
+                             .newest = 41,
+                             .start = LINK_START_NOW,
+                             .node = link_string("ids"),
                              .filter = link_string("USER_LOGIN") };
         Frame frame;
 
@@ -579,7 +595,8 @@ int main(void)
         tcase_add_test(tcase, handlers_may_ack_and_end);
         tcase_add_test(tcase, another_payload_is_refused);
         tcase_add_loop_test(tcase, compressed_only_when_negotiated, 0, 2);
-        tcase_add_loop_test(tcase, only_the_right_frames_in_each_state, 0, (LINK_RECEIVER_ENDED + 1) * _FRAME_MAX);
+        tcase_add_loop_test(tcase, only_the_right_frames_in_each_state, 0,
+                            (LINK_RECEIVER_ENDED + 1) * _FRAME_MAX);
         tcase_add_loop_test(tcase, commands_only_when_negotiated, 0, 2);
         tcase_add_test(tcase, works_with_the_least_handler);
         tcase_add_test(tcase, bytes_may_come_one_by_one);

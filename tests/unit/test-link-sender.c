@@ -12,7 +12,8 @@ typedef struct Fixture {
         LinkSender sender;
         Buffer output;
         Buffer input;
-        unsigned n_welcomed, n_acked, n_diverged, n_receipts, n_states, n_commands, n_replies, n_byes, n_hellos;
+        unsigned n_welcomed, n_acked, n_diverged, n_receipts, n_states, n_commands, n_replies, n_byes,
+                n_hellos;
         uint64_t acked, peer_last;
         bool refuse;
 } Fixture;
@@ -75,8 +76,15 @@ static void on_bye(LinkSender *sender, const LinkBye *bye)
 }
 
 static const LinkSenderHandler handler = {
-        .hello = on_hello, .welcomed = on_welcomed, .acked = on_acked, .diverged = on_diverged, .receipt = on_receipt,
-        .state = on_state, .command = on_command, .reply = on_reply, .bye = on_bye,
+        .hello = on_hello,
+        .welcomed = on_welcomed,
+        .acked = on_acked,
+        .diverged = on_diverged,
+        .receipt = on_receipt,
+        .state = on_state,
+        .command = on_command,
+        .reply = on_reply,
+        .bye = on_bye,
 };
 static const LinkSenderHandler no_handler;
 
@@ -86,7 +94,8 @@ static void setup(void)
         array_init(&f.array, 0xaa);
         for (unsigned i = 0; i < BATCHES; i++)
                 array_append(&f.array, RECORDS, 0);
-        link_sender_init(&f.sender, &f.array.source, &handler, "web1", LINK_FEATURE_ZSTD | LINK_FEATURE_COMMANDS);
+        link_sender_init(&f.sender, &f.array.source, &handler, "web1",
+                         LINK_FEATURE_ZSTD | LINK_FEATURE_COMMANDS);
 }
 
 static void teardown(void)
@@ -100,7 +109,8 @@ static void teardown(void)
 /* Feeds what was put into f.input. */
 static ssize_t feed(uint64_t now_usec)
 {
-        ssize_t n = link_sender_feed(&f.sender, buffer_head(&f.input), buffer_size(&f.input), &f.output, now_usec);
+        ssize_t n = link_sender_feed(&f.sender, buffer_head(&f.input), buffer_size(&f.input), &f.output,
+                                     now_usec);
 
         if (n > 0)
                 buffer_consume(&f.input, (size_t) n);
@@ -121,8 +131,12 @@ static Frame take(FrameType type)
 
 static LinkWelcome welcome(uint64_t last, uint64_t checksum, uint64_t credit)
 {
-        return (LinkWelcome) { .version = LINK_VERSION, .stream = f.array.stream, .last = last, .checksum = checksum,
-                               .credit = credit, .name = link_string("log1") };
+        return (LinkWelcome) { .version = LINK_VERSION,
+                              .stream = f.array.stream,
+                              .last = last,
+                              .checksum = checksum,
+                              .credit = credit,
+                              .name = link_string("log1") };
 }
 
 static uint64_t checksum_at(uint64_t seq)
@@ -204,7 +218,8 @@ START_TEST(judges_where_the_peer_stands)
 
         f.array.dropped = resumes[_i].dropped;
         if (resumes[_i].checksum != NONE)
-                w.checksum = resumes[_i].last <= LAST && resumes[_i].dropped < BATCHES ? checksum_at(w.last) : 77;
+                w.checksum =
+                        resumes[_i].last <= LAST && resumes[_i].dropped < BATCHES ? checksum_at(w.last) : 77;
         w.checksum += resumes[_i].checksum == OTHER;
         ck_assert_int_eq(link_sender_start(&f.sender, &f.output, 0), 0);
         (void) take(FRAME_HELLO);
@@ -420,7 +435,9 @@ static void put_any(Buffer *buffer, FrameType type)
         LinkHello hello = { .version_min = 1, .version_max = 1, .role = LINK_ROLE_SUBSCRIBER,
                             .node = link_string("ids"), .features = LINK_FEATURE_COMMANDS };
         LinkWelcome w = welcome(0, 0, PLENTY);
-        Batch batch = { .first = 1, .last = 0, .origin = BATCH_ORIGIN_LOCAL, .payload = (const uint8_t *) "" };
+        Batch batch = {
+                .first = 1, .last = 0, .origin = BATCH_ORIGIN_LOCAL, .payload = (const uint8_t *) ""
+        };
         int r = -EINVAL;
 
         w.features = LINK_FEATURE_COMMANDS;
@@ -725,7 +742,8 @@ int main(void)
         tcase_add_test(tcase, an_ack_of_what_was_dropped_meanwhile_is_good);
         tcase_add_test(tcase, a_heartbeat_every_second_of_silence);
         tcase_add_test(tcase, knows_since_when_the_peer_owes_an_answer);
-        tcase_add_loop_test(tcase, only_the_right_frames_in_each_state, 0, (LINK_SENDER_ENDED + 1) * _FRAME_MAX);
+        tcase_add_loop_test(tcase, only_the_right_frames_in_each_state, 0,
+                            (LINK_SENDER_ENDED + 1) * _FRAME_MAX);
         tcase_add_loop_test(tcase, commands_only_when_negotiated, 0, 2);
         tcase_add_test(tcase, works_without_any_handler);
         tcase_add_test(tcase, bytes_may_come_one_by_one);
