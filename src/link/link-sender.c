@@ -132,7 +132,8 @@ static int judge_history(LinkSender *sender, const LinkWelcome *welcome, uint64_
                 *ret_checksum = 0;
                 return r < 0 ? r : 1;
         }
-        return welcome->checksum == 0 || welcome->checksum == *ret_checksum;
+        /* Whoever does not know the checksum has nothing to compare. */
+        return welcome->checksum == 0 || *ret_checksum == 0 || welcome->checksum == *ret_checksum;
 }
 
 static int take_welcome(LinkSender *sender, const LinkWelcome *welcome, Buffer *output, uint64_t now_usec)

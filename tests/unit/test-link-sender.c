@@ -242,6 +242,25 @@ START_TEST(judges_where_the_peer_stands)
 }
 END_TEST
 
+static int ended_without_checksum(Source *source, uint64_t seq, uint64_t *ret_checksum)
+{
+        *ret_checksum = 0;
+        return 1;
+}
+
+START_TEST(a_checksum_that_is_not_known_proves_nothing)
+{
+        LinkWelcome w = welcome(6, 4711, PLENTY);
+
+        f.array.source.ended = ended_without_checksum;
+        ck_assert_int_eq(link_sender_start(&f.sender, &f.output, 0), 0);
+        ck_assert_int_eq(frame_put_welcome(&f.input, &w), 0);
+        ck_assert_int_gt(feed(0), 0);
+        ck_assert_int_eq(f.sender.state, LINK_SENDER_CONNECTED);
+        ck_assert_uint_eq(f.sender.checksum, 0);
+}
+END_TEST
+
 START_TEST(refuses_a_wrong_welcome)
 {
         LinkWelcome w = welcome(0, 0, PLENTY);
@@ -734,6 +753,7 @@ int main(void)
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, greets_and_waits);
         tcase_add_loop_test(tcase, judges_where_the_peer_stands, 0, (int) ELEMENTSOF(resumes));
+        tcase_add_test(tcase, a_checksum_that_is_not_known_proves_nothing);
         tcase_add_loop_test(tcase, refuses_a_wrong_welcome, 0, 3);
         tcase_add_loop_test(tcase, explains_what_is_gone, 0, 2);
         tcase_add_test(tcase, credit_is_overshot_by_less_than_one_batch);
