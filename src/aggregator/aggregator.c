@@ -127,6 +127,7 @@ static int make_store(Aggregator *aggregator)
                         .use_max = config->use_max,
                         .keep_free = config->keep_free,
                         .retention_usec = config->retention_usec,
+                        .delete_unacked = true, /* nobody acks what is here; without bounds nothing is deleted */
                         .links = true,
                         .stream_forget_usec = config->stream_forget_usec,
                 },

@@ -114,9 +114,9 @@ static const struct {
         const char *name;
         const char *keys;
 } store_states[_STORE_CONDITION_MAX] = {
-        [STORE_LOW] = { "disk_low", "REASON=The collector's disk is nearly full" },
-        [STORE_FULL] = { "disk_full", "REASON=The collector's disk is full: it takes nothing until there is room" },
-        [STORE_ERROR] = { "disk_error", "REASON=The collector could not write to its disk" },
+        [STORE_LOW] = { "disk_low", "REASON=The collector's disk is nearly full\n" },
+        [STORE_FULL] = { "disk_full", "REASON=The collector's disk is full: it takes nothing until there is room\n" },
+        [STORE_ERROR] = { "disk_error", "REASON=The collector could not write to its disk\n" },
 };
 
 static LinkState store_state(StoreCondition condition, bool on)
@@ -152,7 +152,7 @@ static void on_records_refused(IntakeSession *session, uint32_t n, RecordFault f
         char keys[200], field[300];
         LinkState state = { .on = true, .name = link_string("refused") };
 
-        (void) snprintf(keys, sizeof keys, "REASON=Records broke a rule (%s) and were stored escaped\nRECORDS=%" PRIu64,
+        (void) snprintf(keys, sizeof keys, "REASON=Records broke a rule (%s) and were stored escaped\nRECORDS=%" PRIu64 "\n",
                         record_fault_to_string(fault), session->refused);
         state.keys = link_string(keys);
         intake_session_tell(session, &state);

@@ -3,64 +3,23 @@
 #include "remote/config.h"
 #include "basic/batch.h"
 #include "link/link-receiver.h"
-#include "runtime/config.h"
+#include "runtime/config-bounds.h"
 #include "runtime/log.h"
 #include "runtime/state.h"
 
 #include <stddef.h>
 
 #define PORT_DEFAULT "6560"
-#define SEGMENT_SIZE_MIN (1024U * 1024U)
-/* The ack's cost shows below this. */
-#define WINDOW_MIN BATCH_PAYLOAD_MAX
-#define WINDOW_MAX (1024U * 1024U * 1024U)
 
-static int parse_path(const ConfigKey *key, const char *value, void *field)
-{
-        return value[0] == '/' ? config_parse_string(key, value, field) : -EINVAL;
-}
+static const ConfigBounds window = { BATCH_PAYLOAD_MAX, 1024U * 1024U * 1024U };
+/* Smaller ones would be made and deleted all the time. */
+static const ConfigBounds segment_size = { 1024U * 1024U, UINT64_MAX };
+/* A retry without a wait would be a storm. */
+static const ConfigBounds wait = { 10 * USEC_PER_MSEC, USEC_INFINITY };
 
-static int parse_window(const ConfigKey *key, const char *value, void *field)
-{
-        uint64_t size;
-        int r = config_parse_size(key, value, &size);
-
-        if (r < 0)
-                return r;
-        if (size < WINDOW_MIN || size > WINDOW_MAX)
-                return -EINVAL;
-        *(uint64_t *) field = size;
-        return 0;
-}
-
-static int parse_segment_size(const ConfigKey *key, const char *value, void *field)
-{
-        uint64_t size;
-        int r = config_parse_size(key, value, &size);
-
-        if (r < 0)
-                return r;
-        if (size < SEGMENT_SIZE_MIN)
-                return -EINVAL;
-        *(uint64_t *) field = size;
-        return 0;
-}
-
-/* A time that may not be zero: a retry without a wait would be a storm. */
-static int parse_wait(const ConfigKey *key, const char *value, void *field)
-{
-        uint64_t usec;
-        int r = config_parse_usec(key, value, &usec);
-
-        if (r < 0)
-                return r;
-        if (usec < 10 * USEC_PER_MSEC)
-                return -EINVAL;
-        *(uint64_t *) field = usec;
-        return 0;
-}
-
-#define KEY(name, parse, field, expected) { "Remote", name, parse, offsetof(RemoteConfig, field), expected, NULL }
+#define BOUNDED(name, parse, field, expected, bounds) \
+        { "Remote", name, parse, offsetof(RemoteConfig, field), expected, bounds }
+#define KEY(name, parse, field, expected) BOUNDED(name, parse, field, expected, NULL)
 
 static const ConfigKey keys[] = {
         KEY("Collector", config_parse_string, collector, "HOST, HOST:PORT or [ADDRESS]:PORT"),
@@ -70,16 +29,16 @@ static const ConfigKey keys[] = {
         KEY("TLSKey", config_parse_string, tls.key, "a path or pkcs11: URL"),
         KEY("TLSAuthority", config_parse_string, tls.authority, "a path or pkcs11: URL"),
         KEY("TLSRevocation", config_parse_string, tls.revocation, "a path"),
-        KEY("Directory", parse_path, directory, "an absolute path"),
-        KEY("StateDirectory", parse_path, state_directory, "an absolute path"),
-        KEY("Listen", parse_path, listen, "an absolute path"),
+        KEY("Directory", config_parse_path, directory, "an absolute path"),
+        KEY("StateDirectory", config_parse_path, state_directory, "an absolute path"),
+        KEY("Listen", config_parse_path, listen, "an absolute path"),
         KEY("DispatcherUser", config_parse_string, dispatcher_user, "a user's name"),
-        KEY("Window", parse_window, window, "a size from 256K to 1G"),
-        KEY("NetworkTimeout", parse_wait, network_timeout_usec, "a time such as 30s"),
-        KEY("ConnectTimeout", parse_wait, connect_timeout_usec, "a time such as 10s"),
-        KEY("RetryMin", parse_wait, retry_min_usec, "a time such as 500ms"),
-        KEY("RetryMax", parse_wait, retry_max_usec, "a time such as 30s"),
-        KEY("SegmentMaxSize", parse_segment_size, segment_size_max, "a size of at least 1M"),
+        BOUNDED("Window", config_parse_size_within, window, "a size from 256K to 1G", &window),
+        BOUNDED("NetworkTimeout", config_parse_usec_within, network_timeout_usec, "a time such as 30s", &wait),
+        BOUNDED("ConnectTimeout", config_parse_usec_within, connect_timeout_usec, "a time such as 10s", &wait),
+        BOUNDED("RetryMin", config_parse_usec_within, retry_min_usec, "a time such as 500ms", &wait),
+        BOUNDED("RetryMax", config_parse_usec_within, retry_max_usec, "a time such as 30s", &wait),
+        BOUNDED("SegmentMaxSize", config_parse_size_within, segment_size_max, "a size of at least 1M", &segment_size),
         KEY("SegmentMaxSec", config_parse_usec, segment_age_usec, "a time such as 1d, 0 for none"),
         KEY("MaxUse", config_parse_size, use_max, "a size such as 10G, 0 for none"),
         KEY("KeepFree", config_parse_size, keep_free, "a size such as 1G, 0 for none"),

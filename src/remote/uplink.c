@@ -357,13 +357,9 @@ void uplink_status(Uplink *uplink)
 
 const char *uplink_describe(Uplink *uplink)
 {
-        const char *peer = outlet_peer(uplink->outlet);
-
-        if (outlet_connected(uplink->outlet))
-                (void) snprintf(uplink->text, sizeof uplink->text, "connected to %s", peer);
-        else
-                (void) snprintf(uplink->text, sizeof uplink->text, "no connection to %s",
-                                *peer ? peer : uplink->options.config->collector);
+        (void) snprintf(uplink->text, sizeof uplink->text, "%s %s",
+                        outlet_connected(uplink->outlet) ? "connected to" : "no connection to",
+                        outlet_peer(uplink->outlet));
         return uplink->text;
 }
 
@@ -397,6 +393,7 @@ int uplink_new(sd_event *event, const UplinkOptions *options, Uplink **ret)
         r = outlet_new(event, &outlet_options, &uplink->outlet);
         if (r < 0)
                 return r;
+        outlet_name_peer(uplink->outlet, config->collector);
         *ret = TAKE_PTR(uplink);
         return 0;
 }

@@ -47,6 +47,7 @@ struct Outlet {
         uint64_t acked;            /* last seq known to be in the peer's custody */
         OutletTrouble trouble;
         char *why;
+        bool told;    /* the two */
         bool at_once; /* the next attempt waits for no backoff */
         bool stop;    /* there is no next attempt */
         char peer[OUTLET_PEER_MAX + 1];
@@ -129,26 +130,35 @@ static void plan(Outlet *outlet)
         arm(outlet);
 }
 
+static void tell(Outlet *outlet)
+{
+        if (outlet->told)
+                return;
+        outlet->told = true;
+        if (outlet->options.handler->disconnected)
+                outlet->options.handler->disconnected(outlet, outlet->trouble, outlet->why ? outlet->why : "out of memory");
+}
+
 /* The attempt or session is over: says why, once, and plans the next. */
 static void end(Outlet *outlet)
 {
-        char *why = TAKE_PTR(outlet->why);
-        OutletTrouble trouble = outlet->trouble;
-
-        outlet->trouble = OUTLET_OK;
         outlet->phase = PHASE_WAITING;
         outlet->deadline_usec = USEC_INFINITY;
-        if (outlet->options.handler->disconnected)
-                outlet->options.handler->disconnected(outlet, trouble, why ? why : "out of memory");
-        free(why);
+        tell(outlet);
+        free(TAKE_PTR(outlet->why));
+        outlet->trouble = OUTLET_OK;
+        outlet->told = false;
         plan(outlet);
 }
 
-/* Sends what the machine said last and waits for the peer to close. */
+/* Sends what the machine said last and waits for the peer to close. Trouble is told at once: a peer that is silent does not
+ * close either. */
 static void finish(Outlet *outlet)
 {
         outlet->phase = PHASE_FINISHING;
         connection_finish(outlet->connection);
+        if (outlet->trouble != OUTLET_OK)
+                tell(outlet);
 }
 
 static void end_session(Outlet *outlet, LinkByeCode code, OutletTrouble trouble, const char *why)
@@ -195,7 +205,7 @@ static void on_diverged(LinkSender *sender, uint64_t peer_last)
         static const char why[] = "the peer knows this stream with another history";
         Outlet *outlet = outlet_of(sender);
 
-        note_trouble(outlet, OUTLET_E_ENDING, why);
+        note_trouble(outlet, OUTLET_OK, why); /* no trouble of the connection's */
         outlet->at_once = true;
         outlet->acked = 0;
         if (outlet->options.handler->diverged)
