@@ -328,7 +328,7 @@ void commit_write_mark(Store *store, uint64_t now_usec)
         uint8_t bytes[INDEX_ENTRY_SIZE];
         Writer writer = { .store = store, .bytes = bytes, .n_max = 1 };
 
-        if (!store->mark_due || store->finished || store->group.n > 0 || store->fresh ||
+        if (!store->mark_due || store->finished || store->failed || store->group.n > 0 || store->fresh ||
             store->current.first != store->durable.segment)
                 return;
         memcpy(writer.chain, store->written.chain, SHA256_SIZE);
@@ -393,10 +393,6 @@ int store_commit_end(Store *store, int error, uint64_t now_usec)
         }
         if (store->flight_restarts)
                 restart_done(store);
-        if (store->failed) {
-                commit_step_back(store);
-                return -EIO;
-        }
         commit_write_mark(store, now_usec);
         links_update(store);
         return 0;
@@ -421,7 +417,6 @@ void commit_step_back(Store *store)
 
 void store_step_back(Store *store)
 {
-        store->failed = true;
-        if (!store->in_flight)
-                commit_step_back(store);
+        assert(!store->in_flight);
+        commit_step_back(store);
 }

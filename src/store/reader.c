@@ -24,10 +24,15 @@ void reader_close(Collector *collector)
         collector->n_cached = 0;
 }
 
-/* A file that is missing or cannot be read is damage; anything else passes. */
+/* Bytes that are not there or cannot be read are damage; anything else passes. */
 static bool error_is_damage(int error)
 {
-        return error == -ENOENT || error == -EIO || error == -EBADMSG || error == -EUCLEAN;
+        return error == -EIO || error == -EBADMSG || error == -EUCLEAN;
+}
+
+static bool file_is_missing(int error)
+{
+        return error == -ENOENT || error == -EUCLEAN;
 }
 
 static int open_files(Collector *collector, const Segment *segment)
@@ -41,11 +46,11 @@ static int open_files(Collector *collector, const Segment *segment)
         reader_close(collector);
         segment_name(segment->first, ".idx", name);
         files.index = disk->open(disk, name, O_RDONLY);
-        if (files.index < 0 && !error_is_damage(files.index))
+        if (files.index < 0 && !file_is_missing(files.index))
                 return files.index;
         segment_name(segment->first, ".log", name);
         files.text = disk->open(disk, name, O_RDONLY);
-        if (files.text < 0 && !error_is_damage(files.text)) {
+        if (files.text < 0 && !file_is_missing(files.text)) {
                 int r = files.text;
 
                 segment_files_close(collector->store, &files);
@@ -62,19 +67,19 @@ static int count_entries(Collector *collector)
         uint64_t size;
         int r;
 
+        if (collector->files.index < 0) {
+                collector->index_entries = 0;
+                return 0;
+        }
         if (collector->files.first == store->durable.segment && store->open) {
                 collector->index_entries = store->durable.entries;
                 return 0;
         }
         if (collector->sized)
                 return 0;
-        if (collector->files.index < 0) {
-                size = 0;
-        } else {
-                r = store->disk->size(store->disk, collector->files.index, &size);
-                if (r < 0)
-                        return r;
-        }
+        r = store->disk->size(store->disk, collector->files.index, &size);
+        if (r < 0)
+                return r;
         collector->index_entries = MIN(size / INDEX_ENTRY_SIZE, UINT32_MAX);
         collector->sized = true;
         return 0;

@@ -215,16 +215,21 @@ int segment_begin(Store *store, uint64_t now_usec)
         /* The one rotated out before this is still being synced: one at a time. */
         if (store->before.text >= 0)
                 return -EAGAIN;
-        if (replaces)
+        if (replaces) {
                 custody_forget_files(store, last->first);
-        else if (!segment_add(store, store->written.last + 1))
+                segment_load(store, last);
+        } else if (!segment_add(store, store->written.last + 1)) {
                 return -ENOMEM;
+        }
         r = create_files(store, &files);
         if (r < 0) {
                 store->n_segments -= !replaces;
                 return r;
         }
         last = &store->segments[store->n_segments - 1];
+        /* The entries of the one replaced go with it: the chain goes on from where it began. */
+        if (replaces)
+                memcpy(store->written.chain, last->head, SHA256_SIZE);
         *last = (Segment) { .first = files.first, .created_usec = now_usec, .loaded = true };
         memcpy(last->head, store->written.chain, SHA256_SIZE);
         store->before = store->current;

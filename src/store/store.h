@@ -89,10 +89,12 @@ int store_job_run(const StoreJob *job) _must_check_;
 
 /* Ends the job. With 0 the group is durable: positions of its streams, source ranges. With an error the segment is poisoned:
  * ended at its last durable batch, never written again; all that was not durable is forgotten and the next append begins a
- * new segment; streams' positions step back. Returns `error`, or what else went wrong. */
+ * new segment; streams' positions step back. Returns `error`. An append that failed meanwhile does not spoil the group in
+ * flight; step back after this. */
 int store_commit_end(Store *store, int error, uint64_t now_usec);
 
-/* After a failed write (append or commit_begin returned something else than no-room): the same step back. */
+/* After a failed write (append or commit_begin returned something else than no-room or -EAGAIN): the same step back. Until
+ * then every append fails. Never while a job is in flight. */
 void store_step_back(Store *store);
 
 /* Writes the clean-end mark; commit it, then store_free(). */
