@@ -128,11 +128,12 @@ static void on_dropped(uint64_t n, void *userdata)
         state_raise(dispatcher->state, "ring_full", "The ring is full: kernel records are dropped, and counted", keys);
 }
 
-static void tell_dropped(Dispatcher *dispatcher, bool reserve)
+/* Out of the reserve if need be. Where records go on, the one that comes first tells it (see writer.c). */
+static void tell_dropped(Dispatcher *dispatcher)
 {
         uint64_t n = ring_state(dispatcher->ring)->dropped;
 
-        if (n == 0 || !gap_write_dropped(dispatcher->ring, reserve))
+        if (n == 0 || !gap_write_dropped(dispatcher->ring, true))
                 return;
         ring_publish(dispatcher->ring);
         log_message(LOG_WARNING, MESSAGE_ID_GAP, NULL, "%" PRIu64 " kernel records were dropped because the ring was full", n);
@@ -219,7 +220,8 @@ static void on_tick(void *userdata)
         if (dispatcher->input)
                 input_tick(dispatcher->input);
         subscribers_tick(dispatcher->subscribers);
-        tell_dropped(dispatcher, ++dispatcher->drop_ticks >= DROP_QUIET_TICKS);
+        if (++dispatcher->drop_ticks >= DROP_QUIET_TICKS)
+                tell_dropped(dispatcher);
         dispatcher->held_ticks++;
         check_room(dispatcher);
         write_status(dispatcher);
@@ -240,10 +242,10 @@ static int on_idle(sd_event_source *source, void *userdata)
 {
         Dispatcher *dispatcher = userdata;
 
-        if (dispatcher->kernel)
-                kernel_stop(dispatcher->kernel);
+        if (dispatcher->kernel && dispatcher->own_kernel)
+                kernel_stop(dispatcher->kernel, true);
         dispatcher->input = input_free(dispatcher->input);
-        tell_dropped(dispatcher, true);
+        tell_dropped(dispatcher);
         dispatcher->drained = true;
         finish_if_drained(dispatcher);
         return 0;
@@ -259,7 +261,7 @@ static void on_terminate(void *userdata)
         if (dispatcher->input)
                 input_stop(dispatcher->input);
         if (dispatcher->kernel && !dispatcher->own_kernel)
-                kernel_stop(dispatcher->kernel);
+                kernel_stop(dispatcher->kernel, false);
         r = sd_event_add_defer(loop_event(dispatcher->loop), &dispatcher->idle, on_idle, dispatcher);
         if (r >= 0)
                 r = sd_event_source_set_priority(dispatcher->idle, LOOP_EXIT_IDLE);

@@ -214,6 +214,15 @@ bool kernel_register_answer(KernelRegister *reg, const struct nlmsghdr *header, 
         }
 }
 
+void kernel_register_end(KernelRegister *reg)
+{
+        struct audit_status status = { .mask = AUDIT_STATUS_PID };
+
+        /* Otherwise the kernel finds out with the next record. */
+        if (reg->role == KERNEL_ROLE_REGISTERED)
+                (void) send_request(reg, AUDIT_SET, 0, &status);
+}
+
 void kernel_register_tick(KernelRegister *reg, bool quiet)
 {
         reg->ticks++;

@@ -45,5 +45,7 @@ void kernel_register_drained(KernelRegister *reg);
 void kernel_register_again(KernelRegister *reg);
 /* A message that is no record. Returns whether it was a status. */
 bool kernel_register_answer(KernelRegister *reg, const struct nlmsghdr *header, const uint8_t *data, size_t size);
+/* Ends the registration: before a socket of our own is closed. */
+void kernel_register_end(KernelRegister *reg);
 /* Once a second. `quiet`: few records come, so that a question cannot wait behind the kernel's backlog. */
 void kernel_register_tick(KernelRegister *reg, bool quiet);

@@ -358,8 +358,15 @@ int kernel_new(const KernelOptions *options, Kernel **ret)
         return 0;
 }
 
-void kernel_stop(Kernel *kernel)
+void kernel_stop(Kernel *kernel, bool unregister)
 {
+        if (unregister && !kernel->multicast) {
+                kernel_register_end(&kernel->reg);
+                /* What came before that; more does not. */
+                while (receive_group(kernel) > 0)
+                        ;
+                publish_changes(kernel);
+        }
         (void) sd_event_source_set_enabled(kernel->source, SD_EVENT_OFF);
 }
 

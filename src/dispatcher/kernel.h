@@ -24,8 +24,8 @@ int kernel_new(const KernelOptions *options, Kernel **ret) _must_check_;
 Kernel *kernel_free(Kernel *kernel);
 DEFINE_CLEANUP(Kernel *, kernel_free)
 
-/* Reads no more: what comes stays in the socket, for the next process if it is PID 1's. */
-void kernel_stop(Kernel *kernel);
+/* Reads no more: what comes stays in the socket for the next process, or, with `unregister`, is not sent here any more. */
+void kernel_stop(Kernel *kernel, bool unregister);
 
 /* Formats and publishes what the last process had received and not published. To be called before anything else is written to
  * the ring, with or without a kernel socket. Returns how many messages these were. */
