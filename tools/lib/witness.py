@@ -166,7 +166,8 @@ def read_log(paths, node):
         with open(path, "rb") as f:
             for line in f:
                 found = pattern.fullmatch(line)
-                if found and found.group(1) == node:
+                # DAEMON_… are words of our own, of what the kernel lost before we came for example: no kernel sent them.
+                if found and found.group(1) == node and not found.group(2).startswith(b"DAEMON_"):
                     yield int(found.group(4)), number(found.group(2)), found.group(3)
 
 
@@ -216,7 +217,7 @@ def main(argv):
         enable(int(argv[2]))
         return 0
     if verb == "mark":
-        request(AUDIT_USER, argv[2].encode())
+        request(AUDIT_USER, argv[2].encode() + b"\0")  # the kernel takes the last byte off
         return 0
     if verb == "watch":
         return watch(argv[2])
