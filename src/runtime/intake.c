@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Sessions, streams and group commit, apart from sockets and clock.
+/* Sessions and streams; what becomes of the groups is in intake-commit.c.
  *
  * A stream exists here while a session delivers it or something of it is not yet in custody; between times the sink knows its
  * position. What of it is pending is two marks, one for the open group and one for the group in flight.
@@ -13,40 +13,8 @@
  *  4. After an error nothing is appended before all streams have stepped back.
  */
 
-#include "runtime/intake.h"
+#include "runtime/intake-private.h"
 #include "runtime/intake-content.h"
-
-/* Streams with a session or something pending; a few thousand clients make short chains. */
-#define STREAM_BUCKETS 1024U
-
-typedef struct Mark {
-        uint64_t last;  /* the stream's last seq in the group; 0: none of it is */
-        uint64_t bytes; /* the session's bytes_received by then */
-} Mark;
-
-LIST_HEAD(StreamList, IntakeStream);
-
-struct IntakeStream {
-        StreamId id;
-        char owner[NODE_NAME_MAX + 1];
-        IntakeSession *session;
-        Mark open, flying;
-        LIST_ENTRY(IntakeStream) bucket, opens, flyings;
-};
-
-struct Intake {
-        IntakeOptions options;
-        char *name;
-        LIST_HEAD(, IntakeSession) sessions;
-        struct StreamList buckets[STREAM_BUCKETS];
-        struct StreamList opens, flyings;
-        int error; /* the sink takes nothing now */
-        bool stopped;
-        bool held;
-        uint64_t serial; /* of the records written here */
-        IntakeCounters counters;
-        uint8_t *scratch; /* BATCH_PAYLOAD_MAX, for what replaces a payload */
-};
 
 /* --- Streams --- */
 
@@ -77,12 +45,7 @@ static IntakeStream *stream_new(Intake *intake, const StreamId *id, const char *
         return stream;
 }
 
-static bool stream_pending(const IntakeStream *stream)
-{
-        return stream->open.last != 0 || stream->flying.last != 0;
-}
-
-static void stream_free(IntakeStream *stream)
+void intake_stream_free(IntakeStream *stream)
 {
         if (stream->open.last != 0)
                 LIST_REMOVE(stream, opens);
@@ -92,26 +55,15 @@ static void stream_free(IntakeStream *stream)
         free(stream);
 }
 
-static void stream_free_if_idle(IntakeStream *stream)
+void intake_stream_free_if_idle(IntakeStream *stream)
 {
-        if (!stream->session && !stream_pending(stream))
-                stream_free(stream);
+        if (!stream->session && !intake_stream_pending(stream))
+                intake_stream_free(stream);
 }
 
 /* --- Sessions --- */
 
-static bool session_connected(const IntakeSession *session)
-{
-        return session->receiver.state == LINK_RECEIVER_CONNECTED;
-}
-
-static void session_flush(IntakeSession *session)
-{
-        session->intake->options.handler->flush(session);
-}
-
-/* The BYE may find no room in the output; the session is ended all the same. */
-static void session_end_quietly(IntakeSession *session, LinkByeCode code, uint32_t retry_after_msec, const char *reason)
+void intake_session_end_quietly(IntakeSession *session, LinkByeCode code, uint32_t retry_after_msec, const char *reason)
 {
         session->waiting = session->stalled = false;
         session->end_code = code;
@@ -123,19 +75,18 @@ void intake_session_end(IntakeSession *session, LinkByeCode code, uint32_t retry
 {
         if (session->receiver.state == LINK_RECEIVER_ENDED)
                 return;
-        session_end_quietly(session, code, retry_after_msec, reason);
-        session_flush(session);
+        intake_session_end_quietly(session, code, retry_after_msec, reason);
+        intake_session_flush(session);
 }
 
-static void session_ack(IntakeSession *session, uint64_t seq, uint64_t bytes)
+void intake_session_ack(IntakeSession *session, uint64_t seq, uint64_t bytes)
 {
         session->acked_bytes = bytes;
         if (link_receiver_ack(&session->receiver, session->output, seq, bytes) < 0)
-                session_end_quietly(session, LINK_BYE_OVERLOAD, 0, "acks are not being read");
+                intake_session_end_quietly(session, LINK_BYE_OVERLOAD, 0, "acks are not being read");
 }
 
-/* The stream has nothing pending: what the sink has is in custody. */
-static void session_welcome(IntakeSession *session)
+void intake_session_welcome(IntakeSession *session)
 {
         Intake *intake = session->intake;
         Sink *sink = intake->options.sink;
@@ -145,7 +96,7 @@ static void session_welcome(IntakeSession *session)
         if (sink->position(sink, &session->stream->id, session->owner, &last, &checksum) < 0 ||
             link_receiver_welcome(&session->receiver, session->output, last, checksum, intake->name,
                                   session->accept ? session->accept : "") < 0) {
-                session_end_quietly(session, LINK_BYE_INTERNAL, 0, "the receiver could not answer");
+                intake_session_end_quietly(session, LINK_BYE_INTERNAL, 0, "the receiver could not answer");
                 return;
         }
         session->welcomed = true;
@@ -180,7 +131,7 @@ static LinkByeCode attach(IntakeSession *session, const StreamId *id, const char
 
                 old->stream = NULL;
                 stream->session = NULL;
-                intake->counters.replaced += session_connected(old);
+                intake->counters.replaced += intake_session_connected(old);
                 intake_session_end(old, LINK_BYE_REPLACED, 0, "another session delivers this stream now");
         }
         stream->session = session;
@@ -208,12 +159,12 @@ static void on_hello(LinkReceiver *receiver, const LinkHello *hello)
         if (code == 0)
                 code = attach(session, &hello->stream, &why);
         if (code != 0) {
-                session_end_quietly(session, code, 0, why);
+                intake_session_end_quietly(session, code, 0, why);
                 return;
         }
-        session->waiting = stream_pending(session->stream);
+        session->waiting = intake_stream_pending(session->stream);
         if (!session->waiting)
-                session_welcome(session);
+                intake_session_welcome(session);
 }
 
 static void count(IntakeSession *session, const Batch *batch, uint32_t n_refused, RecordFault fault)
@@ -338,7 +289,7 @@ void intake_session_done(IntakeSession *session)
         LIST_REMOVE(session, sessions);
         if (session->stream) {
                 session->stream->session = NULL;
-                stream_free_if_idle(session->stream);
+                intake_stream_free_if_idle(session->stream);
         }
         link_receiver_done(&session->receiver);
         free(session->owner);
@@ -359,8 +310,8 @@ static void settle(IntakeSession *session)
                 stream->open.bytes = bytes;
         } else if (stream->flying.last != 0) {
                 stream->flying.bytes = bytes;
-        } else if (session_connected(session)) {
-                session_ack(session, session->receiver.received, bytes);
+        } else if (intake_session_connected(session)) {
+                intake_session_ack(session, session->receiver.received, bytes);
         }
 }
 
@@ -378,7 +329,7 @@ ssize_t intake_session_feed(IntakeSession *session, const uint8_t *data, size_t 
         /* Also when the open group was full: only a commit makes room. */
         dirty = session->appended || (session->stalled && intake->error == 0);
         if (buffer_size(session->output) != before || session->receiver.state == LINK_RECEIVER_ENDED)
-                session_flush(session);
+                intake_session_flush(session);
         if (dirty)
                 intake->options.handler->dirty(intake);
         return n;
@@ -391,153 +342,14 @@ bool intake_session_blocked(const IntakeSession *session)
 
 void intake_session_tell(IntakeSession *session, const LinkState *state)
 {
-        if (!session_connected(session))
+        if (!intake_session_connected(session))
                 return;
         if (frame_put_state(session->output, state) < 0)
-                session_end_quietly(session, LINK_BYE_OVERLOAD, 0, "states are not being read");
-        session_flush(session);
+                intake_session_end_quietly(session, LINK_BYE_OVERLOAD, 0, "states are not being read");
+        intake_session_flush(session);
 }
 
-/* --- Commit --- */
-
-/* Sessions whose batch found no room may offer it again. */
-static void unstall(Intake *intake)
-{
-        IntakeSession *session, *next;
-
-        if (intake->error != 0 || intake->stopped)
-                return;
-        for (session = LIST_FIRST(&intake->sessions); session; session = next) {
-                next = LIST_NEXT(session, sessions);
-                if (session->stalled) {
-                        session->stalled = false;
-                        session_flush(session);
-                }
-        }
-}
-
-bool intake_commit_begin(Intake *intake)
-{
-        IntakeStream *stream;
-        bool some = !LIST_EMPTY(&intake->opens);
-
-        assert(LIST_EMPTY(&intake->flyings));
-        while ((stream = LIST_FIRST(&intake->opens))) {
-                LIST_REMOVE(stream, opens);
-                LIST_INSERT_HEAD(&intake->flyings, stream, flyings);
-                stream->flying = stream->open;
-                stream->open = (Mark) { 0 };
-        }
-        unstall(intake);
-        return some;
-}
-
-static void step_back(Intake *intake)
-{
-        IntakeStream *stream;
-
-        intake->counters.resumed++;
-        while ((stream = LIST_FIRST(&intake->opens)) || (stream = LIST_FIRST(&intake->flyings))) {
-                if (stream->session)
-                        stream->session->stream = NULL;
-                stream_free(stream);
-        }
-        intake_end_all(intake, LINK_BYE_RESUME, 1000, "what was not yet durable is forgotten here: send it again");
-        intake->error = 0;
-}
-
-void intake_commit_end(Intake *intake, int error)
-{
-        IntakeStream *stream;
-
-        if (error != 0) {
-                step_back(intake);
-                return;
-        }
-        while ((stream = LIST_FIRST(&intake->flyings))) {
-                IntakeSession *session = stream->session;
-                Mark mark = stream->flying;
-
-                LIST_REMOVE(stream, flyings);
-                stream->flying = (Mark) { 0 };
-                if (!session) {
-                        stream_free_if_idle(stream);
-                        continue;
-                }
-                if (session_connected(session))
-                        session_ack(session, mark.last, mark.bytes);
-                else if (session->waiting && !stream_pending(stream))
-                        session_welcome(session);
-                session_flush(session);
-        }
-        unstall(intake);
-}
-
-void intake_retry(Intake *intake)
-{
-        intake->error = 0;
-        unstall(intake);
-}
-
-/* --- All sessions --- */
-
-void intake_stop(Intake *intake)
-{
-        intake->stopped = true;
-}
-
-void intake_tell(Intake *intake, const LinkState *state)
-{
-        IntakeSession *session, *next;
-
-        for (session = LIST_FIRST(&intake->sessions); session; session = next) {
-                next = LIST_NEXT(session, sessions);
-                intake_session_tell(session, state);
-        }
-}
-
-void intake_end_all(Intake *intake, LinkByeCode code, uint32_t retry_after_msec, const char *reason)
-{
-        IntakeSession *session, *next;
-
-        for (session = LIST_FIRST(&intake->sessions); session; session = next) {
-                next = LIST_NEXT(session, sessions);
-                intake_session_end(session, code, retry_after_msec, reason);
-        }
-}
-
-static void repeat_ack(IntakeSession *session)
-{
-        if (!session_connected(session))
-                return;
-        session_ack(session, session->receiver.acked, session->acked_bytes);
-        session_flush(session);
-}
-
-void intake_remind(Intake *intake)
-{
-        IntakeSession *session, *next;
-
-        for (session = LIST_FIRST(&intake->sessions); session; session = next) {
-                next = LIST_NEXT(session, sessions);
-                repeat_ack(session);
-        }
-}
-
-void intake_hold(Intake *intake, bool hold)
-{
-        IntakeSession *session, *next;
-
-        if (intake->held == hold)
-                return;
-        intake->held = hold;
-        for (session = LIST_FIRST(&intake->sessions); session; session = next) {
-                next = LIST_NEXT(session, sessions);
-                session->receiver.window = hold ? 0 : intake->options.window;
-                if (!hold)
-                        repeat_ack(session);
-        }
-}
+/* --- Facts --- */
 
 const IntakeCounters *intake_counters(const Intake *intake)
 {
@@ -570,7 +382,7 @@ Intake *intake_free(Intake *intake)
                 IntakeStream *stream;
 
                 while ((stream = LIST_FIRST(&intake->buckets[i])))
-                        stream_free(stream);
+                        intake_stream_free(stream);
         }
         free(intake->scratch);
         free(intake->name);

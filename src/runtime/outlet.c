@@ -16,6 +16,7 @@
 
 #include "runtime/outlet.h"
 #include "runtime/loop.h"
+#include "runtime/outlet-trouble.h"
 
 #include <stdio.h>
 #include <sys/random.h>
@@ -236,23 +237,6 @@ static void on_command(LinkSender *sender, const LinkCommand *command)
                 outlet->options.handler->command(outlet, command);
 }
 
-static OutletTrouble bye_trouble(uint16_t code)
-{
-        switch (code) {
-        case LINK_BYE_CERTIFICATE:
-                return OUTLET_E_TLS;
-        case LINK_BYE_NODE:
-        case LINK_BYE_VERSION:
-                return OUTLET_E_REFUSED;
-        case LINK_BYE_PROTOCOL:
-                return OUTLET_E_PROTOCOL;
-        case LINK_BYE_TIMEOUT:
-                return OUTLET_E_TIMEOUT;
-        default:
-                return OUTLET_E_ENDING;
-        }
-}
-
 static void on_bye(LinkSender *sender, const LinkBye *bye)
 {
         Outlet *outlet = outlet_of(sender);
@@ -262,7 +246,7 @@ static void on_bye(LinkSender *sender, const LinkBye *bye)
         /* The peer may slow us down, not switch us off. */
         outlet->retry_after_usec = MIN(retry_after, outlet->options.backoff_max_usec);
         why = strndup(bye->reason.data, bye->reason.size);
-        note_trouble(outlet, bye_trouble(bye->code), why ? why : "out of memory");
+        note_trouble(outlet, outlet_trouble_of_bye(bye->code), why ? why : "out of memory");
 }
 
 static const LinkSenderHandler sender_handler = {
@@ -361,39 +345,12 @@ static int on_drained(Connection *connection, Buffer *output)
         return 0;
 }
 
-static bool network_error(int error)
-{
-        switch (-error) {
-        case 0:
-        case ECONNREFUSED:
-        case ECONNRESET:
-        case ECONNABORTED:
-        case EPIPE:
-        case ENOTCONN:
-        case EHOSTUNREACH:
-        case EHOSTDOWN:
-        case ENETUNREACH:
-        case ENETDOWN:
-        case ENETRESET:
-        case EADDRNOTAVAIL:
-        case ENOENT:
-        case EAGAIN:
-                return true;
-        default:
-                return false;
-        }
-}
-
 static void on_closed(Connection *connection, int error, const char *why)
 {
         Outlet *outlet = connection_userdata(connection);
-        OutletTrouble trouble = OUTLET_E_NETWORK;
+        OutletTrouble trouble = outlet_trouble_of_error(error, connection_tls(connection));
         bool silent;
 
-        if (error == -ETIMEDOUT)
-                trouble = OUTLET_E_TIMEOUT;
-        else if (connection_tls(connection) && !network_error(error))
-                trouble = OUTLET_E_TLS;
         if (!why)
                 why = error == 0 ? "the peer closed the connection" : strerror(-error);
         silent = !outlet->established && outlet->trouble == OUTLET_OK && trouble != OUTLET_E_TLS;

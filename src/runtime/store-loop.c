@@ -14,147 +14,22 @@
  *     death is durable: better told twice than not.
  */
 
-#include "runtime/store-loop.h"
+#include "runtime/store-loop-private.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
-#include "runtime/store-loop-gaps.h"
-#include "runtime/worker.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
 #define RETRY_USEC USEC_PER_SEC
-/* A condition ends only after the disk has worked for this long: it does not flap at the edge. */
-#define CALM_USEC (5 * USEC_PER_SEC)
 /* How often retention by age and free space is applied when nothing is written. */
 #define RETENTION_USEC (60 * USEC_PER_SEC)
 #define BOOT_LINK "boot"
 
-typedef enum Ending {
-        ENDING_NOT,
-        ENDING_REST, /* commits what there is */
-        ENDING_MARK, /* commits the clean-end mark */
-        ENDING_DONE,
-} Ending;
-
-struct StoreLoop {
-        StoreLoopOptions options;
-        IntakeHandler handler; /* the owner's, with ours put in */
-        Disk *disk;            /* owned by the store */
-        Store *store;
-        Intake *intake;
-        Worker *worker;
-        sd_event_source *commit;
-        sd_event_source *retry;
-        StoreJob job;
-        bool in_flight;
-        int failed;   /* to step back from, once no job is in flight */
-        bool blocked; /* the intake is, for want of room */
-        StoreGaps gaps;
-        bool boot_known; /* the link names this boot */
-        bool held[_STORE_CONDITION_MAX];
-        uint64_t trouble_usec[_STORE_CONDITION_MAX]; /* monotonic, when the condition's cause was last seen */
-        uint64_t reminded_usec;
-        uint64_t retained_usec;
-        uint64_t commits, errors;
-        Ending ending;
-        void (*done)(void *userdata);
-        void *done_userdata;
-};
-
 static void commit(StoreLoop *loop);
 
-/* --- Conditions --- */
-
-static void raise_condition(StoreLoop *loop, StoreCondition condition, const char *reason)
-{
-        bool began = !loop->held[condition];
-
-        loop->held[condition] = true;
-        loop->trouble_usec[condition] = monotonic_usec();
-        state_raise(loop->options.state, loop->options.conditions[condition], reason, NULL);
-        if (began && loop->options.handler->condition)
-                loop->options.handler->condition(loop, condition, true, loop->options.userdata);
-}
-
-static void clear_condition(StoreLoop *loop, StoreCondition condition)
-{
-        if (!loop->held[condition])
-                return;
-        loop->held[condition] = false;
-        state_clear(loop->options.state, loop->options.conditions[condition]);
-        if (loop->options.handler->condition)
-                loop->options.handler->condition(loop, condition, false, loop->options.userdata);
-}
-
-/* The disk works: ends what it has contradicted for long enough. */
-static void calm(StoreLoop *loop)
-{
-        static const StoreCondition conditions[] = { STORE_FULL, STORE_ERROR };
-        uint64_t now = monotonic_usec();
-
-        for (size_t i = 0; i < ELEMENTSOF(conditions); i++)
-                if (loop->held[conditions[i]] && now - loop->trouble_usec[conditions[i]] >= CALM_USEC)
-                        clear_condition(loop, conditions[i]);
-}
-
-static void check_space(StoreLoop *loop)
-{
-        uint64_t low = loop->options.disk_low_bytes;
-        char reason[128];
-        DiskSpace space;
-
-        if (loop->disk->space(loop->disk, &space) < 0)
-                return;
-        if (space.bytes_free < low) {
-                (void) snprintf(reason, sizeof reason, "Only %" PRIu64 " MiB are free on the file system of the store",
-                                space.bytes_free >> 20);
-                if (!loop->held[STORE_LOW])
-                        raise_condition(loop, STORE_LOW, reason);
-        } else if (space.bytes_free > low + low / 8) {
-                clear_condition(loop, STORE_LOW);
-        }
-}
-
-static void check_damage(StoreLoop *loop)
-{
-        StoreStatus status;
-
-        if (loop->held[STORE_DAMAGED])
-                return;
-        store_status(loop->store, &status);
-        if (status.damaged > 0)
-                raise_condition(loop, STORE_DAMAGED, "Stored records were found damaged when they were read");
-}
-
 /* --- Trouble --- */
-
-static bool no_room(int error)
-{
-        return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
-}
-
-static void note_no_room(StoreLoop *loop, int error)
-{
-        char reason[160];
-
-        (void) snprintf(reason, sizeof reason, "The store has no room: %s; nothing is acknowledged until there is",
-                        strerror(-error));
-        raise_condition(loop, STORE_FULL, reason);
-}
-
-static void note_failure(StoreLoop *loop, int error)
-{
-        char reason[160];
-
-        loop->errors++;
-        (void) snprintf(reason, sizeof reason,
-                        "The store could not be written: %s; senders deliver again what was not yet durable",
-                        strerror(-error));
-        raise_condition(loop, STORE_ERROR, reason);
-}
 
 /* An append or commit_begin failed, and no job is in flight. */
 static void step_back(StoreLoop *loop, int error)
@@ -220,7 +95,7 @@ static void after_commit(StoreLoop *loop)
         loop->commits++;
         if (loop->gaps.written == loop->gaps.report.n_damages + loop->gaps.machine_death)
                 note_boot(loop);
-        calm(loop);
+        store_loop_calm(loop);
         if (loop->options.handler->durable)
                 loop->options.handler->durable(loop, loop->options.userdata);
 }
@@ -233,7 +108,7 @@ static void on_job_done(int result, void *userdata)
         loop->in_flight = false;
         r = store_commit_end(loop->store, result, realtime_usec());
         if (r < 0)
-                note_failure(loop, r);
+                store_loop_note_failure(loop, r);
         intake_commit_end(loop->intake, r);
         if (r >= 0)
                 after_commit(loop);
@@ -249,10 +124,10 @@ static void on_job_done(int result, void *userdata)
 
 static void commit_failed(StoreLoop *loop, int error)
 {
-        if (no_room(error)) {
-                note_no_room(loop, error);
+        if (store_loop_no_room(error)) {
+                store_loop_note_no_room(loop, error);
         } else {
-                note_failure(loop, error);
+                store_loop_note_failure(loop, error);
                 step_back(loop, error);
         }
         if (loop->ending != ENDING_NOT)
@@ -305,12 +180,12 @@ static void on_blocked(Intake *intake, int error)
 {
         StoreLoop *loop = intake_userdata(intake);
 
-        if (no_room(error)) {
-                note_no_room(loop, error);
+        if (store_loop_no_room(error)) {
+                store_loop_note_no_room(loop, error);
                 loop->blocked = true;
                 return;
         }
-        note_failure(loop, error);
+        store_loop_note_failure(loop, error);
         loop->failed = error;
         request_commit(loop);
 }
@@ -358,15 +233,15 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
         uint64_t now = monotonic_usec();
         bool due = now - loop->retained_usec >= RETENTION_USEC;
 
-        check_space(loop);
-        check_damage(loop);
+        store_loop_check_space(loop);
+        store_loop_check_damage(loop);
         if (loop->ending == ENDING_NOT) {
                 retry(loop);
                 if (write_gaps(loop) || due || store_dirty(loop->store)) {
                         loop->retained_usec = now;
                         request_commit(loop);
                 } else if (!loop->in_flight) {
-                        calm(loop);
+                        store_loop_calm(loop);
                 }
         }
         (void) sd_event_source_set_time(source, now + RETRY_USEC);
@@ -488,7 +363,7 @@ static void tell_report(StoreLoop *loop)
                 log_notice("The store in %s was not closed in order; %" PRIu64
                            " bytes that nobody had been promised were cut", loop->options.directory, report->cut_bytes);
         if (report->n_damages > 0)
-                raise_condition(loop, STORE_DAMAGED, "Stored records were found damaged at the start");
+                store_loop_raise_condition(loop, STORE_DAMAGED, "Stored records were found damaged at the start");
 }
 
 static int open_store(StoreLoop *loop)

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What store-loop.c (commit) and store-loop-disk.c (conditions) share. */
+
+#include "runtime/store-loop.h"
+#include "runtime/store-loop-gaps.h"
+#include "runtime/worker.h"
+
+typedef enum Ending {
+        ENDING_NOT,
+        ENDING_REST, /* commits what there is */
+        ENDING_MARK, /* commits the clean-end mark */
+        ENDING_DONE,
+} Ending;
+
+struct StoreLoop {
+        StoreLoopOptions options;
+        IntakeHandler handler; /* the owner's, with ours put in */
+        Disk *disk;            /* owned by the store */
+        Store *store;
+        Intake *intake;
+        Worker *worker;
+        sd_event_source *commit;
+        sd_event_source *retry;
+        StoreJob job;
+        bool in_flight;
+        int failed;   /* to step back from, once no job is in flight */
+        bool blocked; /* the intake is, for want of room */
+        StoreGaps gaps;
+        bool boot_known; /* the link names this boot */
+        bool held[_STORE_CONDITION_MAX];
+        uint64_t trouble_usec[_STORE_CONDITION_MAX]; /* monotonic, when the condition's cause was last seen */
+        uint64_t reminded_usec;
+        uint64_t retained_usec;
+        uint64_t commits, errors;
+        Ending ending;
+        void (*done)(void *userdata);
+        void *done_userdata;
+};
+
+void store_loop_raise_condition(StoreLoop *loop, StoreCondition condition, const char *reason);
+/* The disk works: ends what it has contradicted for long enough. */
+void store_loop_calm(StoreLoop *loop);
+void store_loop_check_space(StoreLoop *loop);
+void store_loop_check_damage(StoreLoop *loop);
+
+/* Whether an error only says that there is no room now. */
+bool store_loop_no_room(int error);
+void store_loop_note_no_room(StoreLoop *loop, int error);
+void store_loop_note_failure(StoreLoop *loop, int error);
