@@ -104,7 +104,11 @@ int dispatcher_config_load(const char *path, DispatcherConfig *ret)
 
 void dispatcher_config_done(DispatcherConfig *config)
 {
-        config_done(dispatcher_keys, config);
+        free(config->node);
+        free(config->ring_file);
+        free(config->state_directory);
+        free(config->subscribers_directory);
+        free(config->input);
         *config = (DispatcherConfig) { 0 };
 }
 
@@ -172,7 +176,8 @@ int subscriber_config_load(const char *path, SubscriberConfig *ret)
 void subscriber_config_done(SubscriberConfig *config)
 {
         free(config->name);
-        config_done(subscriber_keys, config);
+        free(config->socket);
+        free(config->user);
         *config = (SubscriberConfig) { 0 };
 }
 
