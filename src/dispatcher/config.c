@@ -3,7 +3,7 @@
 #include "dispatcher/config.h"
 #include "basic/batch.h"
 #include "ring/ring.h"
-#include "runtime/config.h"
+#include "runtime/config-bounds.h"
 #include "runtime/log.h"
 #include "runtime/program.h"
 #include "runtime/state.h"
@@ -12,61 +12,34 @@
 #include <stdio.h>
 #include <sys/un.h>
 
-#define RING_SIZE_MAX (UINT64_C(64) * 1024 * 1024 * 1024)
-#define RECEIVE_BUFFER_MIN (64U * 1024U)
 #define SOCKET_PATH_MAX (sizeof((struct sockaddr_un *) NULL)->sun_path - 1)
 
 static const char *const kernel_modes[] = { "auto", "none", "unicast", "multicast", NULL };
 static const char *const overflows[] = { "drop-oldest", "block", NULL };
 
-static int parse_path(const ConfigKey *key, const char *value, void *field)
-{
-        return value[0] == '/' ? config_parse_string(key, value, field) : -EINVAL;
-}
-
 static int parse_socket(const ConfigKey *key, const char *value, void *field)
 {
-        return strlen(value) <= SOCKET_PATH_MAX ? parse_path(key, value, field) : -EINVAL;
+        return strlen(value) <= SOCKET_PATH_MAX ? config_parse_path(key, value, field) : -EINVAL;
 }
 
-static int parse_ring_size(const ConfigKey *key, const char *value, void *field)
-{
-        uint64_t size;
-        int r = config_parse_size(key, value, &size);
-
-        if (r < 0)
-                return r;
-        if (size < RING_SIZE_MIN || size > RING_SIZE_MAX)
-                return -EINVAL;
-        *(uint64_t *) field = size;
-        return 0;
-}
-
-static int parse_receive_buffer(const ConfigKey *key, const char *value, void *field)
-{
-        uint64_t size;
-        int r = config_parse_size(key, value, &size);
-
-        if (r < 0)
-                return r;
-        if (size < RECEIVE_BUFFER_MIN || size > INT32_MAX / 2)
-                return -EINVAL;
-        *(uint64_t *) field = size;
-        return 0;
-}
+static const ConfigBounds ring_sizes = { RING_SIZE_MIN, UINT64_C(64) * 1024 * 1024 * 1024 };
+/* setsockopt() takes an int, which the kernel doubles. */
+static const ConfigBounds receive_buffers = { 64U * 1024U, INT32_MAX / 2 };
 
 #define DISPATCHER(name, parse, field, expected, argument) \
         { "Dispatcher", name, parse, offsetof(DispatcherConfig, field), expected, argument }
 
 static const ConfigKey dispatcher_keys[] = {
         DISPATCHER("Node", config_parse_node, node, "a host name", NULL),
-        DISPATCHER("RingFile", parse_path, ring_file, "an absolute path", NULL),
-        DISPATCHER("RingSize", parse_ring_size, ring_size, "a size from 8M to 64G, such as 64M", NULL),
-        DISPATCHER("StateDirectory", parse_path, state_directory, "an absolute path", NULL),
-        DISPATCHER("SubscribersDirectory", parse_path, subscribers_directory, "an absolute path", NULL),
+        DISPATCHER("RingFile", config_parse_path, ring_file, "an absolute path", NULL),
+        DISPATCHER("RingSize", config_parse_size_within, ring_size, "a size from 8M to 64G, such as 64M",
+                   &ring_sizes),
+        DISPATCHER("StateDirectory", config_parse_path, state_directory, "an absolute path", NULL),
+        DISPATCHER("SubscribersDirectory", config_parse_path, subscribers_directory, "an absolute path", NULL),
         DISPATCHER("Input", parse_socket, input, "an absolute path of at most 107 bytes", NULL),
         DISPATCHER("Kernel", config_parse_enum, kernel, "auto, none, unicast or multicast", kernel_modes),
-        DISPATCHER("ReceiveBuffer", parse_receive_buffer, receive_buffer, "a size from 64K to 1023M, such as 64M", NULL),
+        DISPATCHER("ReceiveBuffer", config_parse_size_within, receive_buffer, "a size from 64K to 1023M, such as 64M",
+                   &receive_buffers),
         { 0 },
 };
 
