@@ -67,6 +67,7 @@ struct SimDisk {
         Names now, durable;
         Change *changes;
         size_t n_changes, allocated_changes;
+        const void *owner; /* the process that has the lock */
 };
 
 typedef struct SimProcess {
@@ -561,12 +562,22 @@ static int sim_space(Disk *disk, DiskSpace *ret)
 
 static int sim_lock(Disk *disk)
 {
-        return process_of(disk)->sim->cut ? -EIO : 0;
+        SimDisk *sim = process_of(disk)->sim;
+
+        if (sim->cut)
+                return -EIO;
+        if (sim->owner && sim->owner != disk)
+                return -EBUSY;
+        sim->owner = disk;
+        return 0;
 }
 
 static void sim_free(Disk *disk)
 {
         SimProcess *process = process_of(disk);
+
+        if (process->sim->owner == disk)
+                process->sim->owner = NULL;
 
         for (unsigned i = 0; i < HANDLES_MAX; i++)
                 node_unref(process->sim, process->handles[i]);

@@ -1,0 +1,877 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the store does when everything goes well, or is merely full: positions, groups, rotation, retention, custody and its
+ * explanations, streams that end or restart, the clean end, names for ausearch.
+ */
+
+#include "check-main.h"
+#include "store-fixture.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+
+static SimDisk *sim;
+static Store *store;
+static StoreReport report;
+static StoreOptions options;
+static uint64_t now = 1000 * USEC_PER_SEC;
+
+static void open_store(void)
+{
+        options.disk = sim_disk_attach(sim);
+        ck_assert_int_eq(store_open(&options, now, &store, &report), 0);
+}
+
+static void close_store(void)
+{
+        store = store_free(store);
+        store_report_done(&report);
+}
+
+static void reopen(void)
+{
+        close_store();
+        open_store();
+}
+
+static void setup(void)
+{
+        sim = sim_disk_new(1);
+        options = fixture_options(NULL);
+        open_store();
+}
+
+static void teardown(void)
+{
+        close_store();
+        sim = sim_disk_free(sim);
+}
+
+static void commit(void)
+{
+        ck_assert_int_eq(fixture_commit(store, now), 1);
+}
+
+static void commit_all(void)
+{
+        while (store_dirty(store))
+                commit();
+}
+
+/* Batches go to stream `s` as they come; each its own seqs. */
+static int append(unsigned s, uint64_t first, uint64_t last)
+{
+        static char text[BATCH_PAYLOAD_MAX];
+        StreamId id = fixture_stream(s);
+        Batch batch = fixture_batch(s, first, last, text);
+        Sink *sink = store_sink(store);
+
+        return sink->append(sink, &id, "owner", &batch, &batch, now);
+}
+
+static uint64_t position(unsigned s)
+{
+        StreamId id = fixture_stream(s);
+        uint64_t last, checksum;
+        Sink *sink = store_sink(store);
+
+        ck_assert_int_eq(sink->position(sink, &id, "owner", &last, &checksum), 0);
+        return last;
+}
+
+static SourceRange range_of(Source *source)
+{
+        SourceRange range;
+
+        source->range(source, &range);
+        return range;
+}
+
+/* The batch at seq, which must be of that reason; returns its last. */
+static uint64_t expect(Source *source, uint64_t seq, BatchReason reason, const char *argument)
+{
+        uint8_t header[BATCH_HEADER_SIZE];
+        Batch batch, decoded;
+
+        ck_assert_int_eq(source->get(source, seq, NULL, &batch), 1);
+        ck_assert_uint_eq(batch.first, seq);
+        ck_assert_int_eq(batch.reason, reason);
+        ck_assert(batch_payload_intact(&batch));
+        batch_encode(&batch, header);
+        ck_assert_int_eq(batch_decode(header, &decoded), 0);
+        if (argument) {
+                ck_assert_uint_eq(batch.size, strlen(argument));
+                ck_assert_mem_eq(batch.payload, argument, batch.size);
+        }
+        return batch.last;
+}
+
+static void release(Source *source, uint64_t seq)
+{
+        uint64_t checksum;
+
+        ck_assert_int_eq(source->ended(source, seq, &checksum), 1);
+        source->release(source, seq, checksum);
+}
+
+/* --- Delivering --- */
+
+START_TEST(a_new_directory_is_empty)
+{
+        Source *source = store_source(store, "collector");
+        SourceRange range = range_of(source);
+        Batch batch;
+
+        ck_assert(report.created);
+        ck_assert(!store_dirty(store));
+        ck_assert_uint_eq(range.oldest, 1);
+        ck_assert_uint_eq(range.newest, 0);
+        ck_assert(!stream_id_is_null(&range.stream));
+        ck_assert_int_eq(source->get(source, 1, NULL, &batch), 0);
+        ck_assert_int_eq(source->get(source, 2, NULL, &batch), -ESTALE);
+        ck_assert_uint_eq(position(1), 0);
+}
+END_TEST
+
+START_TEST(nothing_is_shown_before_it_is_durable)
+{
+        Source *source = store_source(store, "collector");
+        StoreJob job;
+
+        ck_assert_int_eq(append(1, 1, 3), 0);
+        ck_assert_uint_eq(position(1), 3);
+        ck_assert_uint_eq(range_of(source).newest, 0);
+        ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
+        ck_assert_int_eq(append(1, 4, 4), 0);
+        ck_assert_uint_eq(range_of(source).newest, 0);
+        ck_assert_int_eq(store_job_run(&job), 0);
+        ck_assert_int_eq(store_commit_end(store, 0, now), 0);
+        ck_assert_uint_eq(range_of(source).newest, 3);
+        ck_assert(store_dirty(store));
+        commit();
+        ck_assert_uint_eq(range_of(source).newest, 4);
+        ck_assert_uint_eq(expect(source, 1, BATCH_RECORDS, NULL), 3);
+        ck_assert_uint_eq(expect(source, 4, BATCH_RECORDS, NULL), 4);
+        ck_assert(!store_dirty(store));
+}
+END_TEST
+
+START_TEST(batches_come_in_order_from_their_owner)
+{
+        StreamId id = fixture_stream(1), null = { { 0 } };
+        Sink *sink = store_sink(store);
+        uint64_t last, checksum;
+        char text[256];
+        Batch batch;
+
+        ck_assert_int_eq(append(1, 2, 3), -ESTALE);
+        ck_assert_int_eq(append(1, 1, 3), 0);
+        ck_assert_int_eq(append(1, 1, 3), -ESTALE);
+        ck_assert_int_eq(append(1, 5, 6), -ESTALE);
+        ck_assert_int_eq(sink->position(sink, &id, "thief", &last, &checksum), -EPERM);
+        batch = fixture_batch(1, 4, 4, text);
+        ck_assert_int_eq(sink->append(sink, &id, "thief", &batch, &batch, now), -EPERM);
+        ck_assert_int_eq(sink->append(sink, &null, "owner", &batch, &batch, now), -EINVAL);
+        commit();
+        reopen();
+        sink = store_sink(store);
+        ck_assert_int_eq(sink->position(sink, &id, "thief", &last, &checksum), -EPERM);
+        ck_assert_uint_eq(position(1), 3);
+        /* A heartbeat is nothing to store. */
+        batch = (Batch) { .first = 4, .last = 3, .origin = BATCH_ORIGIN_KERNEL };
+        batch_seal(&batch);
+        ck_assert_int_eq(sink->append(sink, &id, "owner", &batch, &batch, now), 0);
+        ck_assert(!store_dirty(store));
+}
+END_TEST
+
+START_TEST(batches_without_records_move_the_stream_only)
+{
+        static const BatchReason reasons[] = { BATCH_FILTERED, BATCH_CUSTODY, BATCH_LOST };
+        Batch batch = { .first = 4, .last = 9, .origin = BATCH_ORIGIN_KERNEL };
+        StreamId id = fixture_stream(1);
+        Sink *sink = store_sink(store);
+        uint64_t last, checksum;
+
+        ck_assert_int_eq(append(1, 1, 3), 0);
+        batch.reason = reasons[_i];
+        batch.size = batch.reason == BATCH_FILTERED ? 0 : 4;
+        batch.payload = (const uint8_t *) "name";
+        batch_seal(&batch);
+        ck_assert_int_eq(sink->append(sink, &id, "owner", &batch, &batch, now), 0);
+        ck_assert_int_eq(append(1, 10, 10), 0);
+        commit();
+        reopen();
+        ck_assert_uint_eq(expect(store_source(store, "c"), 1, BATCH_RECORDS, NULL), 3);
+        ck_assert_uint_eq(expect(store_source(store, "c"), 4, BATCH_RECORDS, NULL), 4);
+        ck_assert_uint_eq(position(1), 10);
+        /* … also when it is the last of all. */
+        batch.first = 11;
+        batch.last = 12;
+        batch_seal(&batch);
+        sink = store_sink(store);
+        ck_assert_int_eq(sink->append(sink, &id, "owner", &batch, &batch, now), 0);
+        commit();
+        reopen();
+        sink = store_sink(store);
+        ck_assert_int_eq(sink->position(sink, &id, "owner", &last, &checksum), 0);
+        ck_assert_uint_eq(last, 12);
+        ck_assert_uint_eq(checksum, batch.checksum);
+        ck_assert_uint_eq(range_of(store_source(store, "c")).newest, 4);
+}
+END_TEST
+
+START_TEST(what_is_stored_may_differ_from_what_came)
+{
+        char came[512], kept[256];
+        Batch received = fixture_batch(1, 1, 5, came), stored = fixture_batch(2, 1, 1, kept), shown;
+        StreamId id = fixture_stream(1);
+        Sink *sink = store_sink(store);
+        Source *source;
+
+        ck_assert_int_eq(sink->append(sink, &id, "owner", &received, &stored, now), 0);
+        commit();
+        reopen();
+        source = store_source(store, "c");
+        ck_assert_uint_eq(position(1), 5);
+        ck_assert_int_eq(source->get(source, 1, NULL, &shown), 1);
+        ck_assert_uint_eq(shown.last, 1);
+        ck_assert_uint_eq(shown.size, stored.size);
+        ck_assert_mem_eq(shown.payload, kept, stored.size);
+}
+END_TEST
+
+START_TEST(a_group_has_a_limit)
+{
+        unsigned n = 0;
+
+        options.group_bytes_max = 500;
+        reopen();
+        while (append(1, n + 1, n + 1) == 0)
+                n++;
+        ck_assert_uint_gt(n, 3);
+        ck_assert_int_eq(append(1, n + 1, n + 1), -EAGAIN);
+        commit();
+        ck_assert_int_eq(append(1, n + 1, n + 1), 0);
+}
+END_TEST
+
+START_TEST(records_of_our_own_have_no_stream)
+{
+        char text[256];
+        Batch batch = fixture_batch(1, 1, 1, text);
+        StoreStatus status;
+
+        batch.origin = BATCH_ORIGIN_LOCAL;
+        batch_seal(&batch);
+        ck_assert_int_eq(store_append_own(store, &batch, now), 0);
+        commit();
+        reopen();
+        store_status(store, &status);
+        ck_assert_uint_eq(status.streams, 0);
+        ck_assert_uint_eq(status.newest, 1);
+        ck_assert_uint_eq(report.last_usec, now);
+        ck_assert_uint_eq(expect(store_source(store, "c"), 1, BATCH_RECORDS, NULL), 1);
+}
+END_TEST
+
+/* --- Segments --- */
+
+static int count_segment(const char *entry, void *userdata)
+{
+        *(unsigned *) userdata += strlen(entry) == 24 && strcmp(entry + 20, ".log") == 0;
+        return 0;
+}
+
+static unsigned count_segments(void)
+{
+        Disk *disk = sim_disk_attach(sim);
+        unsigned n = 0;
+
+        ck_assert_int_eq(disk->list(disk, ".", count_segment, &n), 0);
+        (void) disk_free(disk);
+        return n;
+}
+
+/* n commits of one batch each, own seqs on from `first`. */
+static void fill(uint64_t first, unsigned n)
+{
+        for (unsigned i = 0; i < n; i++) {
+                ck_assert_int_eq(append(1, first + i, first + i), 0);
+                commit();
+        }
+}
+
+START_TEST(segments_end_by_size)
+{
+        Source *source;
+
+        options.segment_size_max = 200;
+        reopen();
+        fill(1, 20);
+        ck_assert_uint_gt(count_segments(), 4);
+        reopen();
+        ck_assert_uint_eq(position(1), 20);
+        source = store_source(store, "c");
+        ck_assert_uint_eq(range_of(source).oldest, 1);
+        ck_assert_uint_eq(range_of(source).newest, 20);
+        for (uint64_t seq = 1; seq <= 20; seq++)
+                ck_assert_uint_eq(expect(source, seq, BATCH_RECORDS, NULL), seq);
+        /* Backwards, too: no cursor to help. */
+        for (uint64_t seq = 20; seq >= 1; seq--)
+                ck_assert_uint_eq(expect(source, seq, BATCH_RECORDS, NULL), seq);
+}
+END_TEST
+
+START_TEST(segments_end_by_age_and_when_told)
+{
+        options.segment_age_usec = 60 * USEC_PER_SEC;
+        reopen();
+        fill(1, 2);
+        ck_assert_uint_eq(count_segments(), 1);
+        now += 61 * USEC_PER_SEC;
+        fill(3, 1);
+        ck_assert_uint_eq(count_segments(), 2);
+        store_rotate(store);
+        ck_assert(store_dirty(store));
+        commit();
+        ck_assert_uint_eq(count_segments(), 3);
+        ck_assert(!store_dirty(store));
+        /* Nothing in it yet: nothing to end. */
+        store_rotate(store);
+        ck_assert(!store_dirty(store));
+        reopen();
+        ck_assert_uint_eq(position(1), 3);
+        fill(4, 1);
+        ck_assert_uint_eq(count_segments(), 3);
+}
+END_TEST
+
+START_TEST(reading_inside_a_batch_is_refused)
+{
+        Source *source = store_source(store, "c");
+        uint64_t checksum;
+        Batch batch;
+
+        ck_assert_int_eq(append(1, 1, 5), 0);
+        commit();
+        ck_assert_int_eq(source->get(source, 3, NULL, &batch), -ESTALE);
+        ck_assert_int_eq(source->ended(source, 3, &checksum), -ESTALE);
+        ck_assert_int_eq(source->ended(source, 6, &checksum), -ESTALE);
+        ck_assert_int_eq(source->ended(source, 0, &checksum), 0);
+        ck_assert_int_eq(source->ended(source, 5, &checksum), 1);
+        ck_assert_int_eq(source->get(source, 1, NULL, &batch), 1);
+        ck_assert_uint_eq(batch.checksum, checksum);
+}
+END_TEST
+
+START_TEST(a_cursor_reads_on_through_segments)
+{
+        Cursor cursor = { { 0 } };
+        Source *source;
+        Batch batch;
+        uint64_t seq;
+
+        options.segment_size_max = 500;
+        reopen();
+        fill(1, 100);
+        source = store_source(store, "c");
+        for (seq = 1; source->get(source, seq, &cursor, &batch) > 0; seq = batch.last + 1)
+                ck_assert_int_eq(batch.reason, BATCH_RECORDS);
+        ck_assert_uint_eq(seq, 101);
+        fill(101, 3);
+        ck_assert_int_eq(source->get(source, 101, &cursor, &batch), 1);
+        ck_assert_int_eq(source->get(source, 7, &cursor, &batch), 1);
+        ck_assert_uint_eq(batch.first, 7);
+        cursor = (Cursor) { { 1, UINT64_MAX } };
+        ck_assert_int_eq(source->get(source, 2, &cursor, &batch), 1);
+}
+END_TEST
+
+/* --- Retention and custody --- */
+
+START_TEST(acked_segments_go)
+{
+        Source *source;
+        unsigned before;
+
+        options.segment_size_max = 200;
+        options.delete_acked = true;
+        reopen();
+        fill(1, 20);
+        source = store_source(store, "c");
+        before = count_segments();
+        ck_assert(!store_dirty(store));
+        release(source, 10);
+        ck_assert(store_dirty(store));
+        commit_all();
+        ck_assert_uint_lt(count_segments(), before);
+        ck_assert_uint_gt(range_of(source).oldest, 1);
+        ck_assert_uint_le(range_of(source).oldest, 11);
+        reopen();
+        source = store_source(store, "c");
+        ck_assert_uint_gt(range_of(source).oldest, 1);
+        release(source, 20);
+        commit_all();
+        /* The last stays: it holds the table. */
+        ck_assert_uint_eq(count_segments(), 1);
+        reopen();
+        ck_assert_uint_eq(position(1), 20);
+        fill(21, 1);
+}
+END_TEST
+
+START_TEST(another_collector_is_told_of_custody)
+{
+        Source *first, *second;
+        uint64_t checksum;
+        Batch batch;
+
+        options.segment_size_max = 200;
+        options.delete_acked = true;
+        reopen();
+        fill(1, 20);
+        first = store_source(store, "first");
+        second = store_source(store, "second");
+        release(first, 10);
+        commit_all();
+        ck_assert_uint_eq(range_of(second).oldest, 11);
+        ck_assert_uint_eq(expect(second, 1, BATCH_CUSTODY, "first"), 10);
+        ck_assert_uint_eq(expect(second, 4, BATCH_CUSTODY, "first"), 10);
+        ck_assert_uint_eq(expect(second, 11, BATCH_RECORDS, NULL), 11);
+        /* The explanation is acked like any other, and remembered. */
+        ck_assert_int_eq(second->get(second, 1, NULL, &batch), 1);
+        second->release(second, batch.last, batch.checksum);
+        commit_all();
+        reopen();
+        second = store_source(store, "second");
+        ck_assert_int_eq(second->ended(second, 10, &checksum), 1);
+        ck_assert_uint_eq(checksum, batch.checksum);
+        ck_assert_uint_eq(expect(second, 1, BATCH_CUSTODY, "first"), 10);
+        ck_assert_int_eq(second->ended(second, 5, &checksum), 0);
+}
+END_TEST
+
+START_TEST(what_is_deleted_unacked_is_told_as_lost)
+{
+        Source *source;
+        uint64_t oldest;
+
+        options.segment_size_max = 200;
+        options.use_max = 16 * 1024;
+        options.delete_unacked = true;
+        reopen();
+        fill(1, 60);
+        source = store_source(store, "c");
+        oldest = range_of(source).oldest;
+        ck_assert_uint_gt(oldest, 1);
+        ck_assert_uint_eq(expect(source, 1, BATCH_LOST, "deleted-for-size"), oldest - 1);
+        reopen();
+        source = store_source(store, "c");
+        ck_assert_uint_eq(expect(source, 1, BATCH_LOST, "deleted-for-size"), oldest - 1);
+        ck_assert_uint_eq(expect(source, oldest, BATCH_RECORDS, NULL), oldest);
+}
+END_TEST
+
+START_TEST(without_leave_to_delete_a_full_store_says_so)
+{
+        char text[256];
+        Batch gap = fixture_batch(9, 1, 1, text);
+        uint64_t n = 0;
+        int r;
+
+        options.segment_size_max = 400;
+        options.use_max = 16 * 1024;
+        options.delete_acked = true;
+        reopen();
+        while ((r = append(1, n + 1, n + 1)) == 0) {
+                n++;
+                commit();
+        }
+        ck_assert_int_eq(r, -ENOSPC);
+        ck_assert(!store_dirty(store));
+        /* The record that says so still fits. */
+        ck_assert_int_eq(store_append_own(store, &gap, now), 0);
+        commit();
+        ck_assert_int_eq(append(1, n + 1, n + 1), -ENOSPC);
+        release(store_source(store, "c"), n - 1);
+        commit_all();
+        ck_assert_int_eq(append(1, n + 1, n + 1), 0);
+}
+END_TEST
+
+START_TEST(old_segments_go)
+{
+        options.segment_size_max = 200;
+        options.retention_usec = 3600 * USEC_PER_SEC;
+        options.delete_unacked = true;
+        reopen();
+        fill(1, 8);
+        now += 3601 * USEC_PER_SEC;
+        fill(9, 6);
+        ck_assert_uint_gt(range_of(store_source(store, "c")).oldest, 1);
+        ck_assert_uint_le(range_of(store_source(store, "c")).oldest, 9);
+        (void) expect(store_source(store, "c"), 1, BATCH_LOST, "deleted-for-age");
+}
+END_TEST
+
+START_TEST(room_is_left_on_the_file_system)
+{
+        options.segment_size_max = 4096;
+        options.keep_free = 256 * 1024;
+        options.delete_unacked = true;
+        sim_disk_set_capacity(sim, 512 * 1024);
+        reopen();
+        for (uint64_t n = 1; n <= 4000; n++) {
+                ck_assert_int_eq(append(1, n, n), 0);
+                if (n % 10 == 0)
+                        commit();
+        }
+        (void) expect(store_source(store, "c"), 1, BATCH_LOST, "deleted-for-space");
+}
+END_TEST
+
+/* --- Streams --- */
+
+START_TEST(a_stream_that_ended_is_forgotten)
+{
+        StreamId id = fixture_stream(1);
+
+        ck_assert_int_eq(append(1, 1, 3), 0);
+        ck_assert_int_eq(append(2, 1, 1), 0);
+        commit();
+        ck_assert_int_eq(store_stream_end(store, &id, now), 0);
+        ck_assert(store_dirty(store));
+        ck_assert_uint_eq(position(1), 3);
+        commit();
+        ck_assert_uint_eq(position(1), 0);
+        reopen();
+        ck_assert_uint_eq(position(1), 0);
+        ck_assert_uint_eq(position(2), 1);
+        /* Ended in the group in which it came. */
+        ck_assert_int_eq(append(1, 1, 2), 0);
+        ck_assert_int_eq(store_stream_end(store, &id, now), 0);
+        commit();
+        reopen();
+        ck_assert_uint_eq(position(1), 0);
+        /* It goes on after all: before the commit, and while the commit runs. */
+        ck_assert_int_eq(append(1, 1, 2), 0);
+        commit();
+        ck_assert_int_eq(store_stream_end(store, &id, now), 0);
+        ck_assert_int_eq(append(1, 3, 3), 0);
+        commit();
+        reopen();
+        ck_assert_uint_eq(position(1), 3);
+}
+END_TEST
+
+START_TEST(a_stream_that_goes_on_while_its_end_is_committed_keeps_its_owner)
+{
+        StreamId id = fixture_stream(1);
+        uint64_t last, checksum;
+        Sink *sink;
+        StoreJob job;
+
+        ck_assert_int_eq(append(1, 1, 2), 0);
+        commit();
+        ck_assert_int_eq(store_stream_end(store, &id, now), 0);
+        ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
+        ck_assert_int_eq(append(1, 3, 3), 0);
+        ck_assert_int_eq(store_commit_end(store, store_job_run(&job), now), 0);
+        ck_assert_uint_eq(position(1), 3);
+        commit();
+        reopen();
+        ck_assert_uint_eq(position(1), 3);
+        sink = store_sink(store);
+        ck_assert_int_eq(sink->position(sink, &id, "thief", &last, &checksum), -EPERM);
+}
+END_TEST
+
+START_TEST(idle_streams_leave_with_the_next_segment)
+{
+        options.stream_forget_usec = 400 * 86400 * USEC_PER_SEC;
+        reopen();
+        ck_assert_int_eq(append(1, 1, 1), 0);
+        commit();
+        now += 401 * 86400 * USEC_PER_SEC;
+        ck_assert_int_eq(append(2, 1, 1), 0);
+        commit();
+        ck_assert_uint_eq(position(1), 1);
+        store_rotate(store);
+        commit();
+        ck_assert_uint_eq(position(1), 0);
+        ck_assert_uint_eq(position(2), 1);
+        reopen();
+        ck_assert_uint_eq(position(1), 0);
+        ck_assert_uint_eq(position(2), 1);
+}
+END_TEST
+
+START_TEST(many_streams_are_known)
+{
+        for (unsigned s = 0; s < 200; s++)
+                ck_assert_int_eq(append(s, 1, s % 7 + 1), 0);
+        commit();
+        store_rotate(store);
+        commit();
+        for (unsigned s = 0; s < 200; s += 2)
+                ck_assert_int_eq(append(s, s % 7 + 2, s % 7 + 2), 0);
+        commit();
+        reopen();
+        for (unsigned s = 0; s < 200; s++)
+                ck_assert_uint_eq(position(s), s % 2 ? s % 7 + 1 : s % 7 + 2);
+}
+END_TEST
+
+START_TEST(a_restarted_stream_offers_what_is_held)
+{
+        Source *source;
+        SourceRange before, after;
+        uint64_t oldest, checksum;
+        char old[33];
+
+        options.segment_size_max = 200;
+        options.delete_acked = true;
+        reopen();
+        fill(1, 20);
+        source = store_source(store, "c");
+        release(source, 12);
+        commit_all();
+        before = range_of(source);
+        ck_assert_int_eq(store_restart_stream(store, now), 0);
+        after = range_of(source);
+        ck_assert(stream_id_equal(&after.stream, &before.stream));
+        commit_all();
+        for (unsigned i = 0; i < 2; i++) {
+                source = store_source(store, "c");
+                after = range_of(source);
+                ck_assert(!stream_id_equal(&after.stream, &before.stream));
+                ck_assert_uint_eq(after.oldest, before.oldest);
+                ck_assert_uint_eq(after.newest, 20);
+                oldest = after.oldest;
+                stream_id_format(&before.stream, old);
+                ck_assert_uint_eq(expect(source, 1, BATCH_CUSTODY, old), oldest - 1);
+                ck_assert_uint_eq(expect(source, oldest, BATCH_RECORDS, NULL), oldest);
+                ck_assert_int_eq(source->ended(source, oldest - 1, &checksum), 0);
+                /* The same after a new segment repeated it. */
+                if (i == 0) {
+                        store_rotate(store);
+                        commit();
+                        reopen();
+                }
+        }
+}
+END_TEST
+
+/* --- Ends --- */
+
+START_TEST(a_clean_end_is_known)
+{
+        ck_assert_int_eq(append(1, 1, 1), 0);
+        ck_assert_int_eq(store_finish(store, now), 0);
+        /* What is open goes first, the mark behind it. */
+        commit_all();
+        reopen();
+        ck_assert(report.clean_end);
+        ck_assert(!report.created);
+        ck_assert_uint_eq(report.last_usec, now);
+        ck_assert_int_eq(append(1, 2, 2), 0);
+        commit();
+        reopen();
+        ck_assert(!report.clean_end);
+        ck_assert_int_eq(store_finish(store, now), 0);
+        ck_assert_int_eq(append(1, 3, 3), 0);
+        commit_all();
+        reopen();
+        ck_assert(!report.clean_end);
+        ck_assert_uint_eq(position(1), 3);
+}
+END_TEST
+
+START_TEST(an_unused_store_ends_cleanly_too)
+{
+        ck_assert_int_eq(store_finish(store, now), 0);
+        commit_all();
+        reopen();
+        ck_assert(report.clean_end);
+        ck_assert_int_eq(append(1, 1, 1), 0);
+        commit();
+        reopen();
+        ck_assert_uint_eq(position(1), 1);
+}
+END_TEST
+
+START_TEST(two_cannot_have_one_store)
+{
+        StoreOptions second = fixture_options(sim_disk_attach(sim));
+        StoreReport ignored;
+        Store *other;
+
+        ck_assert_int_eq(store_open(&second, now, &other, &ignored), -EBUSY);
+        (void) disk_free(second.disk);
+}
+END_TEST
+
+START_TEST(a_newer_format_is_left_alone)
+{
+        uint8_t bytes[INDEX_ENTRY_SIZE], chain[SHA256_SIZE] = { 0 };
+        IndexEntry entry = { .kind = INDEX_SEGMENT, .segment = { .version = INDEX_FORMAT_VERSION + 1, .first = 1 } };
+        StoreOptions newer;
+        StoreReport ignored;
+        Store *other;
+
+        index_encode(&entry, NULL, chain, bytes);
+        close_store();
+        sim_disk_put(sim, "00000000000000000001.idx", bytes, sizeof bytes);
+        newer = fixture_options(sim_disk_attach(sim));
+        ck_assert_int_eq(store_open(&newer, now, &other, &ignored), -EPROTONOSUPPORT);
+        (void) disk_free(newer.disk);
+}
+END_TEST
+
+START_TEST(a_chain_begins_where_it_is_asked_for)
+{
+        uint8_t chain[SHA256_SIZE], again[INDEX_ENTRY_SIZE];
+        IndexEntry entry;
+        const uint8_t *bytes;
+        uint64_t size;
+
+        fill(1, 2);
+        options.hash = fixture_hash;
+        reopen();
+        fill(3, 2);
+        ck_assert_uint_eq(count_segments(), 2);
+        bytes = sim_disk_bytes(sim, "00000000000000000003.idx", &size);
+        ck_assert_int_eq(index_decode(bytes, 0, &entry), 0);
+        ck_assert_uint_eq(entry.flags, INDEX_FLAG_CHAINED);
+        memcpy(chain, entry.segment.head, SHA256_SIZE);
+        for (uint32_t i = 0; i < size / INDEX_ENTRY_SIZE; i++) {
+                ck_assert_int_eq(index_decode(bytes + (size_t) i * INDEX_ENTRY_SIZE, i, &entry), 0);
+                index_encode(&entry, fixture_hash, chain, again);
+                ck_assert_mem_eq(again, bytes + (size_t) i * INDEX_ENTRY_SIZE, INDEX_ENTRY_SIZE);
+        }
+}
+END_TEST
+
+/* --- Names for ausearch, on a real file system --- */
+
+static char directory[64];
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+        return remove(path);
+}
+
+static void open_real(void)
+{
+        ck_assert_int_eq(disk_open(directory, &options.disk), 0);
+        ck_assert_int_eq(store_open(&options, now, &store, &report), 0);
+}
+
+static void setup_real(void)
+{
+        strcpy(directory, "/tmp/test-store-XXXXXX");
+        ck_assert(mkdtemp(directory));
+        options = fixture_options(NULL);
+        options.links = true;
+        options.segment_size_max = 200;
+        options.delete_acked = true;
+        open_real();
+}
+
+static void teardown_real(void)
+{
+        close_store();
+        (void) nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* All links lead to text, the newest first, and there are n of them. */
+static void check_links(unsigned n)
+{
+        char path[256], line[256];
+        unsigned long long seq, before = UINT64_MAX;
+        FILE *file;
+
+        for (unsigned i = 0; i < n; i++) {
+                if (i == 0)
+                        snprintf(path, sizeof path, "%s/ausearch/audit.log", directory);
+                else
+                        snprintf(path, sizeof path, "%s/ausearch/audit.log.%u", directory, i);
+                file = fopen(path, "re");
+                ck_assert_msg(file != NULL, "%s", path);
+                ck_assert(fgets(line, sizeof line, file));
+                ck_assert_int_eq(sscanf(line, "node=n1 type=USER msg=audit(1.000:%llu)", &seq), 1);
+                ck_assert(seq < before);
+                before = seq;
+                fclose(file);
+        }
+        snprintf(path, sizeof path, "%s/ausearch/audit.log.%u", directory, n);
+        ck_assert_int_eq(access(path, F_OK), -1);
+        snprintf(path, sizeof path, "%s/audit.log", directory);
+        ck_assert_int_eq(access(path, R_OK), 0);
+}
+
+START_TEST(ausearch_finds_its_names)
+{
+        StoreStatus status;
+        char path[128];
+        Source *source;
+
+        fill(1, 12);
+        store_status(store, &status);
+        ck_assert_uint_gt(status.segments, 3);
+        check_links((unsigned) status.segments);
+        source = store_source(store, "c");
+        release(source, 6);
+        commit_all();
+        store_status(store, &status);
+        check_links((unsigned) status.segments);
+        snprintf(path, sizeof path, "%s/ausearch", directory);
+        ck_assert_int_eq(unlink(path), 0);
+        close_store();
+        open_real();
+        check_links((unsigned) status.segments);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *suite = suite_create("store");
+        TCase *tcase = tcase_create("simulated"), *real = tcase_create("real");
+
+        tcase_add_checked_fixture(tcase, setup, teardown);
+        tcase_add_test(tcase, a_new_directory_is_empty);
+        tcase_add_test(tcase, nothing_is_shown_before_it_is_durable);
+        tcase_add_test(tcase, batches_come_in_order_from_their_owner);
+        tcase_add_loop_test(tcase, batches_without_records_move_the_stream_only, 0, 3);
+        tcase_add_test(tcase, what_is_stored_may_differ_from_what_came);
+        tcase_add_test(tcase, a_group_has_a_limit);
+        tcase_add_test(tcase, records_of_our_own_have_no_stream);
+        tcase_add_test(tcase, segments_end_by_size);
+        tcase_add_test(tcase, segments_end_by_age_and_when_told);
+        tcase_add_test(tcase, reading_inside_a_batch_is_refused);
+        tcase_add_test(tcase, a_cursor_reads_on_through_segments);
+        tcase_add_test(tcase, acked_segments_go);
+        tcase_add_test(tcase, another_collector_is_told_of_custody);
+        tcase_add_test(tcase, what_is_deleted_unacked_is_told_as_lost);
+        tcase_add_test(tcase, without_leave_to_delete_a_full_store_says_so);
+        tcase_add_test(tcase, old_segments_go);
+        tcase_add_test(tcase, room_is_left_on_the_file_system);
+        tcase_add_test(tcase, a_stream_that_ended_is_forgotten);
+        tcase_add_test(tcase, a_stream_that_goes_on_while_its_end_is_committed_keeps_its_owner);
+        tcase_add_test(tcase, idle_streams_leave_with_the_next_segment);
+        tcase_add_test(tcase, many_streams_are_known);
+        tcase_add_test(tcase, a_restarted_stream_offers_what_is_held);
+        tcase_add_test(tcase, a_clean_end_is_known);
+        tcase_add_test(tcase, an_unused_store_ends_cleanly_too);
+        tcase_add_test(tcase, two_cannot_have_one_store);
+        tcase_add_test(tcase, a_newer_format_is_left_alone);
+        tcase_add_test(tcase, a_chain_begins_where_it_is_asked_for);
+        suite_add_tcase(suite, tcase);
+        tcase_add_checked_fixture(real, setup_real, teardown_real);
+        tcase_add_test(real, ausearch_finds_its_names);
+        suite_add_tcase(suite, real);
+        return check_main(suite);
+}
