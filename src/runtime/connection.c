@@ -145,7 +145,9 @@ static void want(Connection *c)
                 break;
         case CONNECTION_OPEN:
                 events = (can_read(c) ? EPOLLIN : 0) | (has_output(c) ? EPOLLOUT : 0);
-                if ((c->refill && buffer_size(&c->output) < OUTPUT_LOW) || (can_read(c) && (c->offer || holds_input(c))))
+                /* A full input is offered, too: only that makes room to read. */
+                if ((c->refill && buffer_size(&c->output) < OUTPUT_LOW) || (c->offer && !c->paused) ||
+                    (can_read(c) && holds_input(c)))
                         defer(c);
                 break;
         case CONNECTION_FLUSHING:

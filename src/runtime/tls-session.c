@@ -161,6 +161,9 @@ static int translate(TlsSession *session, int result)
                 snprintf(session->error, sizeof session->error, "The peer ended TLS with the alert \"%s\"", text ? text : "unknown");
         } else if (result == GNUTLS_E_UNSUPPORTED_VERSION_PACKET)
                 snprintf(session->error, sizeof session->error, "The peer does not speak TLS 1.3");
+        else if (result == GNUTLS_E_NO_CIPHER_SUITES)
+                snprintf(session->error, sizeof session->error,
+                         "The peer does not speak TLS 1.3 with AES-GCM or ChaCha20-Poly1305");
         else if (result == GNUTLS_E_NO_APPLICATION_PROTOCOL)
                 snprintf(session->error, sizeof session->error, "The peer does not speak " LINK_ALPN " (ALPN)");
         else

@@ -1,0 +1,570 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "check-main.h"
+#include "tls-fixture.h"
+
+#include <gnutls/gnutls.h>
+#include <sys/socket.h>
+
+#define COLLECTOR "logs.example.org"
+#define CLIENT "web1.example.org"
+#define TRANSFER_SIZE (3U * 1024U * 1024U)
+
+static Fixture fixture;
+
+static void setup(void)
+{
+        fixture_setup(&fixture);
+}
+
+static void teardown(void)
+{
+        fixture_teardown(&fixture);
+}
+
+/* Two sessions on a pair of sockets. */
+typedef struct Pair {
+        int fds[2];
+        TlsSession *server, *client;
+} Pair;
+
+static void pair_open(Pair *pair, Tls *server, Tls *client, const char *expected)
+{
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair->fds), 0);
+        ck_assert_int_eq(tls_session_new(server, true, NULL, pair->fds[0], &pair->server), 0);
+        pair->client = NULL;
+        if (client)
+                ck_assert_int_eq(tls_session_new(client, false, expected, pair->fds[1], &pair->client), 0);
+}
+
+static void pair_close(Pair *pair)
+{
+        tls_session_free(pair->server);
+        tls_session_free(pair->client);
+        close_fd(pair->fds[0]);
+        close_fd(pair->fds[1]);
+}
+
+static void shake(Pair *pair)
+{
+        int s = -EAGAIN, c = -EAGAIN;
+
+        for (unsigned i = 0; i < 20 && (s == -EAGAIN || c == -EAGAIN); i++) {
+                if (c == -EAGAIN)
+                        c = tls_session_handshake(pair->client);
+                if (s == -EAGAIN)
+                        s = tls_session_handshake(pair->server);
+        }
+        ck_assert_msg(s == 0, "%s", tls_session_error(pair->server));
+        ck_assert_msg(c == 0, "%s", tls_session_error(pair->client));
+}
+
+static void expect_accepted(TlsSession *session, Tls *tls)
+{
+        _cleanup_(freep) char *why = NULL;
+
+        ck_assert_msg(tls_session_judge(session, tls, &why) == 0, "%s", why);
+        ck_assert_ptr_null(why);
+}
+
+/* The sentence must hold every one of the words. */
+static void expect_refused(TlsSession *session, Tls *tls, const char *const *words)
+{
+        _cleanup_(freep) char *why = NULL;
+
+        ck_assert_int_eq(tls_session_judge(session, tls, &why), -EACCES);
+        ck_assert_ptr_nonnull(why);
+        for (; *words; words++)
+                ck_assert_msg(strstr(why, *words), "\"%s\" does not say \"%s\"", why, *words);
+}
+
+#define WORDS(...) ((const char *const[]) { __VA_ARGS__, NULL })
+
+START_TEST(both_sides_accept_and_know_each_other)
+{
+        Tls *server = fixture_tls(&fixture, ISSUE_COLLECTOR, COLLECTOR), *client = fixture_tls(&fixture, ISSUE_CLIENT, CLIENT);
+        Pair pair;
+
+        pair_open(&pair, server, client, "LOGS.example.org");
+        shake(&pair);
+        expect_accepted(pair.server, server);
+        expect_accepted(pair.client, client);
+        ck_assert_str_eq(tls_session_peer_name(pair.server), CLIENT);
+        ck_assert_str_eq(tls_session_peer_name(pair.client), COLLECTOR);
+        ck_assert_str_eq(tls_session_description(pair.server), "TLS1.3 AES-128-GCM");
+        ck_assert(tls_session_speaks_for(pair.server, "WEB1.example.org"));
+        ck_assert(!tls_session_speaks_for(pair.server, "example.org"));
+        ck_assert(!tls_session_speaks_for(pair.server, "web2.example.org"));
+        ck_assert_str_eq(tls_name(client), CLIENT);
+        ck_assert_int_ge(tls_expires(client), time(NULL) + FIXTURE_DAY - 100);
+        ck_assert_int_le(tls_expires(client), time(NULL) + FIXTURE_DAY);
+        pair_close(&pair);
+        tls_unref(server);
+        tls_unref(client);
+}
+END_TEST
+
+/* A client whose certificate is `issued`: what the collector says of it. */
+static void refuse_client(IssuePair issued, const char *trusted, const char *crl, const char *const *words)
+{
+        Tls *server, *client = fixture_tls_of(&fixture, &issued, "ca.pem", NULL);
+        IssuePair collector = fixture_issue(ISSUE_COLLECTOR, COLLECTOR, &fixture.ca, -1, 1);
+        Pair pair;
+
+        server = fixture_tls_of(&fixture, &collector, trusted, crl);
+        pair_open(&pair, server, client, COLLECTOR);
+        shake(&pair);
+        expect_refused(pair.server, server, words);
+        pair_close(&pair);
+        issue_pair_done(&collector);
+        issue_pair_done(&issued);
+        tls_unref(server);
+        tls_unref(client);
+}
+
+START_TEST(expired_client_is_refused)
+{
+        refuse_client(fixture_issue(ISSUE_CLIENT, CLIENT, &fixture.ca, -2, -1), "ca.pem", NULL,
+                      WORDS("client", CLIENT, "expired on 20"));
+}
+END_TEST
+
+START_TEST(early_client_is_refused)
+{
+        refuse_client(fixture_issue(ISSUE_CLIENT, CLIENT, &fixture.ca, 1, 2), "ca.pem", NULL,
+                      WORDS("client", CLIENT, "not yet valid", "clocks"));
+}
+END_TEST
+
+START_TEST(client_of_another_ca_is_refused)
+{
+        refuse_client(fixture_issue(ISSUE_CLIENT, CLIENT, &fixture.other_ca, -1, 1), "ca.pem", NULL,
+                      WORDS("client", CLIENT, "unknown CA", "CN=Test CA", "/ca.pem"));
+}
+END_TEST
+
+START_TEST(self_signed_client_is_refused)
+{
+        refuse_client(fixture_issue(ISSUE_CLIENT, CLIENT, NULL, -1, 1), "ca.pem", NULL, WORDS("client", CLIENT, "unknown CA"));
+}
+END_TEST
+
+START_TEST(revoked_client_is_refused)
+{
+        IssuePair revoked = fixture_issue(ISSUE_CLIENT, CLIENT, &fixture.ca, -1, 1);
+        IssuePair also = fixture_issue(ISSUE_CLIENT, CLIENT, &fixture.ca, -1, 1);
+        char *list = NULL, *longer = NULL, *why = NULL;
+        size_t added = 0;
+
+        ck_assert_int_eq(issue_revocations(&fixture.ca, NULL, &also.certificate, 1, &list, &added, &why), 0);
+        ck_assert_uint_eq(added, 1);
+        ck_assert_int_eq(issue_revocations(&fixture.ca, list, (char *[]) { revoked.certificate, also.certificate }, 2, &longer,
+                                           &added, &why), 0);
+        ck_assert_uint_eq(added, 1);
+        fixture_write(&fixture, "crl.pem", longer);
+        refuse_client(revoked, "ca.pem", "crl.pem", WORDS("client", CLIENT, "revoked", "crl.pem"));
+        refuse_client(also, "ca.pem", "crl.pem", WORDS("revoked"));
+        free(list);
+        free(longer);
+}
+END_TEST
+
+/* What the client says of a collector. */
+static void refuse_collector(IssuePair issued, const char *expected, const char *const *words)
+{
+        Tls *client = fixture_tls(&fixture, ISSUE_CLIENT, CLIENT), *server = fixture_tls_of(&fixture, &issued, "ca.pem", NULL);
+        Pair pair;
+
+        pair_open(&pair, server, client, expected);
+        shake(&pair);
+        expect_refused(pair.client, client, words);
+        pair_close(&pair);
+        issue_pair_done(&issued);
+        tls_unref(server);
+        tls_unref(client);
+}
+
+START_TEST(collector_of_another_name_is_refused)
+{
+        refuse_collector(fixture_issue(ISSUE_COLLECTOR, COLLECTOR, &fixture.ca, -1, 1), "other.example.org",
+                         WORDS("collector", "wanted \"other.example.org\"", "has " COLLECTOR));
+}
+END_TEST
+
+START_TEST(client_certificate_is_no_collectors)
+{
+        refuse_collector(fixture_issue(ISSUE_CLIENT, COLLECTOR, &fixture.ca, -1, 1), COLLECTOR, WORDS(COLLECTOR, "key usage"));
+}
+END_TEST
+
+START_TEST(collector_of_another_ca_is_refused)
+{
+        refuse_collector(fixture_issue(ISSUE_COLLECTOR, COLLECTOR, &fixture.other_ca, -1, 1), COLLECTOR,
+                         WORDS("collector", "unknown CA"));
+}
+END_TEST
+
+/* A client that is not ours. */
+static gnutls_session_t stranger(int fd, const char *priority, const char *alpn, gnutls_certificate_credentials_t *ret_credentials)
+{
+        gnutls_session_t session;
+
+        ck_assert_int_eq(gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL), 0);
+        ck_assert_int_eq(gnutls_priority_set_direct(session, priority, NULL), 0);
+        ck_assert_int_eq(gnutls_certificate_allocate_credentials(ret_credentials), 0);
+        ck_assert_int_eq(gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, *ret_credentials), 0);
+        if (alpn) {
+                gnutls_datum_t name = { (unsigned char *) alpn, (unsigned) strlen(alpn) };
+
+                ck_assert_int_eq(gnutls_alpn_set_protocols(session, &name, 1, 0), 0);
+        }
+        gnutls_transport_set_int(session, fd);
+        return session;
+}
+
+/* Returns the server's result; *ret_client the stranger's of GnuTLS. */
+static int shake_with_stranger(Pair *pair, gnutls_session_t session, int *ret_client)
+{
+        int s = -EAGAIN, c = GNUTLS_E_AGAIN;
+
+        for (unsigned i = 0; i < 20 && (s == -EAGAIN || c == GNUTLS_E_AGAIN); i++) {
+                if (c == GNUTLS_E_AGAIN)
+                        c = gnutls_handshake(session);
+                if (s == -EAGAIN)
+                        s = tls_session_handshake(pair->server);
+        }
+        *ret_client = c;
+        return s;
+}
+
+static void refuse_stranger(const char *priority, const char *alpn, const char *words)
+{
+        Tls *server = fixture_tls(&fixture, ISSUE_COLLECTOR, COLLECTOR);
+        gnutls_certificate_credentials_t credentials;
+        gnutls_session_t session;
+        Pair pair;
+        int c;
+
+        pair_open(&pair, server, NULL, NULL);
+        session = stranger(pair.fds[1], priority, alpn, &credentials);
+        ck_assert_int_eq(shake_with_stranger(&pair, session, &c), -EPROTO);
+        ck_assert_msg(strstr(tls_session_error(pair.server), words), "%s", tls_session_error(pair.server));
+        /* It is told: at once, or with its first read when its side of the handshake was over already. */
+        if (c == 0)
+                c = (int) gnutls_record_recv(session, &(char) { 0 }, 1);
+        ck_assert_int_eq(c, GNUTLS_E_FATAL_ALERT_RECEIVED);
+        gnutls_deinit(session);
+        gnutls_certificate_free_credentials(credentials);
+        pair_close(&pair);
+        tls_unref(server);
+}
+
+START_TEST(tls_1_2_is_refused)
+{
+        refuse_stranger("NORMAL:-VERS-ALL:+VERS-TLS1.2", "audit-relay/1", "TLS 1.3");
+}
+END_TEST
+
+START_TEST(another_protocol_is_refused)
+{
+        refuse_stranger("NORMAL", "h2", "audit-relay/1");
+}
+END_TEST
+
+START_TEST(no_protocol_is_refused)
+{
+        refuse_stranger("NORMAL", NULL, "audit-relay/1");
+}
+END_TEST
+
+START_TEST(client_without_certificate_is_refused_in_words)
+{
+        Tls *server = fixture_tls(&fixture, ISSUE_COLLECTOR, COLLECTOR);
+        gnutls_certificate_credentials_t credentials;
+        gnutls_session_t session;
+        char text[16];
+        Pair pair;
+        int c;
+
+        pair_open(&pair, server, NULL, NULL);
+        session = stranger(pair.fds[1], "NORMAL", "audit-relay/1", &credentials);
+        ck_assert_int_eq(shake_with_stranger(&pair, session, &c), 0);
+        ck_assert_int_eq(c, 0);
+        ck_assert_ptr_null(tls_session_peer_name(pair.server));
+        ck_assert(!tls_session_speaks_for(pair.server, CLIENT));
+        expect_refused(pair.server, server, WORDS("no certificate"));
+        ck_assert_int_eq(tls_session_write(pair.server, "bye", 3), 3);
+        ck_assert_int_eq(tls_session_shutdown(pair.server), 0);
+        ck_assert_int_eq(gnutls_record_recv(session, text, sizeof text), 3);
+        ck_assert_int_eq(gnutls_record_recv(session, text, sizeof text), 0);
+        gnutls_deinit(session);
+        gnutls_certificate_free_credentials(credentials);
+        pair_close(&pair);
+        tls_unref(server);
+}
+END_TEST
+
+/* A pair that accepted each other; the credentials are the sessions' alone from here. */
+static void pair_ready(Pair *pair)
+{
+        Tls *server = fixture_tls(&fixture, ISSUE_COLLECTOR, COLLECTOR), *client = fixture_tls(&fixture, ISSUE_CLIENT, CLIENT);
+
+        pair_open(pair, server, client, COLLECTOR);
+        shake(pair);
+        tls_unref(server);
+        tls_unref(client);
+}
+
+START_TEST(truncation_is_an_error_and_close_notify_is_not)
+{
+        char text[16];
+        Pair pair;
+
+        pair_ready(&pair);
+        ck_assert_int_eq(tls_session_write(pair.client, "12345", 5), 5);
+        ck_assert_int_eq(shutdown(pair.fds[1], SHUT_WR), 0);
+        ck_assert_int_eq(tls_session_write(pair.server, "678", 3), 3);
+        ck_assert_int_eq(tls_session_shutdown(pair.server), 0);
+        /* What came before the end comes first, and poll() would not tell of the end. */
+        ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), 5);
+        ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), -ECONNRESET);
+        ck_assert_msg(strstr(tls_session_error(pair.server), "close_notify"), "%s", tls_session_error(pair.server));
+        ck_assert_int_eq(tls_session_read(pair.client, text, sizeof text), 3);
+        ck_assert_int_eq(tls_session_read(pair.client, text, sizeof text), 0);
+        pair_close(&pair);
+}
+END_TEST
+
+START_TEST(damaged_record_is_an_error)
+{
+        uint8_t record[64];
+        char text[16];
+        ssize_t n;
+        Pair pair;
+
+        pair_ready(&pair);
+        ck_assert_int_eq(tls_session_write(pair.client, "12345", 5), 5);
+        n = recv(pair.fds[0], record, sizeof record, 0);
+        ck_assert_int_gt(n, 5);
+        record[n - 1] ^= 1;
+        ck_assert_int_eq(send(pair.fds[1], record, (size_t) n, MSG_NOSIGNAL), n);
+        ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), -EPROTO);
+        ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), -EPROTO);
+        ck_assert_uint_gt(strlen(tls_session_error(pair.server)), 0);
+        pair_close(&pair);
+}
+END_TEST
+
+START_TEST(single_bytes_arrive)
+{
+        Pair pair;
+
+        pair_ready(&pair);
+        for (unsigned i = 0; i < 1000; i++) {
+                uint8_t out = (uint8_t) (i * 7), in = 0;
+
+                ck_assert_int_eq(tls_session_read(pair.server, &in, 1), -EAGAIN);
+                ck_assert_int_eq(tls_session_write(pair.client, &out, 1), 1);
+                ck_assert_int_eq(tls_session_read(pair.server, &in, 1), 1);
+                ck_assert_uint_eq(in, out);
+        }
+        /* Many small records with one look at the socket: the rest is pending. */
+        for (unsigned i = 0; i < 100; i++)
+                ck_assert_int_eq(tls_session_write(pair.client, &(char) { (char) i }, 1), 1);
+        for (unsigned i = 0; i < 100; i++) {
+                uint8_t in = 0;
+
+                ck_assert_int_eq(tls_session_read(pair.server, &in, 1), 1);
+                ck_assert_uint_eq(in, i);
+                ck_assert_uint_eq(tls_session_pending(pair.server) > 0, i < 99);
+        }
+        pair_close(&pair);
+}
+END_TEST
+
+static uint64_t random_state;
+
+static uint32_t random_next(void)
+{
+        random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        return (uint32_t) (random_state >> 33);
+}
+
+typedef struct Direction {
+        TlsSession *from, *to;
+        size_t sent, received;
+} Direction;
+
+/* The byte at an offset, another one for each direction. */
+static uint8_t byte_at(size_t offset, unsigned way)
+{
+        return (uint8_t) ((offset * 2654435761U) >> 13) ^ (uint8_t) (way * 0x5a);
+}
+
+static void step(Direction *d, unsigned way, uint8_t *scratch, size_t size)
+{
+        size_t n = MIN(random_next() % (random_next() % 4 == 0 ? size : 700) + 1, size), wrong = 0;
+        ssize_t r;
+
+        if (random_next() % 2 == 0 && d->sent < TRANSFER_SIZE) {
+                n = MIN(n, TRANSFER_SIZE - d->sent);
+                for (size_t i = 0; i < n; i++)
+                        scratch[i] = byte_at(d->sent + i, way);
+                r = tls_session_write(d->from, scratch, n);
+                ck_assert(r > 0 || r == -EAGAIN);
+                ck_assert(r != -EAGAIN || tls_session_wants_write(d->from));
+                memset(scratch, 0xff, n); /* it must not be wanted again */
+                d->sent += r > 0 ? (size_t) r : 0;
+                return;
+        }
+        if (tls_session_wants_write(d->from))
+                ck_assert_int_le(tls_session_write(d->from, NULL, 0), 0);
+        r = tls_session_read(d->to, scratch, n);
+        ck_assert(r > 0 || r == -EAGAIN);
+        /* One assertion for all: libcheck writes something for each. */
+        for (ssize_t i = 0; i < r; i++)
+                wrong += scratch[i] != byte_at(d->received + (size_t) i, way);
+        ck_assert_uint_eq(wrong, 0);
+        d->received += r > 0 ? (size_t) r : 0;
+}
+
+START_TEST(random_chunks_arrive_in_both_directions)
+{
+        const char *seed = getenv("AUDIT_RELAY_TEST_SEED");
+        size_t size = 300 * 1024;
+        uint8_t *scratch = malloc(size);
+        Direction ways[2];
+        Pair pair;
+
+        random_state = seed ? strtoull(seed, NULL, 0) : (uint64_t) time(NULL);
+        fprintf(stderr, "# AUDIT_RELAY_TEST_SEED=%llu\n", (unsigned long long) random_state);
+        pair_ready(&pair);
+        /* Sockets so small that a record does not fit. */
+        for (unsigned i = 0; _i == 1 && i < 2; i++)
+                ck_assert_int_eq(setsockopt(pair.fds[i], SOL_SOCKET, SO_SNDBUF, &(int) { 4096 }, sizeof(int)), 0);
+        ways[0] = (Direction) { .from = pair.client, .to = pair.server };
+        ways[1] = (Direction) { .from = pair.server, .to = pair.client };
+        while (ways[0].received < TRANSFER_SIZE || ways[1].received < TRANSFER_SIZE) {
+                unsigned way = random_next() % 2;
+
+                step(&ways[way], way, scratch, size);
+        }
+        pair_close(&pair);
+        free(scratch);
+}
+END_TEST
+
+START_TEST(reload_keeps_sessions_and_judges_anew)
+{
+        IssuePair pair_of_server = fixture_issue(ISSUE_COLLECTOR, COLLECTOR, &fixture.ca, -1, 1);
+        Tls *server = fixture_tls_of(&fixture, &pair_of_server, "ca.pem", NULL);
+        Tls *client = fixture_tls(&fixture, ISSUE_CLIENT, CLIENT), *fresh;
+        char text[8];
+        Pair pair;
+
+        pair_open(&pair, server, client, COLLECTOR);
+        shake(&pair);
+        expect_accepted(pair.server, server);
+        /* Now another CA is trusted. */
+        fresh = fixture_tls_of(&fixture, &pair_of_server, "other-ca.pem", NULL);
+        tls_unref(server);
+        ck_assert_int_eq(tls_session_write(pair.client, "still", 5), 5);
+        ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), 5);
+        expect_refused(pair.server, fresh, WORDS("unknown CA", "other-ca.pem"));
+        pair_close(&pair);
+        issue_pair_done(&pair_of_server);
+        tls_unref(fresh);
+        tls_unref(client);
+}
+END_TEST
+
+static void expect_unusable(const TlsOptions *options, int error, const char *words)
+{
+        _cleanup_(freep) char *message = NULL;
+        Tls *tls = NULL;
+
+        ck_assert_int_eq(tls_new(options, &tls, &message), error);
+        ck_assert_ptr_nonnull(message);
+        ck_assert_msg(strstr(message, words), "\"%s\" does not say \"%s\"", message, words);
+}
+
+START_TEST(unusable_files_are_named)
+{
+        IssuePair pair = fixture_issue(ISSUE_CLIENT, CLIENT, &fixture.ca, -1, 1);
+        IssuePair other = fixture_issue(ISSUE_CLIENT, CLIENT, &fixture.ca, -1, 1);
+        TlsOptions good = { fixture_path(&fixture, "c"), fixture_path(&fixture, "k"), fixture_path(&fixture, "ca.pem"),
+                            fixture_path(&fixture, "crl") };
+        TlsOptions bad = good;
+        char *list = NULL, *why = NULL, *message = NULL;
+        size_t added;
+        Tls *tls;
+
+        expect_unusable(&good, -ENOENT, "/c:");
+        fixture_write(&fixture, "c", pair.certificate);
+        expect_unusable(&good, -ENOENT, "/k:");
+        fixture_write(&fixture, "k", "-----BEGIN nonsense");
+        expect_unusable(&good, -EINVAL, "/k ");
+        fixture_write(&fixture, "k", other.key);
+        expect_unusable(&good, -EINVAL, "made together");
+        fixture_write(&fixture, "k", pair.key);
+        bad.ca = fixture_path(&fixture, "k");
+        expect_unusable(&bad, -EINVAL, "The CA ");
+        /* No list: nothing is revoked. */
+        ck_assert_int_eq(tls_new(&good, &tls, &message), 0);
+        ck_assert_ptr_null(message);
+        tls_unref(tls);
+        fixture_write(&fixture, "crl", "nonsense");
+        expect_unusable(&good, -EINVAL, "/crl ");
+        ck_assert_int_eq(issue_revocations(&fixture.other_ca, NULL, &other.certificate, 1, &list, &added, &why), 0);
+        fixture_write(&fixture, "crl", list);
+        expect_unusable(&good, -EINVAL, "not signed");
+        fixture_write(&fixture, "c", "nonsense");
+        expect_unusable(&good, -EINVAL, "/c ");
+        free(list);
+        issue_pair_done(&pair);
+        issue_pair_done(&other);
+}
+END_TEST
+
+START_TEST(names_are_host_names)
+{
+        static const char *const good[] = { "a", "web1", "web1.example.org", "a_b.c-d", "1.2.3.4" };
+        static const char *const bad[] = { "", ".", "a.", ".a", "a..b", "-a", "a-", "*.example.org", "a/b", "../a", "a b", "a\n" };
+
+        for (size_t i = 0; i < ELEMENTSOF(good); i++)
+                ck_assert_msg(issue_name_is_valid(good[i]), "%s", good[i]);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                ck_assert_msg(!issue_name_is_valid(bad[i]), "%s", bad[i]);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *suite = suite_create("tls");
+        TCase *tcase = tcase_create("tls");
+
+        tcase_add_checked_fixture(tcase, setup, teardown);
+        tcase_set_timeout(tcase, 60);
+        tcase_add_test(tcase, both_sides_accept_and_know_each_other);
+        tcase_add_test(tcase, expired_client_is_refused);
+        tcase_add_test(tcase, early_client_is_refused);
+        tcase_add_test(tcase, client_of_another_ca_is_refused);
+        tcase_add_test(tcase, self_signed_client_is_refused);
+        tcase_add_test(tcase, revoked_client_is_refused);
+        tcase_add_test(tcase, collector_of_another_name_is_refused);
+        tcase_add_test(tcase, client_certificate_is_no_collectors);
+        tcase_add_test(tcase, collector_of_another_ca_is_refused);
+        tcase_add_test(tcase, tls_1_2_is_refused);
+        tcase_add_test(tcase, another_protocol_is_refused);
+        tcase_add_test(tcase, no_protocol_is_refused);
+        tcase_add_test(tcase, client_without_certificate_is_refused_in_words);
+        tcase_add_test(tcase, truncation_is_an_error_and_close_notify_is_not);
+        tcase_add_test(tcase, damaged_record_is_an_error);
+        tcase_add_test(tcase, single_bytes_arrive);
+        tcase_add_loop_test(tcase, random_chunks_arrive_in_both_directions, 0, 2);
+        tcase_add_test(tcase, reload_keeps_sessions_and_judges_anew);
+        tcase_add_test(tcase, unusable_files_are_named);
+        tcase_add_test(tcase, names_are_host_names);
+        suite_add_tcase(suite, tcase);
+        return check_main(suite);
+}
