@@ -2,11 +2,6 @@
 
 #include "runtime/config-bounds.h"
 
-int config_parse_path(const ConfigKey *key, const char *value, void *field)
-{
-        return value[0] == '/' ? config_parse_string(key, value, field) : -EINVAL;
-}
-
 static int parse_within(ConfigParse parse, const ConfigKey *key, const char *value, void *field)
 {
         const ConfigBounds *bounds = key->argument;

@@ -10,7 +10,6 @@ typedef struct ConfigBounds {
         uint64_t min, max;
 } ConfigBounds;
 
-int config_parse_path(const ConfigKey *key, const char *value, void *field); /* char *, owned; an absolute path */
 int config_parse_size_within(const ConfigKey *key, const char *value, void *field);     /* uint64_t; ConfigBounds */
 int config_parse_unsigned_within(const ConfigKey *key, const char *value, void *field); /* uint64_t; ConfigBounds */
 int config_parse_usec_within(const ConfigKey *key, const char *value, void *field);     /* uint64_t; ConfigBounds */

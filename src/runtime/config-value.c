@@ -35,6 +35,11 @@ int config_parse_string(const ConfigKey *key, const char *value, void *field)
         return replace_string(field, value);
 }
 
+int config_parse_path(const ConfigKey *key, const char *value, void *field)
+{
+        return value[0] == '/' ? config_parse_string(key, value, field) : -EINVAL;
+}
+
 int config_parse_node(const ConfigKey *key, const char *value, void *field)
 {
         if (!node_name_is_valid(value))
@@ -220,7 +225,8 @@ void config_done(const ConfigKey *keys, void *config)
         for (const ConfigKey *key = keys; key->name; key++) {
                 void *field = (char *) config + key->offset;
 
-                if (key->parse == config_parse_string || key->parse == config_parse_node) {
+                if (key->parse == config_parse_string || key->parse == config_parse_path ||
+                    key->parse == config_parse_node) {
                         free(*(char **) field);
                         *(char **) field = NULL;
                 } else if (key->parse == config_parse_strings) {

@@ -30,6 +30,7 @@ struct ConfigKey {
 
 /* char *, owned */
 int config_parse_string(const ConfigKey *key, const char *value, void *field);
+int config_parse_path(const ConfigKey *key, const char *value, void *field);    /* the same, an absolute path */
 /* char **, NULL-terminated, appended; words separated by blanks, "…" or '…' around one that has blanks */
 int config_parse_strings(const ConfigKey *key, const char *value, void *field);
 /* char *, a valid node name */
@@ -64,7 +65,7 @@ int config_load_file(const char *path, const ConfigKey *keys, void *config) _mus
 int config_load_text(const char *path, const char *text, size_t size, const ConfigKey *keys,
                      void *config) _must_check_;
 
-/* Frees the strings and lists that config_parse_string(), _node() and _strings() made. */
+/* Frees the strings and lists that config_parse_string(), _path(), _node() and _strings() made. */
 void config_done(const ConfigKey *keys, void *config);
 
 /* The sorted paths of *.conf in /etc/audit-relay/SUBDIR, /run/…, /usr/lib/…, earlier directories hiding
