@@ -15,7 +15,8 @@ def story(t):
     t.collector.sh(f"audit-relay cert init --dir {FOREIGN} && audit-relay cert client client --dir {FOREIGN}")
     foreign = {file: t.collector.read(f"{FOREIGN}/client/{file}") for file in ("cert.pem", "key.pem", "ca.pem")}
     own_ca = t.client.read(f"{TLS}/ca.pem")
-    refused = t.counter("aggregator", "certificates_refused")
+    t.restart_log(AGGREGATOR)
+    refused = t.counter_settled("aggregator", "certificates_refused")
     since = t.collector.journal_now()
 
     t.client.write(f"{TLS}/cert.pem", foreign["cert.pem"])

@@ -7,7 +7,8 @@ from harness.relay import AGGREGATOR
 
 
 def story(t):
-    refused = t.counter("aggregator", "certificates_refused")
+    t.restart_log(AGGREGATOR)
+    refused = t.counter_settled("aggregator", "certificates_refused")
     since = t.collector.journal_now()
     bye = find_bye(tls_talk(t.client, t.collector.address, frame("hello-sender")))
     assert bye and bye[0] == BYE_CERTIFICATE, f"the answer was {bye}"

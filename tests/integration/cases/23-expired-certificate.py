@@ -7,6 +7,7 @@ from harness.relay import AGGREGATOR, CA, REMOTE, TLS
 
 def story(t):
     t.collector.sh(f"audit-relay cert client client --dir {CA} --out /root/expired --not-before 2020-01-01 --not-after 2020-12-31")
+    t.restart_log(AGGREGATOR)
     since = t.collector.journal_now()
     for file in "cert.pem", "key.pem":
         t.client.write(f"{TLS}/{file}", t.collector.read(f"/root/expired/{file}"))

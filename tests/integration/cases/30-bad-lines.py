@@ -17,8 +17,8 @@ NO_END = b"type=USER msg=audit(1700000000.000:8): op=no-end"
 
 
 def story(t):
-    refused = t.counter("dispatcher", "refused")
-    replaced = t.counter("dispatcher", "replaced")
+    refused = t.counter_settled("dispatcher", "refused")
+    replaced = t.counter_settled("dispatcher", "replaced")
     since = t.client.journal_now()
     lines = [GOOD % 1, NO_RECORD, GOOD % 2, FORGED, TOO_LONG, GOOD % 4, FOREIGN, GOOD % 6, NO_END]
     t.write_to_socket(b"".join(lines))

@@ -12,6 +12,9 @@ import sys
 from harness.machine import TOP, WORK, until
 from harness.relay import LOG, NODE
 
+sys.path.append(str(TOP / "tools/lib"))
+import witness  # noqa: E402
+
 KERNEL_AUDIT = True
 FRESH_HOSTS = True
 HOSTS = {
@@ -26,10 +29,6 @@ WITNESS = [sys.executable, str(TOP / "tools/lib/witness.py")]
 MARKS = 500
 
 
-def mark(text):
-    subprocess.run([*WITNESS, "mark", text], check=True)
-
-
 def story(t):
     assert t.client.is_active("audit-relay-dispatcher-multicast.socket"), "the generator has not chosen the multicast socket"
     assert not t.client.is_active("audit-relay-dispatcher-kernel.socket")
@@ -38,10 +37,8 @@ def story(t):
     watcher = subprocess.Popen([*WITNESS, "watch", str(seen)], stderr=subprocess.PIPE)
     try:
         until(seen.exists, "the witness reads")
-        mark("relay-test begin")
-        for number in range(MARKS):
-            mark(f"relay-test n={number}")
-        mark("relay-test end")
+        for what in "begin", *(f"n={number}" for number in range(MARKS)), "end":
+            witness.main(["witness.py", "mark", f"relay-test {what}"])
         t.expect_others("relay-test end")
     finally:
         watcher.send_signal(signal.SIGTERM)

@@ -44,16 +44,16 @@ def find_bye(answer):
     return None
 
 
-def tls_talk(host, address, data, certificate=None, key=None):
-    """From `host`'s network: a TLS session with the collector, `data` sent, what came back. Its own process, as a network is a
-    process's. A handshake that fails is an answer of nothing."""
-    arguments = [address, data.hex()] + ([str(certificate), str(key)] if certificate else [])
+def tls_talk(host, address, data, certificate=None, key=None, seconds=20):
+    """From `host`'s network: a TLS session with the collector, `data` sent, what came back until it closed or was silent for that
+    long. Its own process, as a network is a process's. A handshake that fails is an answer of nothing."""
+    arguments = [address, str(seconds), data.hex()] + ([str(certificate), str(key)] if certificate else [])
     result = subprocess.run(["nsenter", f"--net=/run/netns/{host.name}", sys.executable, __file__, *arguments],
                             stdout=subprocess.PIPE, check=True, timeout=60)
     return bytes.fromhex(result.stdout.decode())
 
 
-def main(address, data, certificate=None, key=None):
+def main(address, seconds, data, certificate=None, key=None):
     import socket
     import ssl
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -64,7 +64,7 @@ def main(address, data, certificate=None, key=None):
     if certificate:
         context.load_cert_chain(certificate, key)
     answer = b""
-    with socket.create_connection((address, 6560), timeout=20) as plain:
+    with socket.create_connection((address, 6560), timeout=float(seconds)) as plain:
         try:
             with context.wrap_socket(plain) as secure:
                 if data:

@@ -9,6 +9,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import uuid
 
@@ -53,6 +54,7 @@ class Switch:
 
     @staticmethod
     def plug(name, address):
+        Switch.unplug(name)
         run("ip", "netns", "add", name)
         run("ip", "-n", name, "link", "set", "lo", "up")
         run("ip", "-n", "switch", "link", "add", name, "type", "veth", "peer", "name", "host0", "netns", name)
@@ -62,7 +64,9 @@ class Switch:
 
     @staticmethod
     def unplug(name):
-        subprocess.run(["ip", "netns", "del", name], check=False)
+        # The cable first: the kernel takes its time over a network with its end in it.
+        for command in ["-n", "switch", "link", "del", name], ["netns", "del", name]:
+            subprocess.run(["ip", *command], check=False, stderr=subprocess.DEVNULL)
 
     @staticmethod
     def cable(name, connected):
@@ -73,11 +77,11 @@ class Machine:
     def __init__(self, name, address, trees, nspawn_options=(), environment=None):
         self.name, self.address = name, address
         self.nspawn_options, self.environment = nspawn_options, environment or {}
-        self.directory = WORK / name
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix=f"{name}.", dir=WORK))
         self.disk = self.directory / "root"
         self.process = self.leader = self.notify = None
         for part in "upper", "work", "root":
-            (self.directory / part).mkdir(parents=True)
+            (self.directory / part).mkdir()
         lower = ":".join(str(t) for t in trees)
         run("mount", "-t", "overlay", "-o",
             f"lowerdir={lower},upperdir={self.directory}/upper,workdir={self.directory}/work", "overlay", self.disk)
@@ -163,11 +167,6 @@ class Machine:
             raise AssertionError(f"{self.name}: {command!r} ended with {result.returncode}:\n{output}")
         return output
 
-    def background(self, command, data=None):
-        """Starts a command; the caller waits for the process. `data`: an open file for its stdin."""
-        return subprocess.Popen(self.command(command), stdin=data or subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT)
-
     def path(self, path):
         """Where this process finds the machine's file; running, its /run and /tmp are mounts that only it sees."""
         if self.leader:
@@ -210,13 +209,13 @@ class Machine:
         if unit:
             command += ["--unit", unit]
         if since:
-            command += ["--after-cursor", since]
+            command += ["--since", since]
         return self.sh(command)
 
-    def journal_now(self):
-        """A place in the journal, for `since`."""
-        self.sh(["journalctl", "--sync"])
-        return self.sh("journalctl --lines=1 --show-cursor --quiet --output=cat | sed -n 's/^-- cursor: //p'").strip()
+    @staticmethod
+    def journal_now():
+        """A place in the journal, for `since`. (After a cursor, journalctl with --unit= leaves the first entry out.)"""
+        return f"@{time.time():.6f}"
 
     def expect_journal(self, unit, text, since=None):
         until(lambda: text in self.journal(unit, since), f"{self.name}: the journal of {unit} says {text!r}")

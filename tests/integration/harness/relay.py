@@ -2,7 +2,8 @@
 """A client and a collector as an administrator sets them up, and what the cases ask of them."""
 
 import re
-import tempfile
+import subprocess
+import time
 
 from .machine import PATIENCE_SEC, Machine, until
 from .records import NODE, as_stored, first_difference
@@ -13,6 +14,8 @@ SPOOL = "/var/lib/audit-relay/remote"
 STATE = "/run/audit-relay/state"
 TLS = "/etc/audit-relay/tls"
 CA = "/root/ca"
+# The programs write their status every second.
+STATUS_SEC = 1.2
 ADDRESSES = {"client": "10.77.0.1", "collector": "10.77.0.2"}
 HOSTS = "127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in ADDRESSES.items())
 
@@ -62,11 +65,10 @@ class Hosts:
         """By the link: returns when the dispatcher has acked all."""
         return self.client.sh(["audit-relay", "send"], data=lines, check=check)
 
-    def send_in_background(self, lines):
-        with tempfile.TemporaryFile() as file:
-            file.write(lines)
-            file.seek(0)
-            return self.client.background(["audit-relay", "send"], data=file)
+    def send_from_pipe(self):
+        """The same with what is written to the returned process's stdin."""
+        return subprocess.Popen(self.client.command(["audit-relay", "send"]), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT)
 
     def write_to_socket(self, data, path="/run/audit-relay/input", seconds=5):
         """Raw bytes into a socket of the client, then its answer until it closes or for that long."""
@@ -130,6 +132,11 @@ class Hosts:
     def sockets_of(unit):
         return [unit.replace(".service", ".socket")]
 
+    def restart_log(self, unit):
+        """Restarts a program, so that what it said lately does not hold back what it says next: it repeats itself only every ten
+        seconds."""
+        self.host_of(unit).systemctl("restart", unit)
+
     def kill_program(self, unit):
         """SIGKILL, and waits for the next one to be there."""
         host = self.host_of(unit)
@@ -158,11 +165,18 @@ class Hosts:
         names = f"audit_relay_{component}_{name}", f"audit_relay_{component}_{name}_total"
         path = self.host_of(f"audit-relay-{component}.service").path(f"{STATE}/{component}/status")
         total = 0.0
+        if not path.exists():
+            return total
         for line in path.read_text().splitlines():
             metric, _, value = line.rpartition(" ")
             if metric.split("{")[0] in names:
                 total += float(value)
         return total
+
+    def counter_settled(self, component, name):
+        """The same, as a figure to compare with later: the status is written once a second."""
+        time.sleep(STATUS_SEC)
+        return self.counter(component, name)
 
     def expect_counter(self, component, name, at_least):
         until(lambda: self.counter(component, name) >= at_least, f"{component}'s {name} is at least {at_least}")
