@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* audit-relay cert, run as a program (its path is the first argument); what it wrote is then used for TLS. */
+
+#include "check-main.h"
+#include "tls-fixture.h"
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static const char *tool;
+static Fixture fixture; /* for its directory */
+static char output[65536];
+
+static void setup(void)
+{
+        fixture_setup(&fixture);
+}
+
+static void teardown(void)
+{
+        fixture_teardown(&fixture);
+}
+
+/* Runs it with these arguments, the CA's directory being DIRECTORY/new/ca; what it says is in `output`. */
+static int run(const char *arguments)
+{
+        char command[512];
+        FILE *pipe;
+        size_t n;
+        int status;
+
+        snprintf(command, sizeof command, "umask 0; '%s' cert --dir='%s/new/ca' %s 2>&1", tool, fixture.directory, arguments);
+        pipe = popen(command, "re");
+        ck_assert_ptr_nonnull(pipe);
+        n = fread(output, 1, sizeof output - 1, pipe);
+        output[n] = '\0';
+        status = pclose(pipe);
+        ck_assert(WIFEXITED(status));
+        return WEXITSTATUS(status);
+}
+
+static void expect(int status, const char *arguments, const char *words)
+{
+        ck_assert_msg(run(arguments) == status, "%s: %s", arguments, output);
+        ck_assert_msg(strstr(output, words), "%s: \"%s\" does not say \"%s\"", arguments, output, words);
+}
+
+static mode_t mode_of(const char *name)
+{
+        struct stat st;
+
+        ck_assert_int_eq(stat(fixture_path(&fixture, name), &st), 0);
+        return st.st_mode & 07777;
+}
+
+static Tls *use(const char *name)
+{
+        char certificate[128], key[128], *message = NULL;
+        TlsOptions options = { certificate, key, fixture_path(&fixture, "new/ca/ca.pem"), fixture_path(&fixture, "new/ca/crl.pem") };
+        Tls *tls = NULL;
+
+        snprintf(certificate, sizeof certificate, "%s/new/ca/%s/cert.pem", fixture.directory, name);
+        snprintf(key, sizeof key, "%s/new/ca/%s/key.pem", fixture.directory, name);
+        ck_assert_msg(tls_new(&options, &tls, &message) == 0, "%s", message);
+        return tls;
+}
+
+START_TEST(makes_what_tls_can_use)
+{
+        Tls *tls;
+
+        expect(1, "client web1", "audit-relay cert init");
+        expect(0, "init", "Made the CA");
+        expect(0, "collector logs.example.org", "collector \"logs.example.org\"");
+        expect(0, "client web1 --ed25519 --days=10", "client \"web1\"");
+        ck_assert_uint_eq(mode_of("new/ca"), 0700);
+        ck_assert_uint_eq(mode_of("new/ca/ca-key.pem"), 0600);
+        ck_assert_uint_eq(mode_of("new/ca/web1"), 0700);
+        ck_assert_uint_eq(mode_of("new/ca/web1/key.pem"), 0600);
+        ck_assert_uint_eq(mode_of("new/ca/web1/cert.pem"), 0644);
+        tls = use("logs.example.org");
+        ck_assert_str_eq(tls_name(tls), "logs.example.org");
+        tls_unref(tls);
+        tls = use("web1");
+        ck_assert_str_eq(tls_name(tls), "web1");
+        ck_assert_int_le(tls_expires(tls), time(NULL) + 10 * FIXTURE_DAY);
+        ck_assert_int_ge(tls_expires(tls), time(NULL) + 9 * FIXTURE_DAY);
+        tls_unref(tls);
+}
+END_TEST
+
+START_TEST(overwrites_nothing_unasked)
+{
+        expect(0, "init", "Made");
+        expect(1, "init", "--force");
+        expect(0, "client web1", "Made");
+        expect(1, "client web1", "--force");
+        expect(0, "client web1 --force", "Made");
+        tls_unref(use("web1"));
+}
+END_TEST
+
+START_TEST(revokes_all_of_a_name_and_of_no_other)
+{
+        expect(0, "init", "Made");
+        expect(0, "client web", "Made");
+        expect(0, "client web-1", "Made");
+        expect(0, "client web-1 --force", "Made");
+        expect(1, "revoke web-2", "No certificate");
+        expect(0, "revoke web-1", "Revoked 2 certificates");
+        expect(0, "revoke web-1", "revoked already");
+        expect(0, "revoke web", "Revoked 1 certificate of");
+        tls_unref(use("web")); /* that the list is one, signed by the CA */
+        expect(0, "client web3", "Made");
+        ck_assert_uint_eq(mode_of("new/ca/web3/crl.pem"), 0644);
+}
+END_TEST
+
+START_TEST(shows_what_it_made)
+{
+        char arguments[160];
+
+        expect(0, "init", "Made");
+        expect(0, "client old --not-before=2019-01-01 --not-after=2020-01-01T12:00:00Z", "2020-01-01 12:00:00 UTC");
+        snprintf(arguments, sizeof arguments, "show %s/new/ca/old/cert.pem", fixture.directory);
+        expect(0, arguments, "EXPIRED");
+        ck_assert_ptr_nonnull(strstr(output, "speaks for  old"));
+        ck_assert_ptr_nonnull(strstr(output, "2019-01-01 00:00:00 UTC"));
+        snprintf(arguments, sizeof arguments, "show %s/new/ca/ca.pem", fixture.directory);
+        expect(0, arguments, "use         CA");
+        expect(1, "show /nonexistent", "/nonexistent");
+}
+END_TEST
+
+START_TEST(wrong_command_lines_are_explained)
+{
+        expect(0, "--help", "Usage: audit-relay cert");
+        expect(2, "", "init");
+        expect(2, "client", "client NAME");
+        expect(2, "client a b", "client NAME");
+        expect(0, "init", "Made");
+        expect(2, "client ../web1", "not a host name");
+        expect(2, "client issued", "choose another");
+        expect(2, "client web1 --days=0", "number of days");
+        expect(2, "client web1 --days=-1", "number of days");
+        expect(2, "client web1 --not-after=tomorrow", "not a date");
+        expect(1, "client web1 --not-before=2030-01-02 --not-after=2030-01-01", "before it begins");
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+        Suite *suite = suite_create("cert");
+        TCase *tcase = tcase_create("cert");
+
+        assert(argc == 2);
+        tool = argv[1];
+        tcase_add_checked_fixture(tcase, setup, teardown);
+        tcase_set_timeout(tcase, 60);
+        tcase_add_test(tcase, makes_what_tls_can_use);
+        tcase_add_test(tcase, overwrites_nothing_unasked);
+        tcase_add_test(tcase, revokes_all_of_a_name_and_of_no_other);
+        tcase_add_test(tcase, shows_what_it_made);
+        tcase_add_test(tcase, wrong_command_lines_are_explained);
+        suite_add_tcase(suite, tcase);
+        return check_main(suite);
+}
