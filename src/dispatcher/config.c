@@ -35,11 +35,12 @@ static const ConfigKey dispatcher_keys[] = {
         DISPATCHER("RingSize", config_parse_size_within, ring_size, "a size from 8M to 64G, such as 64M",
                    &ring_sizes),
         DISPATCHER("StateDirectory", config_parse_path, state_directory, "an absolute path", NULL),
-        DISPATCHER("SubscribersDirectory", config_parse_path, subscribers_directory, "an absolute path", NULL),
+        DISPATCHER("SubscribersDirectory", config_parse_path, subscribers_directory, "an absolute path",
+                   NULL),
         DISPATCHER("Input", parse_socket, input, "an absolute path of at most 107 bytes", NULL),
         DISPATCHER("Kernel", config_parse_enum, kernel, "auto, none, unicast or multicast", kernel_modes),
-        DISPATCHER("ReceiveBuffer", config_parse_size_within, receive_buffer, "a size from 64K to 1023M, such as 64M",
-                   &receive_buffers),
+        DISPATCHER("ReceiveBuffer", config_parse_size_within, receive_buffer,
+                   "a size from 64K to 1023M, such as 64M", &receive_buffers),
         { 0 },
 };
 
@@ -105,7 +106,8 @@ static int look_up_user(const char *path, SubscriberConfig *config)
         errno = 0;
         user = getpwnam(config->user);
         if (!user) {
-                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "%s: there is no user \"%s\"", path, config->user);
+                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "%s: there is no user \"%s\"", path,
+                            config->user);
                 return errno != 0 ? -errno : -EINVAL;
         }
         config->uid = user->pw_uid;
@@ -156,6 +158,6 @@ void subscriber_config_done(SubscriberConfig *config)
 
 bool subscriber_config_equal(const SubscriberConfig *a, const SubscriberConfig *b)
 {
-        return strcmp(a->name, b->name) == 0 && strcmp(a->socket, b->socket) == 0 && a->overflow == b->overflow &&
-               a->uid == b->uid;
+        return strcmp(a->name, b->name) == 0 && strcmp(a->socket, b->socket) == 0 &&
+               a->overflow == b->overflow && a->uid == b->uid;
 }

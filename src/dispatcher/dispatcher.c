@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Owns loop, ring, inputs and subscribers, and knows how they act on each other: what was published wakes the subscribers, what
- * was acked makes room, and little room holds the producers, who can wait, for the sake of the kernel, which cannot.
+/* Owns loop, ring, inputs and subscribers, and knows how they act on each other: what was published wakes
+ * the subscribers, what was acked makes room, and little room holds the producers, who can wait, for the
+ * sake of the kernel, which cannot.
  *
  *  1. What landed in the ring before a crash is published before anything else is written to it.
  *  2. Nothing is sealed and left unpublished when a function here returns to the loop.
- *  3. Producers are held from PRODUCERS_HOLD on, which is ordinary flow control: the rest of the ring is the kernel's.
+ *  3. Producers are held from PRODUCERS_HOLD on, which is ordinary flow control: the rest of the ring is the
+ *     kernel's.
  */
 
 #include "dispatcher/dispatcher.h"
 #include "dispatcher/gap.h"
 #include "dispatcher/input.h"
 #include "dispatcher/kernel-register.h"
-#include "dispatcher/kernel.h"
-#include "dispatcher/subscriber.h"
+#include "dispatcher/report.h"
 #include "runtime/listen.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
@@ -23,14 +24,16 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
-/* Of the ring's bytes held by an awaited subscriber: where producers are held and let go, where ring_low begins and ends. */
+/* Of the ring's bytes held by an awaited subscriber: where producers are held and let go, where ring_low
+ * begins and ends. */
 #define PRODUCERS_HOLD(size) ((size) / 4)
 #define PRODUCERS_GO(size) ((size) / 8)
 #define RING_LOW(size) ((size) / 4 * 3)
 #define RING_LOW_END(size) ((size) / 2)
 /* Producers held for so long are not merely faster than a subscriber: ring_low says so. */
 #define HELD_TICKS 10U
-/* Without a further drop for so long, what was dropped is told out of the reserve, also when the ring is still full. */
+/* Without a further drop for so long, what was dropped is told out of the reserve, also when the ring is
+ * still full. */
 #define DROP_QUIET_TICKS 5U
 
 struct Dispatcher {
@@ -84,7 +87,8 @@ static void check_room(Dispatcher *dispatcher)
         if (status.used >= RING_LOW(status.size))
                 raise_low(dispatcher, &status, "A subscriber the ring waits for is far behind");
         else if (dispatcher->held && dispatcher->held_ticks >= HELD_TICKS)
-                raise_low(dispatcher, &status, "A subscriber the ring waits for is far behind: producers are held");
+                raise_low(dispatcher, &status,
+                          "A subscriber the ring waits for is far behind: producers are held");
         else if (status.used <= RING_LOW_END(status.size) && !dispatcher->held)
                 state_clear(dispatcher->state, "ring_low");
         if (status.used <= RING_LOW_END(status.size) && ring_state(dispatcher->ring)->dropped == 0)
@@ -124,8 +128,10 @@ static void on_dropped(uint64_t n, void *userdata)
         char keys[96];
 
         dispatcher->drop_ticks = 0;
-        (void) snprintf(keys, sizeof keys, "DROPPED=%" PRIu64 "\nDROPPED_TOTAL=%" PRIu64, state->dropped, state->dropped_total);
-        state_raise(dispatcher->state, "ring_full", "The ring is full: kernel records are dropped, and counted", keys);
+        (void) snprintf(keys, sizeof keys, "DROPPED=%" PRIu64 "\nDROPPED_TOTAL=%" PRIu64, state->dropped,
+                        state->dropped_total);
+        state_raise(dispatcher->state, "ring_full",
+                    "The ring is full: kernel records are dropped, and counted", keys);
 }
 
 /* Out of the reserve if need be. Where records go on, the one that comes first tells it (see writer.c). */
@@ -136,77 +142,9 @@ static void tell_dropped(Dispatcher *dispatcher)
         if (n == 0 || !gap_write_dropped(dispatcher->ring, true))
                 return;
         ring_publish(dispatcher->ring);
-        log_message(LOG_WARNING, MESSAGE_ID_GAP, NULL, "%" PRIu64 " kernel records were dropped because the ring was full", n);
+        log_message(LOG_WARNING, MESSAGE_ID_GAP, NULL,
+                    "%" PRIu64 " kernel records were dropped because the ring was full", n);
         on_published(dispatcher);
-}
-
-/* --- Status --- */
-
-static uint64_t status_input(Dispatcher *dispatcher)
-{
-        InputCounters input = { 0 };
-
-        if (dispatcher->input)
-                input_counters(dispatcher->input, &input);
-        status_counter(dispatcher->state, "records", "origin=\"kernel\"",
-                       dispatcher->kernel ? kernel_counters(dispatcher->kernel)->records : 0, "Records taken into the ring");
-        status_counter(dispatcher->state, "records", "origin=\"local\"", input.plain_records + input.link_records, NULL);
-        status_counter(dispatcher->state, "batches", "origin=\"kernel\"",
-                       dispatcher->kernel ? kernel_counters(dispatcher->kernel)->batches : 0, "Batches they made");
-        status_counter(dispatcher->state, "batches", "origin=\"local\"", input.plain_batches + input.link_batches, NULL);
-        for (RecordFault fault = RECORD_E_FORM; fault < _RECORD_FAULT_MAX; fault++)
-                status_counter(dispatcher->state, "refused",
-                               status_label(dispatcher->state, "fault", record_fault_to_string(fault)), input.refused[fault],
-                               fault == RECORD_E_FORM ? "Lines of producers that were no records" : NULL);
-        status_counter(dispatcher->state, "violations", NULL, input.violations, "Sessions of producers ended for bad framing");
-        status_gauge(dispatcher->state, "producers", NULL, (double) input.connections, "Producers connected");
-        return input.plain_records + input.link_records;
-}
-
-static void status_ring(Dispatcher *dispatcher)
-{
-        const RingState *state = ring_state(dispatcher->ring);
-        RingStatus ring;
-
-        ring_status(dispatcher->ring, &ring);
-        status_counter(dispatcher->state, "dropped", NULL, ring.dropped, "Kernel records dropped because the ring was full");
-        status_counter(dispatcher->state, "replaced", NULL, state->replaced, "LF, CR and NUL inside texts that became spaces");
-        status_gauge(dispatcher->state, "ring_newest_seq", NULL, (double) ring.newest, "Last seq published");
-        status_gauge(dispatcher->state, "ring_oldest_seq", NULL, (double) ring.oldest, "Oldest seq held");
-        status_gauge(dispatcher->state, "ring_used_bytes", NULL, (double) ring.used, "What an awaited subscriber has not acked");
-        status_gauge(dispatcher->state, "ring_size_bytes", NULL, (double) ring.size, "Size of the ring");
-}
-
-static void status_kernel(Dispatcher *dispatcher)
-{
-        const KernelSerials *serials = kernel_serials(dispatcher->ring);
-        KernelCounters counters = { 0 };
-
-        if (dispatcher->kernel)
-                counters = *kernel_counters(dispatcher->kernel);
-        status_counter(dispatcher->state, "kernel_events_lost", NULL, serials->events_lost,
-                       "Events of which nothing came, by their serials");
-        status_counter(dispatcher->state, "kernel_events_cut", NULL, serials->events_cut, "Events of which only a part came");
-        status_counter(dispatcher->state, "kernel_late", NULL, serials->late, "Records that came after their serial was judged");
-        status_counter(dispatcher->state, "kernel_overruns", NULL, counters.overruns, "Times the audit socket ran over");
-        status_gauge(dispatcher->state, "kernel_lost", NULL, serials->kernel_lost, "The kernel's own counter of lost records");
-        status_counter(dispatcher->state, "kernel_ignored", "reason=\"not-the-kernel\"", counters.foreign,
-                       "Messages on the audit socket that are no records");
-        status_counter(dispatcher->state, "kernel_ignored", "reason=\"malformed\"", counters.malformed, NULL);
-}
-
-static void write_status(Dispatcher *dispatcher)
-{
-        uint64_t records = dispatcher->kernel ? kernel_counters(dispatcher->kernel)->records : 0;
-        char subscribers[512];
-
-        status_begin(dispatcher->state);
-        records += status_input(dispatcher);
-        status_ring(dispatcher);
-        status_kernel(dispatcher);
-        subscribers_status(dispatcher->subscribers, subscribers, sizeof subscribers);
-        status_end(dispatcher->state, "%s, %" PRIu64 " records%s",
-                   dispatcher->kernel ? kernel_description(dispatcher->kernel) : "no kernel", records, subscribers);
 }
 
 /* --- The loop's handler --- */
@@ -214,6 +152,13 @@ static void write_status(Dispatcher *dispatcher)
 static void on_tick(void *userdata)
 {
         Dispatcher *dispatcher = userdata;
+        Report report = {
+                .state = dispatcher->state,
+                .ring = dispatcher->ring,
+                .kernel = dispatcher->kernel,
+                .input = dispatcher->input,
+                .subscribers = dispatcher->subscribers,
+        };
 
         if (dispatcher->kernel)
                 kernel_tick(dispatcher->kernel);
@@ -224,7 +169,7 @@ static void on_tick(void *userdata)
                 tell_dropped(dispatcher);
         dispatcher->held_ticks++;
         check_room(dispatcher);
-        write_status(dispatcher);
+        report_write(&report);
 }
 
 static void on_reload(void *userdata)
@@ -251,8 +196,8 @@ static int on_idle(sd_event_source *source, void *userdata)
         return 0;
 }
 
-/* What producers have written is read to its end; subscribers that are connected may ack it. The kernel's socket is PID 1's and
- * keeps what comes for the next dispatcher; our own ends with us and is read first. */
+/* What producers have written is read to its end; subscribers that are connected may ack it. The kernel's
+ * socket is PID 1's and keeps what comes for the next dispatcher; our own ends with us and is read first. */
 static void on_terminate(void *userdata)
 {
         Dispatcher *dispatcher = userdata;
@@ -311,7 +256,8 @@ static int tell_set_aside(Dispatcher *dispatcher)
 
         if (!why)
                 return 0;
-        log_message(LOG_ERR, MESSAGE_ID_GAP, NULL, "%s was no usable ring (%s) and is set aside; what it held is lost",
+        log_message(LOG_ERR, MESSAGE_ID_GAP, NULL,
+                    "%s was no usable ring (%s) and is set aside; what it held is lost",
                     dispatcher->config.ring_file, why);
         if (!gap_write_damaged(dispatcher->ring))
                 return -ENOBUFS;
@@ -319,7 +265,8 @@ static int tell_set_aside(Dispatcher *dispatcher)
         return 0;
 }
 
-/* The socket that was handed in, or our own. Returns fd, -ENOENT when there is to be none, or another negative errno. */
+/* The socket that was handed in, or our own. Returns fd, -ENOENT when there is to be none, or another
+ * negative errno. */
 static int take_kernel_socket(Dispatcher *dispatcher, ListenFds *fds)
 {
         int fd = listen_fds_take(fds, "kernel", AF_NETLINK);
@@ -331,9 +278,11 @@ static int take_kernel_socket(Dispatcher *dispatcher, ListenFds *fds)
                 (void) close_fd(fd);
                 fd = -ENOENT;
         }
-        if (fd != -ENOENT || dispatcher->config.kernel == KERNEL_NONE || dispatcher->config.kernel == KERNEL_AUTO)
+        if (fd != -ENOENT || dispatcher->config.kernel == KERNEL_NONE ||
+            dispatcher->config.kernel == KERNEL_AUTO)
                 return fd;
-        fd = kernel_socket_open(dispatcher->config.kernel == KERNEL_MULTICAST, dispatcher->config.receive_buffer);
+        fd = kernel_socket_open(dispatcher->config.kernel == KERNEL_MULTICAST,
+                                dispatcher->config.receive_buffer);
         dispatcher->own_kernel = true;
         if (fd < 0)
                 log_error("Cannot open the kernel's audit socket: %s", strerror(-fd));
@@ -444,7 +393,8 @@ int dispatcher_new(DispatcherConfig *config, Dispatcher **ret)
         if (r < 0)
                 return r;
         if (!dispatcher->kernel && !dispatcher->input)
-                log_warning("Nothing to read from: no socket was handed in, and neither Kernel= nor Input= is set");
+                log_warning("Nothing to read from: no socket was handed in, and neither Kernel= nor Input= "
+                            "is set");
         *ret = TAKE_PTR(dispatcher);
         return 0;
 }
@@ -453,7 +403,8 @@ int dispatcher_run(Dispatcher *dispatcher)
 {
         int r;
 
-        log_message(LOG_INFO, MESSAGE_ID_STARTED, NULL, "Dispatching as node %s, %s", ring_node(dispatcher->ring),
+        log_message(LOG_INFO, MESSAGE_ID_STARTED, NULL, "Dispatching as node %s, %s",
+                    ring_node(dispatcher->ring),
                     dispatcher->kernel ? kernel_description(dispatcher->kernel) : "no kernel");
         r = loop_run(dispatcher->loop);
         log_message(LOG_INFO, MESSAGE_ID_STOPPED, NULL, "Stopped; what is not acked stays in the ring");

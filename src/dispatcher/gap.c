@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A loss is counted in the ring's state, which a crash does not lose, and told by one record when there is room for it; count and
- * record change places in one publication.
+/* A loss is counted in the ring's state, which a crash does not lose, and told by one record when there is
+ * room for it; count and record change places in one publication.
  */
 
 #include "dispatcher/gap.h"
@@ -70,7 +70,8 @@ static void describe_dropped(const RingState *state, char *out, size_t size)
                 (void) snprintf(out + used, size - used, "%sother:%" PRIu64, comma, state->dropped_other);
 }
 
-_Static_assert(DETAIL_MAX > (RING_DROPPED_TYPES_MAX + 2) * DETAIL_TYPE_MAX, "every type that is counted is told");
+_Static_assert(DETAIL_MAX > (RING_DROPPED_TYPES_MAX + 2) * DETAIL_TYPE_MAX,
+               "every type that is counted is told");
 
 bool gap_write_dropped(Ring *ring, bool reserve)
 {
@@ -112,7 +113,7 @@ bool gap_write_kernel(Ring *ring, KernelGap *kernel)
         RecordGap gap = {
                 .where = "kernel",
                 .reason = kernel_reason(kernel),
-                /* Each of these events was one record at least. The kernel's own count may speak of the same ones. */
+                /* Each of these events was one record at least. The kernel may have counted the same. */
                 .lost = MAX(kernel->events_lost + kernel->events_cut, kernel->kernel_lost),
                 .at_least = true,
                 .detail = detail,
@@ -122,11 +123,13 @@ bool gap_write_kernel(Ring *ring, KernelGap *kernel)
         if (kernel_gap_is_empty(kernel))
                 return true;
         used = snprintf(detail, sizeof detail,
-                        "events_lost=%" PRIu64 " events_cut=%" PRIu64 " overruns=%" PRIu64 " kernel_lost=%" PRIu64,
+                        "events_lost=%" PRIu64 " events_cut=%" PRIu64 " overruns=%" PRIu64
+                        " kernel_lost=%" PRIu64,
                         kernel->events_lost, kernel->events_cut, kernel->overruns, kernel->kernel_lost);
         if (kernel->events_lost + kernel->events_cut > 0)
-                (void) snprintf(detail + used, sizeof detail - (size_t) used, " first_serial=%" PRIu32 " last_serial=%" PRIu32,
-                                kernel->first, kernel->last);
+                (void) snprintf(detail + used, sizeof detail - (size_t) used,
+                                " first_serial=%" PRIu32 " last_serial=%" PRIu32, kernel->first,
+                                kernel->last);
         if (!put_gap(ring, &gap, false))
                 return false;
         *kernel = (KernelGap) { 0 };

@@ -8,8 +8,9 @@
 /* Counts a record that found no room, until there is room for the gap record. */
 void gap_count_dropped(RingState *state, uint16_t type, uint64_t realtime_usec);
 
-/* Writes the gap record for all that was dropped since the last one, if anything was, and forgets the counts. `reserve`: also
- * into the last of the ring. Sealed, not published. Returns whether nothing is left to be told. */
+/* Writes the gap record for all that was dropped since the last one, if anything was, and forgets the
+ * counts. `reserve`: also into the last of the ring. Sealed, not published. Returns whether nothing is left
+ * to be told. */
 bool gap_write_dropped(Ring *ring, bool reserve);
 
 /* The ring before this one could not be used: what it held is lost. Sealed, not published. */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Producers connect to one socket and say by their first two bytes which of two ways they take: the link's magic, or text. The
- * bytes are looked at and left in the socket; then the connection is an inlet's session, or one of plain lines.
+/* Producers connect to one socket and say by their first two bytes which of two ways they take: the link's
+ * magic, or text. The bytes are looked at and left in the socket; then the connection is an inlet's session,
+ * or one of plain lines.
  *
- *  1. A producer that speaks the link is acked when its batch is in the ring, and resumes after a restart of ours. Its records
- *     are of this node and of origin local, whatever it says.
- *  2. Back-pressure is not reading, for plain producers, and no credit for the others; what they hold is theirs to lose. Nothing
- *     of this touches the kernel's socket.
+ *  1. A producer that speaks the link is acked when its batch is in the ring, and resumes after a restart of
+ *     ours. Its records are of this node and of origin local, whatever it says.
+ *  2. Back-pressure is not reading, for plain producers, and no credit for the others; what they hold is
+ *     theirs to lose. Nothing of this touches the kernel's socket.
  *  3. Whatever a producer sends harms nobody but itself.
  */
 
@@ -24,15 +25,15 @@
 /* Of either kind; more is a runaway. Each costs a descriptor and up to CONNECTION_TURN_MAX of memory. */
 #define PRODUCERS_MAX 512U
 #define ACCEPTS_PER_TURN 16U
-/* A producer on this host is acked within a turn of the loop: a few batches keep it busy, and the ring must take what all of
- * them have in flight. */
+/* A producer on this host is acked within a turn of the loop: a few batches keep it busy, and the ring must
+ * take what all of them have in flight. */
 #define WINDOW (1024U * 1024U)
 #define HELLO_TIMEOUT_USEC (30 * USEC_PER_SEC)
 #define LOG_INTERVAL_USEC (10 * USEC_PER_SEC)
 
 typedef struct Producer {
         Input *input;
-        sd_event_source *first;  /* until its first bytes are there; owns the socket */
+        sd_event_source *first; /* until its first bytes are there; owns the socket */
         Connection *connection; /* afterwards, of a plain one */
         bool paused;
         Lines lines;
@@ -88,7 +89,8 @@ static void on_refused(IntakeSession *session, uint32_t n, RecordFault fault)
 
         input->lines.refused[fault] += n;
         if (log_limit(&input->lines.logged_usec, LOG_INTERVAL_USEC))
-                log_message(LOG_WARNING, MESSAGE_ID_RECORDS_REFUSED, NULL, "Refused %u lines from %s, stored escaped: %s", n,
+                log_message(LOG_WARNING, MESSAGE_ID_RECORDS_REFUSED, NULL,
+                            "Refused %u lines from %s, stored escaped: %s", n,
                             connection_peer(inlet_session_connection(inlet_session_of(session))),
                             record_fault_to_string(fault));
 }
@@ -100,7 +102,8 @@ static const IntakeHandler intake_handler = {
         .refused = on_refused,
 };
 
-/* Who may connect is the socket file's business; streams belong to the user, so that nobody continues another one's. */
+/* Who may connect is the socket file's business; streams belong to the user, so that nobody continues
+ * another one's. */
 static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, char **ret_why)
 {
         static char owner[sizeof "uid:4294967295"]; /* copied before the next session is admitted */
@@ -112,7 +115,9 @@ static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, 
 
         connection_credentials(inlet_session_connection(session), &pid, &uid, &gid);
         (void) snprintf(owner, sizeof owner, "uid:%u", uid);
-        *ret_identity = (InletIdentity) { .owner = owner, .node = node, .accept = node, .origin = BATCH_ORIGIN_LOCAL };
+        *ret_identity = (InletIdentity) {
+                .owner = owner, .node = node, .accept = node, .origin = BATCH_ORIGIN_LOCAL
+        };
         return 0;
 }
 
@@ -175,7 +180,8 @@ static int producer_begin_lines(Producer *producer, int fd)
         r = connection_start(producer->connection, USEC_INFINITY);
         if (r < 0)
                 return r;
-        producer->lines = (Lines) { .counters = &input->lines, .peer = connection_peer(producer->connection) };
+        producer->lines =
+                (Lines) { .counters = &input->lines, .peer = connection_peer(producer->connection) };
         producer_pause(producer, input->held);
         return 0;
 }
@@ -232,8 +238,8 @@ static int producer_new(Input *input, int fd)
                 r = -ENOMEM;
         }
         if (producer)
-                r = sd_event_add_io(input->options.event, &producer->first, fd, EPOLLIN | EPOLLRDHUP | EPOLLET, on_first,
-                                    producer);
+                r = sd_event_add_io(input->options.event, &producer->first, fd,
+                                    EPOLLIN | EPOLLRDHUP | EPOLLET, on_first, producer);
         if (r < 0) {
                 (void) close_fd(fd);
                 free(producer);

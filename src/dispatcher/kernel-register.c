@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The kernel has one audit daemon and knows it by the port of its socket, not by its process. So when PID 1 keeps the socket, a
- * dispatcher that starts again is registered already: its AUDIT_SET{PID} is refused with EEXIST, and the kernel's question
- * whether the registered daemon lives (AUDIT_REPLACE, with our pid in it) comes to our own socket just before. EEXIST without that
- * question: somebody else is the audit daemon.
+/* The kernel has one audit daemon and knows it by the port of its socket, not by its process. So when PID 1
+ * keeps the socket, a dispatcher that starts again is registered already: its AUDIT_SET{PID} is refused with
+ * EEXIST, and the kernel's question whether the registered daemon lives (AUDIT_REPLACE, with our pid in it)
+ * comes to our own socket just before. EEXIST without that question: somebody else is the audit daemon.
  *
- *  1. Nothing is asked before the socket is drained: on a full one the answers would be lost, and after an overrun the kernel
- *     delivers nothing before it is empty.
+ *  1. Nothing is asked before the socket is drained: on a full one the answers would be lost, and after an
+ *     overrun the kernel delivers nothing before it is empty.
  *  2. Answers to a predecessor's requests, still in the socket, are told by their sequence number.
- *  3. Auditing is switched on once, at start, and only where it is off: an administrator may switch it off later, and a locked
- *     configuration refuses any change.
+ *  3. Auditing is switched on once, at start, and only where it is off: an administrator may switch it off
+ *     later, and a locked configuration refuses any change.
  */
 
 #include "dispatcher/kernel-register.h"
@@ -21,7 +21,8 @@
 
 /* The answer to AUDIT_SET is in the socket when sendto() returns; only an overrun can lose it. */
 #define ANSWER_TICKS 3U
-/* How often a refused dispatcher tries: each try is a record of its own in the log of the audit daemon there is. */
+/* How often a refused dispatcher tries: each try is a record of its own in the log of the audit daemon there
+ * is. */
 #define REFUSED_TICKS 10U
 /* How often the kernel's counter of lost records is read; each time the kernel starts a thread to answer. */
 #define STATUS_TICKS 10U
@@ -39,7 +40,8 @@ int kernel_socket_open(bool multicast, uint64_t receive_buffer)
                 .nl_family = AF_NETLINK,
                 .nl_groups = multicast ? 1U << (AUDIT_NLGRP_READLOG - 1) : 0,
         };
-        _cleanup_(close_fdp) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_AUDIT);
+        _cleanup_(close_fdp) int fd =
+                socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_AUDIT);
         int size = (int) MIN(receive_buffer, (uint64_t) INT32_MAX / 2);
 
         if (fd < 0)
@@ -75,16 +77,15 @@ void kernel_register_init(KernelRegister *reg, int fd)
                 reg->seq = (uint32_t) getpid() << 16;
 }
 
-static int send_request(KernelRegister *reg, uint16_t type, uint16_t flags, const struct audit_status *status)
+static int send_request(KernelRegister *reg, uint16_t type, uint16_t flags,
+                        const struct audit_status *status)
 {
         struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
         Request request = {
-                .header = {
-                        .nlmsg_len = status ? sizeof request : sizeof request.header,
-                        .nlmsg_type = type,
-                        .nlmsg_flags = NLM_F_REQUEST | flags,
-                        .nlmsg_seq = ++reg->seq,
-                },
+                .header.nlmsg_len = status ? sizeof request : sizeof request.header,
+                .header.nlmsg_type = type,
+                .header.nlmsg_flags = NLM_F_REQUEST | flags,
+                .header.nlmsg_seq = ++reg->seq,
         };
 
         if (status)
@@ -105,10 +106,11 @@ static void refuse(KernelRegister *reg, int error)
 {
         if (error == -EPERM)
                 (void) snprintf(reg->why, sizeof reg->why,
-                                "the kernel does not take an audit daemon from here (CAP_AUDIT_CONTROL in the first PID "
-                                "namespace is needed)");
+                                "the kernel does not take an audit daemon from here: that needs "
+                                "CAP_AUDIT_CONTROL in the first PID namespace");
         else
-                (void) snprintf(reg->why, sizeof reg->why, "the kernel refused us as audit daemon: %s", strerror(-error));
+                (void) snprintf(reg->why, sizeof reg->why, "the kernel refused us as audit daemon: %s",
+                                strerror(-error));
         set_role(reg, KERNEL_ROLE_REFUSED);
 }
 
@@ -149,7 +151,8 @@ static void on_set(KernelRegister *reg, int error)
 {
         if (error == 0 || (error == -EEXIST && reg->ours)) {
                 set_role(reg, KERNEL_ROLE_REGISTERED);
-                log_info("Registered as the kernel's audit daemon%s", error == 0 ? "" : " (the socket was already)");
+                log_info("Registered as the kernel's audit daemon%s",
+                         error == 0 ? "" : " (the socket was already)");
         } else if (error == -EEXIST) {
                 (void) snprintf(reg->why, sizeof reg->why, "another process is the audit daemon");
                 set_role(reg, KERNEL_ROLE_REFUSED);
@@ -180,7 +183,8 @@ static void on_status(KernelRegister *reg, const uint8_t *data, size_t size)
         memcpy(&reg->status, data, MIN(size, sizeof reg->status));
         reg->has_status = true;
         if (reg->role == KERNEL_ROLE_REFUSED && reg->status.pid != NO_AUDIT_DAEMON)
-                (void) snprintf(reg->why, sizeof reg->why, "process %u is the audit daemon", reg->status.pid);
+                (void) snprintf(reg->why, sizeof reg->why, "process %u is the audit daemon",
+                                reg->status.pid);
         if (reg->role != KERNEL_ROLE_REGISTERED)
                 return;
         enable_once(reg);
@@ -188,14 +192,16 @@ static void on_status(KernelRegister *reg, const uint8_t *data, size_t size)
                 kernel_register_again(reg);
 }
 
-bool kernel_register_answer(KernelRegister *reg, const struct nlmsghdr *header, const uint8_t *data, size_t size)
+bool kernel_register_answer(KernelRegister *reg, const struct nlmsghdr *header, const uint8_t *data,
+                            size_t size)
 {
         uint32_t pid;
         int error;
 
         switch (header->nlmsg_type) {
         case NLMSG_ERROR:
-                if (size >= sizeof error && header->nlmsg_seq == reg->set_seq && reg->role == KERNEL_ROLE_ASKED) {
+                if (size >= sizeof error && header->nlmsg_seq == reg->set_seq &&
+                    reg->role == KERNEL_ROLE_ASKED) {
                         memcpy(&error, data, sizeof error);
                         on_set(reg, error);
                 }

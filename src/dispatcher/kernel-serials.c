@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The kernel gives every event a serial from one counter, and a record of every event reaches the audit daemon or is lost. So a
- * serial that never comes is a lost event. Records of several events interleave, and those that waited in the kernel's hold queue
- * come late: a serial is judged only when the window has moved past it, or some seconds have gone by.
+/* The kernel gives every event a serial from one counter, and a record of every event reaches the audit
+ * daemon or is lost. So a serial that never comes is a lost event. Records of several events interleave, and
+ * those that waited in the kernel's hold queue come late: a serial is judged only when the window has moved
+ * past it, or some seconds have gone by.
  *
- * An event that the kernel makes of several records begins with SYSCALL or URINGOP and always ends with EOE: with one of the two
- * alone it was cut. A site that excludes one of these types by rule would have every event "cut"; so a type counts as missing
- * only where it has been seen at all.
+ * An event that the kernel makes of several records begins with SYSCALL or URINGOP and always ends with EOE:
+ * with one of the two alone it was cut. A site that excludes one of these types by rule would have every
+ * event "cut"; so a type counts as missing only where it has been seen at all.
  *
  *  1. base ≤ serial ≤ highest, modulo 2^32, spans at most KERNEL_WINDOW serials; bits outside are zero.
- *  2. Every serial from the first one on is judged exactly once. The first event seen is not judged: its beginning may lie
- *     before ours.
+ *  2. Every serial from the first one on is judged exactly once. The first event seen is not judged: its
+ *     beginning may lie before ours.
  *  3. Nothing is forgotten by a crash: what was judged and not yet told stays in `gap`.
  */
 
@@ -127,7 +128,8 @@ void kernel_serials_see(KernelSerials *serials, uint16_t type, uint32_t serial)
         }
         if (ahead >= KERNEL_WINDOW)
                 advance(serials, serial - KERNEL_WINDOW + 1);
-        if (serial - serials->base > serials->highest - serials->base || serials->highest + 1 == serials->base)
+        if (serial - serials->base > serials->highest - serials->base ||
+            serials->highest + 1 == serials->base)
                 serials->highest = serial;
 
         bit_set(serials->seen, serial);

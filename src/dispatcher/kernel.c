@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The kernel's messages are received into the ring's landing area, formatted from there into a batch, and published: when the
- * process is killed anywhere in between, the next one finds the group landed and formats it again.
+/* The kernel's messages are received into the ring's landing area, formatted from there into a batch, and
+ * published: when the process is killed anywhere in between, the next one finds the group landed and formats
+ * it again.
  *
- *  1. The socket is always read: not reading stops nothing in the kernel and destroys records of unknown number. What finds no
- *     room in the ring is counted by type, in the ring.
+ *  1. The socket is always read: not reading stops nothing in the kernel and destroys records of unknown
+ *     number. What finds no room in the ring is counted by type, in the ring.
  *  2. A group is published, dropped messages and answers included, before the next one is received.
  *  3. Serials, records and counts of a group become visible together.
  *  4. Only messages from port 0 are the kernel's; anybody may send to a netlink socket.
@@ -24,7 +25,8 @@
 
 /* Groups in one turn of the loop: some 4,000 records, a few milliseconds. */
 #define GROUPS_PER_TURN 16U
-/* kernel_lost holds as long after the last loss was seen, so that a watcher that looks once a minute sees it. */
+/* kernel_lost holds as long after the last loss was seen, so that a watcher that looks once a minute sees
+ * it. */
 #define LOST_HOLD_TICKS 60U
 /* Records a second up to which the kernel's backlog is surely empty. */
 #define QUIET_RECORDS 1000U
@@ -40,7 +42,7 @@ struct Kernel {
         KernelRegister reg;
         KernelCounters counters;
         uint64_t tick_records;
-        unsigned lost_ticks; /* until kernel_lost ends */
+        unsigned lost_ticks;        /* until kernel_lost ends */
         char shown[KERNEL_WHY_MAX]; /* why kernel_refused holds */
         uint64_t foreign_logged, malformed_logged;
 };
@@ -71,8 +73,8 @@ static uint64_t boot_usec(void)
 
 /* --- A landed group --- */
 
-/* The datagram's length counts: nlmsg_len means different things on unicast and multicast. Returns false for what the kernel did
- * not send. */
+/* The datagram's length counts: nlmsg_len means different things on unicast and multicast. Returns false for
+ * what the kernel did not send. */
 static bool read_message(Ring *ring, unsigned i, Message *ret)
 {
         uint32_t port;
@@ -174,7 +176,8 @@ static void on_overrun(Kernel *kernel)
         kernel->changed = true;
         if (!kernel->multicast)
                 kernel_register_again(&kernel->reg);
-        kernel_raise_lost(kernel, "The buffer of the audit socket ran over (ENOBUFS): records are lost, how many nobody knows");
+        kernel_raise_lost(kernel, "The buffer of the audit socket ran over (ENOBUFS): records are lost, how "
+                                  "many nobody knows");
 }
 
 static void tell_losses(Kernel *kernel)
@@ -186,8 +189,9 @@ static void tell_losses(Kernel *kernel)
                 return;
         kernel->changed = true;
         log_message(LOG_WARNING, MESSAGE_ID_GAP, NULL,
-                    "Lost between kernel and dispatcher: %" PRIu64 " events whole, %" PRIu64 " in part, %" PRIu64
-                    " overruns of the socket, %" PRIu64 " records by the kernel's count",
+                    "Lost between kernel and dispatcher: %" PRIu64 " events whole, %" PRIu64
+                    " in part, %" PRIu64 " overruns of the socket, %" PRIu64
+                    " records by the kernel's count",
                     told.events_lost, told.events_cut, told.overruns, told.kernel_lost);
         if (told.events_lost + told.events_cut > 0)
                 kernel_raise_lost(kernel, "Events from the kernel are missing: see the gap record");
@@ -214,7 +218,8 @@ static void take_status(Kernel *kernel)
         if (!kernel_serials_lost_counter(serials_of(kernel->options.ring), kernel->reg.status.lost))
                 return;
         kernel->changed = true;
-        kernel_raise_lost(kernel, "The kernel's counter of lost records has moved (backlog_limit may be too small)");
+        kernel_raise_lost(kernel,
+                          "The kernel's counter of lost records has moved (backlog_limit may be too small)");
 }
 
 /* What is in the group besides records. */
@@ -229,9 +234,12 @@ static void take_answers(Kernel *kernel)
                 if (!read_message(ring, i, &message)) {
                         kernel->counters.foreign++;
                         if (log_limit(&kernel->foreign_logged, LOG_INTERVAL_USEC))
-                                log_warning("Ignoring a message on the audit socket that is not from the kernel");
+                                log_warning("Ignoring a message on the audit socket that is not from the "
+                                            "kernel");
                 } else if (!is_record(&message) && !kernel->multicast) {
-                        status = kernel_register_answer(&kernel->reg, &message.header, message.data, message.size) || status;
+                        status = kernel_register_answer(&kernel->reg, &message.header, message.data,
+                                                        message.size) ||
+                                 status;
                 }
         }
         if (status)

@@ -14,9 +14,9 @@ typedef struct KernelOptions {
         sd_event *event;
         Ring *ring;
         State *state;
-        int fd; /* taken over, also on failure */
-        void (*published)(void *userdata);               /* subscribers have more */
-        void (*dropped)(uint64_t n, void *userdata);     /* the ring had no room */
+        int fd;                                      /* taken over, also on failure */
+        void (*published)(void *userdata);           /* subscribers have more */
+        void (*dropped)(uint64_t n, void *userdata); /* the ring had no room */
         void *userdata;
 } KernelOptions;
 
@@ -24,18 +24,19 @@ int kernel_new(const KernelOptions *options, Kernel **ret) _must_check_;
 Kernel *kernel_free(Kernel *kernel);
 DEFINE_CLEANUP(Kernel *, kernel_free)
 
-/* Reads no more: what comes stays in the socket for the next process, or, with `unregister`, is not sent here any more. */
+/* Reads no more: what comes stays in the socket for the next process, or, with `unregister`, is not sent
+ * here any more. */
 void kernel_stop(Kernel *kernel, bool unregister);
 
-/* Formats and publishes what the last process had received and not published. To be called before anything else is written to
- * the ring, with or without a kernel socket. Returns how many messages these were. */
+/* Formats and publishes what the last process had received and not published. To be called before anything
+ * else is written to the ring, with or without a kernel socket. Returns how many messages these were. */
 unsigned kernel_recover(Ring *ring);
 
 /* Once a second: judges serials, tells losses, asks the kernel for its counters. */
 void kernel_tick(Kernel *kernel);
 
 typedef struct KernelCounters {
-        uint64_t records;   /* taken into the ring */
+        uint64_t records; /* taken into the ring */
         uint64_t batches;
         uint64_t foreign;   /* messages that did not come from the kernel: ignored */
         uint64_t malformed; /* messages from the kernel that are no records: ignored */

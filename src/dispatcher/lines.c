@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A line that is no record, or too long, costs nobody else anything: it is counted, said at most once in a while, and left out
- * whole. No line is ever split, or merged with the next: what is too long is skipped up to its own newline.
+/* A line that is no record, or too long, costs nobody else anything: it is counted, said at most once in a
+ * while, and left out whole. No line is ever split, or merged with the next: what is too long is skipped up
+ * to its own newline.
  */
 
 #include "dispatcher/lines.h"

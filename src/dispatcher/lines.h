@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Plain audit lines from a byte stream into the ring: as many batches a turn as there are bytes, nothing per line but copying it. */
+/* Plain audit lines from a byte stream into the ring: as many batches a turn as there are bytes, nothing per
+ * line but copying it. */
 
 #include "basic/buffer.h"
 #include "dispatcher/writer.h"
@@ -23,8 +24,8 @@ typedef struct Lines {
         size_t rest;      /* bytes of a line without its end so far */
 } Lines;
 
-/* Takes all complete lines from the front of `input` and publishes them. Returns 1; 0 when the ring has no room: what is left in
- * `input` is to be offered again. */
+/* Takes all complete lines from the front of `input` and publishes them. Returns 1; 0 when the ring has no
+ * room: what is left in `input` is to be offered again. */
 int lines_take(Lines *lines, Ring *ring, Buffer *input);
 
 /* The producer is gone: a line that it did not end is refused. */

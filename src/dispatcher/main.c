@@ -12,8 +12,10 @@ int main(int argc, char **argv)
         int r;
 
         log_init("audit-relay-dispatcher", LOG_INFO);
-        r = program_arguments(argc, argv, "dispatcher",
-                              "Reads audit records from the kernel and from producers, and sends them to its subscribers.", &path);
+        r = program_arguments(
+                argc, argv, "dispatcher",
+                "Reads audit records from the kernel and from producers, and sends them to its subscribers.",
+                &path);
         if (r <= 0)
                 return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
         r = dispatcher_config_load(path, &config);

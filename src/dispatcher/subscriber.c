@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A subscriber is an outlet to a Unix socket, with the ring as its source. With Overflow=block the ring keeps what it has not
- * acked, also while it is away or the dispatcher is dead; any other one may be overtaken, and is told what it missed.
+/* A subscriber is an outlet to a Unix socket, with the ring as its source. With Overflow=block the ring
+ * keeps what it has not acked, also while it is away or the dispatcher is dead; any other one may be
+ * overtaken, and is told what it missed.
  *
- *  1. The ring waits for exactly the subscribers that the configuration names with Overflow=block: who leaves it is forgotten, also
- *     when that happened while no dispatcher ran.
+ *  1. The ring waits for exactly the subscribers that the configuration names with Overflow=block: who
+ *     leaves it is forgotten, also when that happened while no dispatcher ran.
  *  2. Records are sent to root, to us, and to the user that the file names, whoever listens on the socket.
  */
 
@@ -21,7 +22,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/* systemd accepts at once and starts the service then: WELCOME may take as long as a program and its store need to start. */
+/* systemd accepts at once and starts the service then: WELCOME may take as long as a program and its store
+ * need to start. */
 #define CONNECT_USEC (60 * USEC_PER_SEC)
 /* A disk that is busy for so long is as good as dead; a new session costs nothing but what is in flight. */
 #define TIMEOUT_USEC (120 * USEC_PER_SEC)
@@ -34,7 +36,7 @@ typedef struct Subscriber {
         SubscriberConfig config;
         Source *source;
         Outlet *outlet;
-        bool known;     /* `acked` is: it has been connected */
+        bool known; /* `acked` is: it has been connected */
         bool dropping;
         uint64_t acked; /* last seq in its custody */
         uint64_t logged_usec;
@@ -114,8 +116,9 @@ static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
         Subscriber *subscriber = outlet_userdata(outlet);
 
         subscriber->logged_usec = 0;
-        log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, NULL, "Subscriber %s connected, it has all up to %" PRIu64,
-                    subscriber->config.name, welcome->last);
+        log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, NULL,
+                    "Subscriber %s connected, it has all up to %" PRIu64, subscriber->config.name,
+                    welcome->last);
         move_acked(subscriber, welcome->last);
 }
 
@@ -124,8 +127,8 @@ static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *w
         Subscriber *subscriber = outlet_userdata(outlet);
 
         if (trouble != OUTLET_OK && log_limit(&subscriber->logged_usec, LOG_INTERVAL_USEC))
-                log_message(LOG_NOTICE, MESSAGE_ID_PEER_DISCONNECTED, NULL, "Subscriber %s (%s): %s", subscriber->config.name,
-                            subscriber->config.socket, why);
+                log_message(LOG_NOTICE, MESSAGE_ID_PEER_DISCONNECTED, NULL, "Subscriber %s (%s): %s",
+                            subscriber->config.name, subscriber->config.socket, why);
 }
 
 static void on_acked(Outlet *outlet, uint64_t seq)
@@ -327,7 +330,8 @@ static size_t describe(const Subscriber *subscriber, uint64_t newest, char *out,
         if (subscriber->known && subscriber->acked >= newest)
                 return (size_t) snprintf(out, size, ", %s acked", name);
         if (outlet_connected(subscriber->outlet))
-                return (size_t) snprintf(out, size, ", %s %" PRIu64 " behind", name, newest - subscriber->acked);
+                return (size_t) snprintf(out, size, ", %s %" PRIu64 " behind", name,
+                                         newest - subscriber->acked);
         return (size_t) snprintf(out, size, ", %s away", name);
 }
 
@@ -342,7 +346,8 @@ void subscribers_status(const Subscribers *subscribers, char *out, size_t size)
         out[0] = '\0';
         ring_status(subscribers->options.ring, &status);
         LIST_FOREACH(subscriber, &subscribers->list, subscribers) {
-                status_gauge(state, "subscriber_acked_seq", status_label(state, "subscriber", subscriber->config.name),
+                status_gauge(state, "subscriber_acked_seq",
+                             status_label(state, "subscriber", subscriber->config.name),
                              (double) subscriber->acked, help);
                 help = NULL;
                 if (used < size)
@@ -350,13 +355,15 @@ void subscribers_status(const Subscribers *subscribers, char *out, size_t size)
         }
         help = "Records published and not yet acked by the subscriber";
         LIST_FOREACH(subscriber, &subscribers->list, subscribers) {
-                status_gauge(state, "subscriber_lag_records", status_label(state, "subscriber", subscriber->config.name),
+                status_gauge(state, "subscriber_lag_records",
+                             status_label(state, "subscriber", subscriber->config.name),
                              (double) (status.newest - MIN(subscriber->acked, status.newest)), help);
                 help = NULL;
         }
         help = "Whether the subscriber is connected";
         LIST_FOREACH(subscriber, &subscribers->list, subscribers) {
-                status_gauge(state, "subscriber_connected", status_label(state, "subscriber", subscriber->config.name),
+                status_gauge(state, "subscriber_connected",
+                             status_label(state, "subscriber", subscriber->config.name),
                              outlet_connected(subscriber->outlet), help);
                 help = NULL;
         }

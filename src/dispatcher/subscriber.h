@@ -23,8 +23,8 @@ int subscribers_new(const SubscribersOptions *options, Subscribers **ret) _must_
 Subscribers *subscribers_free(Subscribers *subscribers);
 DEFINE_CLEANUP(Subscribers *, subscribers_free)
 
-/* Reads the directory, at start and again on reload: new ones begin, those that are gone end and hold the ring no longer, those
- * that have changed begin again where they stood. On an error nothing is changed. */
+/* Reads the directory, at start and again on reload: new ones begin, those that are gone end and hold the
+ * ring no longer, those that have changed begin again where they stood. On an error nothing is changed. */
 int subscribers_load(Subscribers *subscribers) _must_check_;
 
 /* Something was published. */

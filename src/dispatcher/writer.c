@@ -18,8 +18,8 @@ static void seal(Writer *writer)
         writer->count = 0;
 }
 
-/* Whether records may be written again after some were dropped: only with real room, or every few records would be followed by
- * a gap. */
+/* Whether records may be written again after some were dropped: only with real room, or every few records
+ * would be followed by a gap. */
 static bool has_recovered(Ring *ring)
 {
         RingStatus status;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Lines into the ring: begins a batch when the first line asks for room, seals it when it is full, begins the next. Nothing is
- * visible before the caller's ring_publish(). */
+/* Lines into the ring: begins a batch when the first line asks for room, seals it when it is full, begins
+ * the next. Nothing is visible before the caller's ring_publish(). */
 
 #include "ring/ring.h"
 

@@ -5,7 +5,8 @@
 #include <sys/queue.h>
 #include <sys/random.h>
 
-/* What stands for batches that were acked, when the dispatcher comes back without its ring: they were in its custody. */
+/* What stands for batches that were acked, when the dispatcher comes back without its ring: they were in its
+ * custody. */
 static const char custody[] = "dispatcher";
 
 typedef struct Entry {
@@ -62,7 +63,7 @@ static int queue_get(Source *source, uint64_t seq, Cursor *cursor, Batch *ret)
                 explain(queue, seq, ret);
                 return 1;
         }
-        TAILQ_FOREACH(entry, &queue->entries, entries)
+        TAILQ_FOREACH (entry, &queue->entries, entries)
                 if (entry->batch.first == seq) {
                         *ret = entry->batch;
                         return 1;
@@ -81,7 +82,7 @@ static int queue_ended(Source *source, uint64_t seq, uint64_t *ret_checksum)
                 *ret_checksum = queue->acked_checksum;
                 return 1;
         }
-        TAILQ_FOREACH(entry, &queue->entries, entries)
+        TAILQ_FOREACH (entry, &queue->entries, entries)
                 if (entry->batch.last == seq) {
                         *ret_checksum = entry->batch.checksum;
                         return 1;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* audit-relay send: audit lines from standard input into the dispatcher, by the link. What it has read it holds until it is acked,
- * and when the dispatcher dies it waits for the next one and resumes: exit status 0 means that all is in custody.
+/* audit-relay send: audit lines from standard input into the dispatcher, by the link. What it has read it
+ * holds until it is acked, and when the dispatcher dies it waits for the next one and resumes: exit status 0
+ * means that all is in custody.
  *
- *  1. Nothing is read before the dispatcher has said which node it is: the lines are made its own, and checked, here.
+ *  1. Nothing is read before the dispatcher has said which node it is: the lines are made its own, and
+ *     checked, here.
  *  2. What is held is bounded: beyond it nothing is read, and whoever writes to us waits.
  *  3. A line that is no record is said with its number and left out; it stops nothing.
  */
@@ -62,7 +64,8 @@ static void leave(Send *send, bool failed)
         send->leaving = true;
         send->failed = failed;
         /* The stream is ended: nobody need remember its position. */
-        outlet_end(send->outlet, failed ? LINK_BYE_ENDING : LINK_BYE_DONE, failed ? "giving up" : "all is acked", false);
+        outlet_end(send->outlet, failed ? LINK_BYE_ENDING : LINK_BYE_DONE,
+                   failed ? "giving up" : "all is acked", false);
 }
 
 static void leave_if_done(Send *send)
@@ -232,7 +235,8 @@ static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
         send->progress_usec = monotonic_usec();
         if (!send->node && node.size > 0)
                 send->node = strndup(node.data, node.size);
-        if (!send->node || strlen(send->node) != node.size || memcmp(send->node, node.data, node.size) != 0) {
+        if (!send->node || strlen(send->node) != node.size ||
+            memcmp(send->node, node.data, node.size) != 0) {
                 fprintf(stderr, "The dispatcher is of node \"%.*s\", %s\n", (int) node.size, node.data,
                         send->node ? "and was of another one before" : "which is none");
                 leave(send, true);
@@ -345,15 +349,17 @@ static void help(void)
 {
         printf("Usage: audit-relay send [OPTION...] <LINES\n"
                "\n"
-               "Delivers audit lines, \"type=… msg=audit(SEC.MSEC:SERIAL): …\", to this host's dispatcher. When it ends with exit\n"
-               "status 0, all are in the dispatcher's custody; while the dispatcher is away, it waits.\n"
+               "Delivers audit lines, \"type=… msg=audit(SEC.MSEC:SERIAL): …\", to this host's dispatcher.\n"
+               "When it ends with exit status 0, all are in the dispatcher's custody; while the dispatcher\n"
+               "is away, it waits.\n"
                "\n"
                "  --socket=PATH  The dispatcher's input socket (" SOCKET_DEFAULT ")\n"
                "  --timeout=SEC  Give up after so long without progress; 0: never (the default)\n"
                "  --skip-bad     Lines that are no records are no failure\n"
                "  --help         This text\n"
                "\n"
-               "Exit status: 0 all lines are acked; 1 some are not, or were no records; 2 the command line is wrong.\n");
+               "Exit status: 0 all lines are acked; 1 some are not, or were no records; 2 the command line\n"
+               "is wrong.\n");
 }
 
 static bool parse_timeout(const char *text, uint64_t *ret_usec)
@@ -402,7 +408,8 @@ static int parse(Send *send, int argc, char **argv)
                         return -EINVAL;
                 }
         if (optind < argc || strlen(send->socket) >= sizeof((struct sockaddr_un *) NULL)->sun_path) {
-                fprintf(stderr, "%s\n", optind < argc ? "There are no arguments besides options" : "--socket= is too long");
+                fprintf(stderr, "%s\n",
+                        optind < argc ? "There are no arguments besides options" : "--socket= is too long");
                 return -EINVAL;
         }
         return 1;
@@ -433,5 +440,7 @@ int verb_send(int argc, char **argv)
                 fprintf(stderr, "%" PRIu64 " of %" PRIu64 " lines were no records%s\n", send.bad, send.lines,
                         send.skip_bad ? " and left out" : "");
         fprintf(stderr, "sent %" PRIu64 " records, %" PRIu64 " acked\n", sent, acked);
-        return r < 0 || send.failed || acked != sent || (send.bad > 0 && !send.skip_bad) ? TOOL_EXIT_FAILURE : EXIT_SUCCESS;
+        if (r < 0 || send.failed || acked != sent || (send.bad > 0 && !send.skip_bad))
+                return TOOL_EXIT_FAILURE;
+        return EXIT_SUCCESS;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A small receiver for tests: listens on a Unix socket, takes what a dispatcher sends by the link, appends the payloads to a file,
- * acks them. One connection at a time; positions of streams are kept over connections, as remote keeps them.
+/* A small receiver for tests: listens on a Unix socket, takes what a dispatcher sends by the link, appends
+ * the payloads to a file, acks them. One connection at a time; positions of streams are kept over
+ * connections, as remote keeps them.
  *
  *      collect SOCKET FILE [--pause-after=BATCHES]
  *
- * A lost range becomes a line "LOST first last reason". With --pause-after it stops reading after so many batches until SIGUSR1.
- * SIGTERM ends it; then it says "records N batches N lost N".
+ * A lost range becomes a line "LOST first last reason". With --pause-after it stops reading after so many
+ * batches until SIGUSR1. SIGTERM ends it; then it says "records N batches N lost N".
  */
 
 #undef NDEBUG
@@ -65,8 +66,8 @@ static void on_hello(LinkReceiver *receiver, const LinkHello *hello)
                         collect.position = p;
         }
         assert(collect.position);
-        assert(link_receiver_welcome(receiver, &collect.output, collect.position->last, collect.position->checksum, "collect",
-                                     "") == 0);
+        assert(link_receiver_welcome(receiver, &collect.output, collect.position->last,
+                                     collect.position->checksum, "collect", "") == 0);
 }
 
 static void write_all(const uint8_t *data, size_t size)
@@ -88,8 +89,8 @@ static int on_batch(LinkReceiver *receiver, const Batch *batch)
                 return 0;
         if (batch->reason == BATCH_LOST) {
                 char line[BATCH_ARGUMENT_MAX + 64];
-                int n = snprintf(line, sizeof line, "LOST %" PRIu64 " %" PRIu64 " %.*s\n", batch->first, batch->last,
-                                 (int) batch->size, (const char *) batch->payload);
+                int n = snprintf(line, sizeof line, "LOST %" PRIu64 " %" PRIu64 " %.*s\n", batch->first,
+                                 batch->last, (int) batch->size, (const char *) batch->payload);
 
                 write_all((const uint8_t *) line, (size_t) n);
                 collect.lost += batch_range(batch);
@@ -111,7 +112,8 @@ static const LinkReceiverHandler handler = {
 static bool flush(int fd)
 {
         while (buffer_size(&collect.output) > 0) {
-                ssize_t n = send(fd, buffer_head(&collect.output), buffer_size(&collect.output), MSG_NOSIGNAL);
+                ssize_t n =
+                        send(fd, buffer_head(&collect.output), buffer_size(&collect.output), MSG_NOSIGNAL);
 
                 if (n < 0)
                         return false;
@@ -153,7 +155,8 @@ static void serve(int fd)
                 }
                 buffer_consume(&input, (size_t) n);
                 if (collect.taken)
-                        assert(link_receiver_ack(&receiver, &collect.output, receiver.received, receiver.bytes_received) == 0);
+                        assert(link_receiver_ack(&receiver, &collect.output, receiver.received,
+                                                 receiver.bytes_received) == 0);
                 if (!flush(fd))
                         break;
                 pause_if_asked();
@@ -177,7 +180,8 @@ static int listen_on(const char *path)
 
 int main(int argc, char **argv)
 {
-        struct sigaction action = { .sa_handler = on_signal }; /* without SA_RESTART: read() and accept() return */
+        /* Without SA_RESTART: read() and accept() return. */
+        struct sigaction action = { .sa_handler = on_signal };
         int listener;
 
         if (argc < 3) {
@@ -204,6 +208,7 @@ int main(int argc, char **argv)
                 serve(fd);
                 (void) close(fd);
         }
-        printf("records %" PRIu64 " batches %" PRIu64 " lost %" PRIu64 "\n", collect.records, collect.batches, collect.lost);
+        printf("records %" PRIu64 " batches %" PRIu64 " lost %" PRIu64 "\n", collect.records,
+               collect.batches, collect.lost);
         return 0;
 }

@@ -200,7 +200,9 @@ END_TEST
 
 START_TEST(records_and_answers_are_told_apart)
 {
-        static const uint16_t records[] = { 1005, 1006, 1100, 1112, 1300, 1320, 1327, 1400, 2000, 2100, 2999 };
+        static const uint16_t records[] = {
+                1005, 1006, 1100, 1112, 1300, 1320, 1327, 1400, 2000, 2100, 2999
+        };
         static const uint16_t others[] = { 0, 2, 3, 1000, 1001, 1010, 1016, 1329, 3000 };
 
         for (size_t i = 0; i < ELEMENTSOF(records); i++)
@@ -259,8 +261,9 @@ START_TEST(random_losses_and_reordering_are_counted_exactly)
                 cut += keep != 0 && begins != ends;
                 for (unsigned k = 0; k < 3; k++)
                         if (keep >> k & 1)
-                                sent[n++] = (Sent) { (i ? 3ULL * i + k + (rnd(8) == 0 ? rnd(DELAY_MAX) : 0) : k), base + i,
-                                                     types[k] };
+                                sent[n++] =
+                                        (Sent) { (i ? 3ULL * i + k + (rnd(8) == 0 ? rnd(DELAY_MAX) : 0) : k),
+                                                base + i, types[k] };
         }
         qsort(sent, n, sizeof *sent, compare_sent);
         setup();

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "dispatcher/report.h"
+
+#include <inttypes.h>
+
+static uint64_t report_input(const Report *report)
+{
+        InputCounters input = { 0 };
+
+        if (report->input)
+                input_counters(report->input, &input);
+        status_counter(report->state, "records", "origin=\"kernel\"",
+                       report->kernel ? kernel_counters(report->kernel)->records : 0,
+                       "Records taken into the ring");
+        status_counter(report->state, "records", "origin=\"local\"",
+                       input.plain_records + input.link_records, NULL);
+        status_counter(report->state, "batches", "origin=\"kernel\"",
+                       report->kernel ? kernel_counters(report->kernel)->batches : 0,
+                       "Batches they made");
+        status_counter(report->state, "batches", "origin=\"local\"",
+                       input.plain_batches + input.link_batches, NULL);
+        for (RecordFault fault = RECORD_E_FORM; fault < _RECORD_FAULT_MAX; fault++)
+                status_counter(report->state, "refused",
+                               status_label(report->state, "fault", record_fault_to_string(fault)),
+                               input.refused[fault],
+                               fault == RECORD_E_FORM ? "Lines of producers that were no records" : NULL);
+        status_counter(report->state, "violations", NULL, input.violations,
+                       "Sessions of producers ended for bad framing");
+        status_gauge(report->state, "producers", NULL, (double) input.connections,
+                     "Producers connected");
+        return input.plain_records + input.link_records;
+}
+
+static void report_ring(const Report *report)
+{
+        const RingState *state = ring_state(report->ring);
+        RingStatus ring;
+
+        ring_status(report->ring, &ring);
+        status_counter(report->state, "dropped", NULL, ring.dropped,
+                       "Kernel records dropped because the ring was full");
+        status_counter(report->state, "replaced", NULL, state->replaced,
+                       "LF, CR and NUL inside texts that became spaces");
+        status_gauge(report->state, "ring_newest_seq", NULL, (double) ring.newest, "Last seq published");
+        status_gauge(report->state, "ring_oldest_seq", NULL, (double) ring.oldest, "Oldest seq held");
+        status_gauge(report->state, "ring_used_bytes", NULL, (double) ring.used,
+                     "What an awaited subscriber has not acked");
+        status_gauge(report->state, "ring_size_bytes", NULL, (double) ring.size, "Size of the ring");
+}
+
+static void report_kernel(const Report *report)
+{
+        const KernelSerials *serials = kernel_serials(report->ring);
+        KernelCounters counters = { 0 };
+
+        if (report->kernel)
+                counters = *kernel_counters(report->kernel);
+        status_counter(report->state, "kernel_events_lost", NULL, serials->events_lost,
+                       "Events of which nothing came, by their serials");
+        status_counter(report->state, "kernel_events_cut", NULL, serials->events_cut,
+                       "Events of which only a part came");
+        status_counter(report->state, "kernel_late", NULL, serials->late,
+                       "Records that came after their serial was judged");
+        status_counter(report->state, "kernel_overruns", NULL, counters.overruns,
+                       "Times the audit socket ran over");
+        status_gauge(report->state, "kernel_lost", NULL, serials->kernel_lost,
+                     "The kernel's own counter of lost records");
+        status_counter(report->state, "kernel_ignored", "reason=\"not-the-kernel\"", counters.foreign,
+                       "Messages on the audit socket that are no records");
+        status_counter(report->state, "kernel_ignored", "reason=\"malformed\"", counters.malformed,
+                       NULL);
+}
+
+void report_write(const Report *report)
+{
+        uint64_t records = report->kernel ? kernel_counters(report->kernel)->records : 0;
+        char subscribers[512];
+
+        status_begin(report->state);
+        records += report_input(report);
+        report_ring(report);
+        report_kernel(report);
+        subscribers_status(report->subscribers, subscribers, sizeof subscribers);
+        status_end(report->state, "%s, %" PRIu64 " records%s",
+                   report->kernel ? kernel_description(report->kernel) : "no kernel", records,
+                   subscribers);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The dispatcher's status file: counters of all its parts, and the line for people. */
+
+#include "dispatcher/input.h"
+#include "dispatcher/kernel.h"
+#include "dispatcher/subscriber.h"
+
+typedef struct Report {
+        State *state;
+        Ring *ring;
+        const Kernel *kernel; /* NULL: not read */
+        const Input *input;   /* NULL: no socket */
+        const Subscribers *subscribers;
+} Report;
+
+void report_write(const Report *report);
