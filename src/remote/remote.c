@@ -95,6 +95,7 @@ static void on_tick(void *userdata)
         StoreStatus status;
 
         inlet_tick(remote->local.inlet);
+        uplink_tick(remote->uplink);
         credentials_tick(remote->tls, &remote->expiry_usec);
         store_status(store_loop_store(remote->store), &status);
         status_begin(remote->state);

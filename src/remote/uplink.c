@@ -4,8 +4,8 @@
  *
  *  1. One look-up serves one round: its addresses are tried in turn, and only when all have failed is the round over and the
  *     backoff kept.
- *  2. Of the conditions that say why there is no connection at most one holds; a connection (WELCOME) ends it, and also what
- *     the collector said of itself in the session before: it says that again.
+ *  2. Of the conditions that say why there is no connection at most one holds; a connection (WELCOME) ends it. What the
+ *     collector said of itself in the session before it says again with WELCOME; a condition that it does not repeat ends.
  *  3. After the collector has shown another history of our stream nothing is sent before the new stream id is durable.
  */
 
@@ -22,6 +22,8 @@
 
 /* The peer's sentence in a condition's file. */
 #define REASON_MAX 500
+/* A collector says its states with WELCOME; they have arrived by then. */
+#define CONFIRM_USEC (2 * USEC_PER_SEC)
 
 struct Uplink {
         UplinkOptions options;
@@ -32,6 +34,8 @@ struct Uplink {
         bool restarting;       /* the store is getting a new stream id in place of: */
         StreamId old_stream;
         uint64_t restart_seq;  /* newest seq then: the condition ends when that is acked */
+        unsigned unconfirmed;    /* bits of collector_states: said in an earlier session, not yet in this one */
+        uint64_t connected_usec;
         uint64_t connects, disconnects, diverged;
         char text[OUTLET_PEER_MAX + 64];
 };
@@ -198,8 +202,8 @@ static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
         log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, field, "Connected to collector %.*s (%s); it has records up to %" PRIu64,
                     (int) welcome->name.size, welcome->name.data, outlet_peer(outlet), welcome->last);
         clear_connection_conditions(uplink, NULL);
-        for (size_t i = 0; i < ELEMENTSOF(collector_states); i++)
-                state_clear(uplink->options.state, collector_states[i].condition);
+        uplink->connected_usec = monotonic_usec();
+        uplink->unconfirmed = (1U << ELEMENTSOF(collector_states)) - 1;
 }
 
 static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *why)
@@ -281,6 +285,7 @@ static void on_state(Outlet *outlet, const LinkState *state)
 
                 if (state->name.size != strlen(name) || memcmp(state->name.data, name, state->name.size) != 0)
                         continue;
+                uplink->unconfirmed &= ~(1U << i);
                 if (!state->on) {
                         state_clear(uplink->options.state, collector_states[i].condition);
                         return;
@@ -336,6 +341,16 @@ void uplink_reload(Uplink *uplink)
 void uplink_stop(Uplink *uplink)
 {
         outlet_end(uplink->outlet, LINK_BYE_ENDING, "remote is stopping", false);
+}
+
+void uplink_tick(Uplink *uplink)
+{
+        if (!outlet_connected(uplink->outlet) || monotonic_usec() - uplink->connected_usec < CONFIRM_USEC)
+                return;
+        for (size_t i = 0; i < ELEMENTSOF(collector_states); i++)
+                if (uplink->unconfirmed & (1U << i))
+                        state_clear(uplink->options.state, collector_states[i].condition);
+        uplink->unconfirmed = 0;
 }
 
 void uplink_status(Uplink *uplink)

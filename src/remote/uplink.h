@@ -28,6 +28,8 @@ void uplink_wake(Uplink *uplink);
 void uplink_reload(Uplink *uplink);
 /* Says BYE, for good. */
 void uplink_stop(Uplink *uplink);
+/* Call once a second. */
+void uplink_tick(Uplink *uplink);
 /* Writes its metrics into the status being written. */
 void uplink_status(Uplink *uplink);
 /* "connected to 192.0.2.1:6560", for people; valid until the next call. */
