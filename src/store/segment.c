@@ -228,8 +228,10 @@ int segment_begin(Store *store, uint64_t now_usec)
         }
         last = &store->segments[store->n_segments - 1];
         /* The entries of the one replaced go with it: the chain goes on from where it began. */
-        if (replaces)
+        if (replaces) {
+                MARK("store.replaced");
                 memcpy(store->written.chain, last->head, SHA256_SIZE);
+        }
         *last = (Segment) { .first = files.first, .created_usec = now_usec, .loaded = true };
         memcpy(last->head, store->written.chain, SHA256_SIZE);
         store->before = store->current;

@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* See store-world.h. What must hold after anything that may happen to a disk or a process:
+ *
+ * 1. A stream's position is at least what was acked and at most what was sent, at the end of a batch, with its checksum.
+ * 2. What a source shows is every line of every stream up to its position, once, in order, whole; own seqs that were shown
+ *    before still mean the same records.
+ * 3. Nothing half stays in the open segment's text; the chain of entries holds over all segments.
+ * 4. Only what a collector acked was deleted. Opening twice gives the same.
+ */
+
+#include "store-world.h"
+#include "basic/mark.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+
+#define BATCH_LINES_MAX 4U
+
+static struct {
+        const char *name;
+        uint64_t n;
+} marks[32];
+
+void mark_hit(const char *name)
+{
+        for (size_t i = 0; i < ELEMENTSOF(marks); i++) {
+                if (marks[i].name && strcmp(marks[i].name, name) != 0)
+                        continue;
+                marks[i].name = name;
+                marks[i].n++;
+                return;
+        }
+        assert(false);
+}
+
+void step_hit(void)
+{
+}
+
+uint64_t world_marked(const char *name)
+{
+        for (size_t i = 0; i < ELEMENTSOF(marks) && marks[i].name; i++)
+                if (strcmp(marks[i].name, name) == 0)
+                        return marks[i].n;
+        return 0;
+}
+
+__attribute__((format(printf, 2, 3))) static bool wrong(World *world, const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(world->failure, sizeof world->failure, format, ap);
+        va_end(ap);
+        return false;
+}
+
+uint64_t world_below(World *world, uint64_t n)
+{
+        return fixture_draw(&world->random) % n;
+}
+
+static uint64_t mix(unsigned stream, uint64_t seq)
+{
+        uint64_t state = stream * UINT64_C(1000003) + seq;
+
+        return fixture_draw(&state);
+}
+
+/* Senders keep boundaries whatever happens: the batch that begins at a seq is always the same. */
+static uint64_t batch_end(unsigned stream, uint64_t first)
+{
+        return first + mix(stream, first) % BATCH_LINES_MAX;
+}
+
+static bool is_filtered(unsigned stream, uint64_t first)
+{
+        return mix(stream, first) / 16 % 5 == 0;
+}
+
+static Batch make_batch(unsigned stream, uint64_t first, char *out)
+{
+        Batch batch = fixture_batch(stream, first, batch_end(stream, first), out);
+
+        if (is_filtered(stream, first)) {
+                batch.reason = BATCH_FILTERED;
+                batch.count = batch.size = 0;
+                batch_seal(&batch);
+        }
+        return batch;
+}
+
+static StoreOptions options(World *world)
+{
+        Disk *disk = sim_disk_attach(world->sim);
+        StoreOptions o = fixture_options(world->front ? world->front(disk, world->front_userdata) : disk);
+
+        o.hash = fixture_hash;
+        o.segment_size_max = 900;
+        o.group_bytes_max = 2000;
+        o.delete_acked = true;
+        return o;
+}
+
+/* --- Checks --- */
+
+/* The next line that the stream must show behind seq, up to its position; 0: none. */
+static uint64_t next_line(unsigned stream, uint64_t seq, uint64_t last)
+{
+        uint64_t first = 1, end;
+
+        while (first <= last) {
+                end = batch_end(stream, first);
+                if (end > seq && !is_filtered(stream, first))
+                        return seq + 1 > first ? seq + 1 : first;
+                first = end + 1;
+        }
+        return 0;
+}
+
+static bool check_positions(World *world, uint64_t positions[WORLD_STREAMS])
+{
+        char text[4096];
+        uint64_t checksum, first;
+        StreamId id;
+        Batch batch;
+
+        for (unsigned s = 0; s < WORLD_STREAMS; s++) {
+                id = fixture_stream(s);
+                if (store_sink(world->store)->position(store_sink(world->store), &id, "owner", &positions[s], &checksum) < 0)
+                        return wrong(world, "stream %u: no position", s);
+                if (positions[s] < world->acked[s] || positions[s] > world->sent[s])
+                        return wrong(world, "stream %u at %" PRIu64 ", acked %" PRIu64 ", sent %" PRIu64, s, positions[s],
+                                    world->acked[s], world->sent[s]);
+                for (first = 1; first <= positions[s]; first = batch.last + 1)
+                        batch = make_batch(s, first, text);
+                if (first != positions[s] + 1 || (positions[s] > 0 && checksum != batch.checksum))
+                        return wrong(world, "stream %u at %" PRIu64 ": no batch ends there", s, positions[s]);
+        }
+        return true;
+}
+
+/* One shown batch: its lines are the next of their stream. */
+static bool check_batch(World *world, const Batch *batch, uint64_t shown[WORLD_STREAMS], bool whole[WORLD_STREAMS],
+                        const uint64_t positions[WORLD_STREAMS])
+{
+        const char *p = (const char *) batch->payload, *end = p + batch->size;
+        unsigned long long seq;
+        char line[256];
+        unsigned s;
+        size_t size;
+
+        for (uint64_t own = batch->first; own <= batch->last; own++) {
+                if (sscanf(p, "node=n%u type=USER msg=audit(1.000:%llu)", &s, &seq) != 2 || s >= WORLD_STREAMS)
+                        return wrong(world, "own seq %" PRIu64 ": no line of ours", own);
+                size = fixture_line(s, seq, line);
+                if ((size_t) (end - p) < size || memcmp(p, line, size) != 0)
+                        return wrong(world, "own seq %" PRIu64 ": other bytes", own);
+                p += size;
+                if (whole[s] ? next_line(s, shown[s], positions[s]) != seq : seq > positions[s])
+                        return wrong(world, "stream %u: %llu follows %" PRIu64, s, seq, shown[s]);
+                whole[s] = true;
+                shown[s] = seq;
+                if (own <= world->own_durable && (world->own[own].stream != s || world->own[own].seq != seq))
+                        return wrong(world, "own seq %" PRIu64 " means another record", own);
+                assert(own < WORLD_OWN_MAX);
+                world->own[own] = (WorldOwn) { s, seq };
+        }
+        return p == end || wrong(world, "own seq %" PRIu64 ": more than its lines", batch->last);
+}
+
+static bool check_shown(World *world, const uint64_t positions[WORLD_STREAMS])
+{
+        Source *source = store_source(world->store, "collector");
+        uint64_t shown[WORLD_STREAMS] = { 0 }, seq;
+        bool whole[WORLD_STREAMS];
+        SourceRange range;
+        Cursor cursor = { { 0 } };
+        StoreStatus status;
+        Batch batch;
+        int r;
+
+        store_status(world->store, &status);
+        source->range(source, &range);
+        if (status.oldest > world->released + 1)
+                return wrong(world, "deleted up to %" PRIu64 ", acked only %" PRIu64, status.oldest - 1, world->released);
+        if (range.newest < world->own_durable)
+                return wrong(world, "newest %" PRIu64 " was %" PRIu64, range.newest, world->own_durable);
+        /* After a deletion a stream's first shown line may be any. */
+        for (unsigned s = 0; s < WORLD_STREAMS; s++)
+                whole[s] = status.oldest == 1;
+        for (seq = range.oldest; (r = source->get(source, seq, &cursor, &batch)) > 0; seq = batch.last + 1) {
+                if (batch.reason == BATCH_RECORDS ? !check_batch(world, &batch, shown, whole, positions)
+                                                  : batch.reason == BATCH_LOST)
+                        return world->failure[0] ? false : wrong(world, "%" PRIu64 "..%" PRIu64 " lost", batch.first, batch.last);
+        }
+        if (r < 0 || seq != range.newest + 1)
+                return wrong(world, "reading ends at %" PRIu64 ": %s", seq, strerror(-r));
+        for (unsigned s = 0; s < WORLD_STREAMS; s++)
+                if (whole[s] && next_line(s, shown[s], positions[s]) != 0)
+                        return wrong(world, "stream %u shown to %" PRIu64 ", position %" PRIu64, s, shown[s], positions[s]);
+        world->own_durable = range.newest;
+        return true;
+}
+
+typedef struct Firsts {
+        uint64_t first[256];
+        size_t n;
+} Firsts;
+
+static int collect_first(const char *entry, void *userdata)
+{
+        Firsts *firsts = userdata;
+        uint64_t first;
+        char suffix[8];
+        size_t i;
+
+        if (sscanf(entry, "%20" SCNu64 ".%7s", &first, suffix) != 2 || strcmp(suffix, "idx") != 0 || strlen(entry) != 24)
+                return 0;
+        assert(firsts->n < ELEMENTSOF(firsts->first));
+        for (i = firsts->n++; i > 0 && firsts->first[i - 1] > first; i--)
+                firsts->first[i] = firsts->first[i - 1];
+        firsts->first[i] = first;
+        return 0;
+}
+
+/* The chain over one segment, from `chain` until `end` (NULL: to the end of the file). */
+static bool check_segment_chain(World *world, uint64_t first, uint8_t chain[SHA256_SIZE], const uint8_t *end)
+{
+        uint8_t again[INDEX_ENTRY_SIZE];
+        IndexEntry entry;
+        const uint8_t *bytes;
+        uint64_t size;
+        char name[64];
+
+        sprintf(name, "%020" PRIu64 ".idx", first);
+        bytes = sim_disk_bytes(world->sim, name, &size);
+        for (uint32_t i = 0; i < size / INDEX_ENTRY_SIZE; i++) {
+                if (i > 0 && end && memcmp(chain, end, SHA256_SIZE) == 0)
+                        return true;
+                if (index_decode(bytes + (size_t) i * INDEX_ENTRY_SIZE, i, &entry) < 0)
+                        return wrong(world, "%s: entry %u does not verify", name, i);
+                if (i == 0)
+                        memcpy(chain, entry.segment.head, SHA256_SIZE);
+                index_encode(&entry, fixture_hash, chain, again);
+                if (memcmp(again, bytes + (size_t) i * INDEX_ENTRY_SIZE, INDEX_ENTRY_SIZE) != 0)
+                        return wrong(world, "%s: the chain breaks at entry %u", name, i);
+        }
+        return !end || memcmp(chain, end, SHA256_SIZE) == 0 || wrong(world, "%s: the next segment has another head", name);
+}
+
+static bool check_files(World *world)
+{
+        Disk *disk = sim_disk_attach(world->sim);
+        uint8_t chain[SHA256_SIZE], *head;
+        Firsts firsts = { .n = 0 };
+        IndexEntry entry;
+        const uint8_t *bytes;
+        uint64_t size, expected = 0;
+        char name[64];
+        int r;
+
+        r = disk->list(disk, ".", collect_first, &firsts);
+        (void) disk_free(disk);
+        assert(r == 0);
+        for (size_t i = 0; i < firsts.n; i++) {
+                head = NULL;
+                if (i + 1 < firsts.n) {
+                        sprintf(name, "%020" PRIu64 ".idx", firsts.first[i + 1]);
+                        bytes = sim_disk_bytes(world->sim, name, &size);
+                        if (size < INDEX_ENTRY_SIZE || index_decode(bytes, 0, &entry) < 0)
+                                return wrong(world, "%s has no header", name);
+                        head = entry.segment.head;
+                }
+                if (!check_segment_chain(world, firsts.first[i], chain, head))
+                        return false;
+        }
+        if (firsts.n == 0)
+                return true;
+        sprintf(name, "%020" PRIu64 ".idx", firsts.first[firsts.n - 1]);
+        bytes = sim_disk_bytes(world->sim, name, &size);
+        for (uint32_t i = 0; i < size / INDEX_ENTRY_SIZE; i++)
+                if (index_decode(bytes + (size_t) i * INDEX_ENTRY_SIZE, i, &entry) == 0 && entry.kind == INDEX_BATCH)
+                        expected = MAX(expected, entry.batch.offset + entry.batch.stored.size);
+        sprintf(name, "%020" PRIu64 ".log", firsts.first[firsts.n - 1]);
+        if (!sim_disk_bytes(world->sim, name, &size) || size != expected)
+                return wrong(world, "%s has %" PRIu64 " bytes, its batches %" PRIu64, name, size, expected);
+        return true;
+}
+
+/* --- Life --- */
+
+World *world_new(uint64_t seed)
+{
+        World *world = calloc(1, sizeof *world);
+
+        assert(world);
+        world->random = fixture_random_state = seed;
+        world->sim = sim_disk_new(seed);
+        return world;
+}
+
+World *world_free(World *world)
+{
+        world_die(world);
+        (void) sim_disk_free(world->sim);
+        free(world);
+        return NULL;
+}
+
+static int open_store(World *world, StoreReport *report)
+{
+        StoreOptions o = options(world);
+        int r = store_open(&o, ++world->now, &world->store, report);
+
+        if (r < 0) {
+                (void) disk_free(o.disk);
+                world->store = NULL;
+        }
+        return r;
+}
+
+void world_die(World *world)
+{
+        world->store = store_free(world->store);
+        world->in_flight = world->failed = false;
+}
+
+int world_open(World *world)
+{
+        StoreReport report;
+        int r = open_store(world, &report);
+
+        if (r == 0)
+                store_report_done(&report);
+        return r;
+}
+
+/* Opens, perhaps cut several times on the way, and checks everything twice. */
+bool world_come_back(World *world, bool cuts)
+{
+        uint64_t positions[WORLD_STREAMS], again[WORLD_STREAMS];
+        StoreReport report;
+        int r;
+
+        for (unsigned i = 0; world_below(world, 3) == 0 && i < 4; i++) {
+                sim_disk_cut_at(world->sim, 1 + world_below(world, 12));
+                r = world_open(world);
+                world_die(world);
+                sim_disk_cut_at(world->sim, 0);
+                if (sim_disk_is_cut(world->sim)) {
+                        world->cuts++;
+                        sim_disk_power_cycle(world->sim);
+                } else if (r < 0) {
+                        return wrong(world, "opening: %s", strerror(-r));
+                }
+        }
+        for (unsigned i = 0; i < 2; i++) {
+                sim_disk_drop_caches(world->sim);
+                r = open_store(world, &report);
+                if (r < 0)
+                        return wrong(world, "opening: %s", strerror(-r));
+                r = (int) report.n_damages;
+                store_report_done(&report);
+                if (r > 0)
+                        return wrong(world, "%d ranges reported as damaged", r);
+                if (!check_positions(world, i == 0 ? positions : again) || !check_shown(world, positions) || !check_files(world))
+                        return false;
+                if (i == 0)
+                        world_die(world);
+        }
+        if (memcmp(positions, again, sizeof positions) != 0)
+                return wrong(world, "opening again gives other positions");
+        for (unsigned s = 0; s < WORLD_STREAMS; s++)
+                world->acked[s] = world->flight[s] = world->written[s] = positions[s];
+        return true;
+}
+
+static void append(World *world)
+{
+        unsigned s = (unsigned) world_below(world, WORLD_STREAMS);
+        uint64_t first = world->written[s] + 1;
+        Sink *sink = store_sink(world->store);
+        StreamId id = fixture_stream(s);
+        char text[4096];
+        Batch batch = make_batch(s, first, text);
+        int r;
+
+        world->sent[s] = MAX(world->sent[s], batch.last);
+        r = sink->append(sink, &id, "owner", &batch, &batch, ++world->now);
+
+        if (r == 0)
+                world->written[s] = batch.last;
+        else if (r != -ENOSPC && r != -EAGAIN)
+                world->failed = true;
+}
+
+static void step_back(World *world)
+{
+        world->failed = false;
+        for (unsigned s = 0; s < WORLD_STREAMS; s++)
+                world->written[s] = world->flight[s] = world->acked[s];
+}
+
+static void begin(World *world)
+{
+        int r = store_commit_begin(world->store, ++world->now, &world->job);
+
+        world->in_flight = r > 0;
+        if (r > 0)
+                memcpy(world->flight, world->written, sizeof world->flight);
+        else if (r < 0 && r != -ENOSPC && !sim_disk_is_cut(world->sim)) {
+                store_step_back(world->store);
+                step_back(world);
+        }
+}
+
+static void remember_own(World *world)
+{
+        Source *source = store_source(world->store, "collector");
+        unsigned long long seq;
+        SourceRange range;
+        Batch batch;
+        unsigned s;
+
+        source->range(source, &range);
+        for (uint64_t own = MAX(world->own_durable + 1, range.oldest); own <= range.newest; own = batch.last + 1) {
+                if (source->get(source, own, NULL, &batch) <= 0 || batch.reason != BATCH_RECORDS)
+                        return;
+                for (const char *p = (const char *) batch.payload; own <= batch.last; own++, p = strchr(p, '\n') + 1)
+                        if (sscanf(p, "node=n%u type=USER msg=audit(1.000:%llu)", &s, &seq) == 2)
+                                world->own[own] = (WorldOwn) { s, seq };
+                world->own_durable = batch.last;
+        }
+}
+
+static void end(World *world)
+{
+        int r;
+
+        if (world->spoil)
+                world->spoil(&world->job, world->front_userdata);
+        r = store_job_run(&world->job);
+        /* More may be written while the job runs. */
+        if (world_below(world, 2))
+                append(world);
+        r = store_commit_end(world->store, r, ++world->now);
+        world->in_flight = false;
+        if (r == 0) {
+                memcpy(world->acked, world->flight, sizeof world->acked);
+                remember_own(world);
+        } else if (!sim_disk_is_cut(world->sim)) {
+                step_back(world);
+        }
+}
+
+static void release(World *world)
+{
+        Source *source = store_source(world->store, "collector");
+        SourceRange range;
+        uint64_t seq;
+        Batch batch;
+
+        source->range(source, &range);
+        if (range.newest < range.oldest)
+                return;
+        seq = range.oldest + world_below(world, range.newest - range.oldest + 1);
+        while (seq >= range.oldest && source->get(source, seq, NULL, &batch) == -ESTALE)
+                seq--;
+        if (seq < range.oldest || batch.reason != BATCH_RECORDS)
+                return;
+        world->released = MAX(world->released, batch.last);
+        source->release(source, batch.last, batch.checksum);
+}
+
+void world_operate(World *world)
+{
+        uint64_t dice = world_below(world, 100);
+
+        if (world->in_flight && dice < 35)
+                end(world);
+        else if (!world->in_flight && world->failed && !sim_disk_is_cut(world->sim)) {
+                store_step_back(world->store);
+                step_back(world);
+        }
+        else if (!world->in_flight && dice < 30)
+                begin(world);
+        else if (dice < 92)
+                append(world);
+        else if (dice < 94)
+                store_rotate(world->store);
+        else if (dice < 97)
+                release(world);
+        else if (dice < 98)
+                sim_disk_fail_sync_at(world->sim, 1 + world_below(world, 4));
+        else if (store_finish(world->store, world->now) < 0)
+                step_back(world);
+}
