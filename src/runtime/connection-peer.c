@@ -9,7 +9,7 @@
 
 void connection_peer_init(ConnectionPeer *peer)
 {
-        *peer = (ConnectionPeer) { .pid = -1, .uid = (uid_t) -1, .gid = (gid_t) -1 };
+        *peer = (ConnectionPeer){ .pid = -1, .uid = (uid_t) -1, .gid = (gid_t) -1 };
 }
 
 static void name_unix(ConnectionPeer *peer, int fd)
@@ -43,17 +43,20 @@ int connection_peer_get(ConnectionPeer *peer, int fd)
         switch (address.sa.sa_family) {
         case AF_INET:
                 (void) inet_ntop(AF_INET, &address.in.sin_addr, text, sizeof text);
-                snprintf(peer->name, sizeof peer->name, "%s:%u", text, (unsigned) ntohs(address.in.sin_port));
+                snprintf(peer->name, sizeof peer->name, "%s:%u", text,
+                         (unsigned) ntohs(address.in.sin_port));
                 break;
         case AF_INET6:
                 /* An IPv4 peer of a socket for both is shown, and compared by people, as what it is. */
                 if (IN6_IS_ADDR_V4MAPPED(&address.in6.sin6_addr)) {
                         (void) inet_ntop(AF_INET, &address.in6.sin6_addr.s6_addr[12], text, sizeof text);
-                        snprintf(peer->name, sizeof peer->name, "%s:%u", text, (unsigned) ntohs(address.in6.sin6_port));
+                        snprintf(peer->name, sizeof peer->name, "%s:%u", text,
+                                 (unsigned) ntohs(address.in6.sin6_port));
                         break;
                 }
                 (void) inet_ntop(AF_INET6, &address.in6.sin6_addr, text, sizeof text);
-                snprintf(peer->name, sizeof peer->name, "[%s]:%u", text, (unsigned) ntohs(address.in6.sin6_port));
+                snprintf(peer->name, sizeof peer->name, "[%s]:%u", text,
+                         (unsigned) ntohs(address.in6.sin6_port));
                 break;
         case AF_UNIX:
                 name_unix(peer, fd);

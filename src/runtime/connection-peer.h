@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Who is at the other end of a socket, as far as the kernel knows: for the log, and a Unix peer's credentials. */
+/* Who is at the other end of a socket, as far as the kernel knows: for the log, and a Unix peer's
+ * credentials. */
 
 #include "basic/macro.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A connection in the loop: a socket, plain or TLS, with an input and an output buffer. The machines of the link see only the
- * buffers. Reading and writing are bounded per turn; bytes that TLS still holds are continued from a defer source.
+/* A connection in the loop: a socket, plain or TLS, with an input and an output buffer. The machines of the
+ * link see only the buffers. Reading and writing are bounded per turn; bytes that TLS still holds are
+ * continued from a defer source.
  */
 
 #include "basic/buffer.h"
@@ -16,26 +17,30 @@
 
 typedef struct Connection Connection;
 
-/* Handlers are called from the loop, never from within the functions below, with one exception: established() of a plain
- * connection that is connected already. They may call all of these functions but connection_free(), which only closed() may;
- * the others return a negative errno to have the connection closed. */
+/* Handlers are called from the loop, never from within the functions below, with one exception:
+ * established() of a plain connection that is connected already. They may call all of these functions but
+ * connection_free(), which only closed() may; the others return a negative errno to have the connection
+ * closed. */
 typedef struct ConnectionHandler {
         /* The handshake is done; plain connections: at once from connection_start(). */
         int (*established)(Connection *connection);
-        /* There are bytes in `input`: consume what is possible. Whoever leaves a whole frame there pauses the connection. */
+        /* There are bytes in `input`: consume what is possible. Whoever leaves a whole frame there pauses
+         * the connection. */
         int (*received)(Connection *connection, Buffer *input);
-        /* The output is nearly empty: put more if there is more. Called until it puts nothing. May be NULL. */
+        /* The output is nearly empty: put more if there is more. Called until it puts nothing. May be
+         * NULL. */
         int (*drained)(Connection *connection, Buffer *output);
-        /* It is over: error 0 at EOF or after connection_finish(); -ETIMEDOUT, -EPROTO (TLS failed), what a handler returned, or
-         * the errno of the socket. `why` is a sentence for people. Called exactly once, unless connection_free() comes first. */
+        /* It is over: error 0 at EOF or after connection_finish(); -ETIMEDOUT, -EPROTO (TLS failed), what a
+         * handler returned, or the errno of the socket. `why` is a sentence for people. Called exactly once,
+         * unless connection_free() comes first. */
         void (*closed)(Connection *connection, int error, const char *why);
 } ConnectionHandler;
 
 /* fd, connected or connecting, non-blocking, and tls (may be NULL) are taken over, also on failure. */
-int connection_new(sd_event *event, int fd, TlsSession *tls, const ConnectionHandler *handler, void *userdata,
-                   Connection **ret) _must_check_;
-/* Begins: waits for connect() and handshake. After timeout_usec (USEC_INFINITY: never) without established() it is closed with
- * -ETIMEDOUT. */
+int connection_new(sd_event *event, int fd, TlsSession *tls, const ConnectionHandler *handler,
+                   void *userdata, Connection **ret) _must_check_;
+/* Begins: waits for connect() and handshake. After timeout_usec (USEC_INFINITY: never) without established()
+ * it is closed with -ETIMEDOUT. */
 int connection_start(Connection *connection, uint64_t timeout_usec) _must_check_;
 Connection *connection_free(Connection *connection);
 DEFINE_CLEANUP(Connection *, connection_free)
@@ -44,12 +49,13 @@ void *connection_userdata(const Connection *connection);
 /* NULL: a plain connection. */
 TlsSession *connection_tls(const Connection *connection);
 Buffer *connection_output(Connection *connection);
-/* Something was put into the output. Writes at once what the socket takes; within a handler, at the end of its turn. */
+/* Something was put into the output. Writes at once what the socket takes; within a handler, at the end of
+ * its turn. */
 void connection_flush(Connection *connection);
 /* Stops and resumes reading; resuming offers, from the loop, what is in the input already. */
 void connection_pause(Connection *connection, bool pause);
-/* Sends what is in the output, half-closes, drains to EOF (bounded in time and bytes), then closed() with 0. Nothing more is
- * received. */
+/* Sends what is in the output, half-closes, drains to EOF (bounded in time and bytes), then closed() with 0.
+ * Nothing more is received. */
 void connection_finish(Connection *connection);
 /* "192.0.2.1:4711", "[2001:db8::1]:4711", "pid 4711 uid 0"; "" while it connects. */
 const char *connection_peer(const Connection *connection);

@@ -3,8 +3,8 @@
 /* Certificates as the TLS of the link wants them, and nothing else:
  *
  * 1. A name is a DNS name in the subjectAltName; the common name repeats it for people.
- * 2. A CA may sign certificates and revocation lists, and no further CA. The others may sign handshakes, as client, or as server
- *    and client.
+ * 2. A CA may sign certificates and revocation lists, and no further CA. The others may sign handshakes, as
+ *    client, or as server and client.
  * 3. Serials are random 127-bit numbers, so that no counter has to be kept.
  * 4. ECDSA P-256 (or Ed25519): a handshake costs a fraction of what it does with RSA.
  */
@@ -55,7 +55,7 @@ void issue_pair_done(IssuePair *pair)
 {
         free(pair->certificate);
         free_secret(pair->key);
-        *pair = (IssuePair) { 0 };
+        *pair = (IssuePair){ 0 };
 }
 
 bool issue_name_is_valid(const char *name)
@@ -65,7 +65,8 @@ bool issue_name_is_valid(const char *name)
         if (n == 0 || n > NODE_NAME_MAX)
                 return false;
         for (const char *label = name;; label++) {
-                size_t size = strspn(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+                size_t size =
+                        strspn(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
 
                 if (size == 0 || size > LABEL_MAX || label[0] == '-' || label[size - 1] == '-')
                         return false;
@@ -86,7 +87,7 @@ static int fail(char **ret_why, const char *what, int result)
 
 static gnutls_datum_t datum(const char *text)
 {
-        return (gnutls_datum_t) { (unsigned char *) text, (unsigned) strlen(text) };
+        return (gnutls_datum_t){ (unsigned char *) text, (unsigned) strlen(text) };
 }
 
 /* A NUL-terminated copy in ordinary memory; frees GnuTLS's. */
@@ -101,7 +102,8 @@ static char *take_datum(gnutls_datum_t *from)
 
 static gnutls_digest_algorithm_t digest_of(gnutls_x509_privkey_t key)
 {
-        return gnutls_x509_privkey_get_pk_algorithm(key) == GNUTLS_PK_EDDSA_ED25519 ? GNUTLS_DIG_SHA512 : GNUTLS_DIG_SHA256;
+        return gnutls_x509_privkey_get_pk_algorithm(key) == GNUTLS_PK_EDDSA_ED25519 ? GNUTLS_DIG_SHA512
+                                                                                    : GNUTLS_DIG_SHA256;
 }
 
 static int load_ca(Work *work, const IssuePair *ca, char **ret_why)
@@ -138,7 +140,9 @@ static int set_use(gnutls_x509_crt_t certificate, const IssueRequest *request)
 
         if (request->kind == ISSUE_CA) {
                 r = gnutls_x509_crt_set_basic_constraints(certificate, 1, 0);
-                return r < 0 ? r : gnutls_x509_crt_set_key_usage(certificate, GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN);
+                return r < 0 ? r
+                             : gnutls_x509_crt_set_key_usage(certificate,
+                                                             GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN);
         }
         r = gnutls_x509_crt_set_basic_constraints(certificate, 0, -1);
         if (r < 0)
@@ -176,8 +180,9 @@ static int make_key(Work *work, const IssueRequest *request)
 
         if (r < 0)
                 return r;
-        return gnutls_x509_privkey_generate(work->key, request->ed25519 ? GNUTLS_PK_EDDSA_ED25519 : GNUTLS_PK_ECDSA,
-                                            request->ed25519 ? 256 : GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+        return gnutls_x509_privkey_generate(
+                work->key, request->ed25519 ? GNUTLS_PK_EDDSA_ED25519 : GNUTLS_PK_ECDSA,
+                request->ed25519 ? 256 : GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
 }
 
 static int fill(Work *work, const IssueRequest *request)
@@ -193,13 +198,12 @@ static int fill(Work *work, const IssueRequest *request)
             (r = gnutls_x509_crt_set_activation_time(work->certificate, request->not_before)) < 0 ||
             (r = gnutls_x509_crt_set_expiration_time(work->certificate, end)) < 0 ||
             (r = gnutls_x509_crt_set_key(work->certificate, work->key)) < 0 ||
-            (r = set_use(work->certificate, request)) < 0 ||
-            (r = set_key_ids(work)) < 0)
+            (r = set_use(work->certificate, request)) < 0 || (r = set_key_ids(work)) < 0)
                 return r;
         /* A common name has at most 64 characters: a longer name is in the subjectAltName alone. */
         if (strlen(request->name) <= 64)
-                r = gnutls_x509_crt_set_dn_by_oid(work->certificate, GNUTLS_OID_X520_COMMON_NAME, 0, request->name,
-                                                  (unsigned) strlen(request->name));
+                r = gnutls_x509_crt_set_dn_by_oid(work->certificate, GNUTLS_OID_X520_COMMON_NAME, 0,
+                                                  request->name, (unsigned) strlen(request->name));
         return r;
 }
 
@@ -215,7 +219,7 @@ static int export_pair(Work *work, IssuePair *ret)
                 gnutls_free(certificate.data);
                 return r;
         }
-        *ret = (IssuePair) { take_datum(&certificate), take_datum(&key) };
+        *ret = (IssuePair){ take_datum(&certificate), take_datum(&key) };
         if (ret->certificate && ret->key)
                 return 0;
         issue_pair_done(ret);
@@ -239,8 +243,8 @@ int issue_certificate(const IssueRequest *request, const IssuePair *ca, IssuePai
         r = fill(&work, request);
         if (r < 0)
                 return fail(ret_why, "Cannot make the certificate", r);
-        r = gnutls_x509_crt_sign2(work.certificate, ca ? work.ca : work.certificate, ca ? work.ca_key : work.key,
-                                  digest_of(ca ? work.ca_key : work.key), 0);
+        r = gnutls_x509_crt_sign2(work.certificate, ca ? work.ca : work.certificate,
+                                  ca ? work.ca_key : work.key, digest_of(ca ? work.ca_key : work.key), 0);
         if (r < 0)
                 return fail(ret_why, "Cannot sign the certificate", r);
         r = export_pair(&work, ret);
@@ -288,7 +292,8 @@ static int sign_list(Work *work, time_t now)
                 number[i] = (uint8_t) ((uint64_t) now >> (56 - 8 * i));
         if ((r = gnutls_x509_crl_set_version(work->crl, 2)) < 0 ||
             (r = gnutls_x509_crl_set_this_update(work->crl, now)) < 0 ||
-            (r = gnutls_x509_crl_set_next_update(work->crl, gnutls_x509_crt_get_expiration_time(work->ca))) < 0 ||
+            (r = gnutls_x509_crl_set_next_update(work->crl, gnutls_x509_crt_get_expiration_time(work->ca))) <
+                    0 ||
             (r = gnutls_x509_crl_set_number(work->crl, number, sizeof number)) < 0)
                 return r;
         if (gnutls_x509_crt_get_subject_key_id(work->ca, id, &size, NULL) >= 0) {
@@ -299,8 +304,8 @@ static int sign_list(Work *work, time_t now)
         return gnutls_x509_crl_sign2(work->crl, work->ca, work->ca_key, digest_of(work->ca_key), 0);
 }
 
-int issue_revocations(const IssuePair *ca, const char *previous, char *const *certificates, size_t n_certificates,
-                      char **ret_list, size_t *ret_added, char **ret_why)
+int issue_revocations(const IssuePair *ca, const char *previous, char *const *certificates,
+                      size_t n_certificates, char **ret_list, size_t *ret_added, char **ret_why)
 {
         _cleanup_(work_done) Work work = { 0 };
         gnutls_datum_t pem = { 0 };

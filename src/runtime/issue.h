@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Making certificates: a CA of one's own, certificates for collectors and clients, a revocation list. In memory, as PEM text;
- * `audit-relay cert` adds the files, and tests make with it what they need.
+/* Making certificates: a CA of one's own, certificates for collectors and clients, a revocation list. In
+ * memory, as PEM text; `audit-relay cert` adds the files, and tests make with it what they need.
  */
 
 #include "basic/macro.h"
@@ -32,14 +32,17 @@ typedef struct IssuePair {
 /* Frees both; the key's bytes are overwritten. */
 void issue_pair_done(IssuePair *pair);
 
-/* Whether it can stand in a certificate as a node's or collector's name: a DNS name (labels may have '_'), no wildcard. */
+/* Whether it can stand in a certificate as a node's or collector's name: a DNS name (labels may have '_'),
+ * no wildcard. */
 bool issue_name_is_valid(const char *name);
 
-/* Makes a key and its certificate, signed by `ca`; by itself when that is NULL. On failure *ret_why, owned by the caller, is a
- * sentence. */
-int issue_certificate(const IssueRequest *request, const IssuePair *ca, IssuePair *ret, char **ret_why) _must_check_;
+/* Makes a key and its certificate, signed by `ca`; by itself when that is NULL. On failure *ret_why, owned
+ * by the caller, is a sentence. */
+int issue_certificate(const IssueRequest *request, const IssuePair *ca, IssuePair *ret,
+                      char **ret_why) _must_check_;
 
-/* The list of all that `previous` (a revocation list, or NULL) revokes, and of these certificates (PEM). *ret_added: how many
- * it did not have. */
-int issue_revocations(const IssuePair *ca, const char *previous, char *const *certificates, size_t n_certificates,
-                      char **ret_list, size_t *ret_added, char **ret_why) _must_check_;
+/* The list of all that `previous` (a revocation list, or NULL) revokes, and of these certificates (PEM).
+ * *ret_added: how many it did not have. */
+int issue_revocations(const IssuePair *ca, const char *previous, char *const *certificates,
+                      size_t n_certificates, char **ret_list, size_t *ret_added,
+                      char **ret_why) _must_check_;

@@ -3,7 +3,8 @@
 /* Judging the peer's certificate, after the handshake and again on each reload.
  *
  * 1. A certificate speaks for its DNS names alone: never for a common name, never by a wildcard.
- * 2. What a certificate says is the peer's word until it is trusted: in sentences it is shown printable and cut.
+ * 2. What a certificate says is the peer's word until it is trusted: in sentences it is shown printable and
+ *    cut.
  */
 
 #include "runtime/tls-private.h"
@@ -25,7 +26,8 @@ char *tls_certificate_dns_name(gnutls_x509_crt_t certificate, unsigned i)
                 bool printable = true;
                 int r = gnutls_x509_crt_get_subject_alt_name(certificate, san, name, &size, NULL);
 
-                if (r == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE || (r < 0 && r != GNUTLS_E_SHORT_MEMORY_BUFFER))
+                if (r == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE ||
+                    (r < 0 && r != GNUTLS_E_SHORT_MEMORY_BUFFER))
                         return NULL;
                 if (r != GNUTLS_SAN_DNSNAME || size == 0)
                         continue;
@@ -48,7 +50,8 @@ int tls_session_load_peer(TlsSession *session)
                 return -ENOMEM;
         r = gnutls_x509_crt_import(session->peer, &list[0], GNUTLS_X509_FMT_DER);
         if (r < 0) {
-                snprintf(session->error, sizeof session->error, "The peer's certificate cannot be read: %s", gnutls_strerror(r));
+                snprintf(session->error, sizeof session->error, "The peer's certificate cannot be read: %s",
+                         gnutls_strerror(r));
                 return -EPROTO;
         }
         session->peer_name = tls_certificate_dns_name(session->peer, 0);
@@ -77,7 +80,8 @@ bool tls_session_speaks_for(const TlsSession *session, const char *name)
 static void show_dn(char ret[static NAME_SHOWN_MAX], gnutls_x509_crt_t certificate, bool issuer)
 {
         gnutls_datum_t dn = { 0 };
-        int r = issuer ? gnutls_x509_crt_get_issuer_dn3(certificate, &dn, 0) : gnutls_x509_crt_get_dn3(certificate, &dn, 0);
+        int r = issuer ? gnutls_x509_crt_get_issuer_dn3(certificate, &dn, 0)
+                       : gnutls_x509_crt_get_dn3(certificate, &dn, 0);
 
         snprintf(ret, NAME_SHOWN_MAX, "%s", r < 0 ? "(unreadable)" : (const char *) dn.data);
         gnutls_free(dn.data);
@@ -115,7 +119,8 @@ static int verify(TlsSession *session, Tls *tls, unsigned *ret_status)
 {
         gnutls_typed_vdata_st purpose = {
                 .type = GNUTLS_DT_KEY_PURPOSE_OID,
-                .data = (unsigned char *) (session->server ? GNUTLS_KP_TLS_WWW_CLIENT : GNUTLS_KP_TLS_WWW_SERVER),
+                .data = (unsigned char *) (session->server ? GNUTLS_KP_TLS_WWW_CLIENT
+                                                           : GNUTLS_KP_TLS_WWW_SERVER),
         };
         gnutls_x509_crt_t chain[CHAIN_MAX];
         unsigned n = 0, n_chain = 0;
@@ -133,13 +138,15 @@ static int verify(TlsSession *session, Tls *tls, unsigned *ret_status)
                 }
         }
         if (r >= 0)
-                r = gnutls_x509_trust_list_verify_crt2(tls->trust, chain, n_chain, &purpose, 1, 0, ret_status, NULL);
+                r = gnutls_x509_trust_list_verify_crt2(tls->trust, chain, n_chain, &purpose, 1, 0,
+                                                       ret_status, NULL);
         for (unsigned i = 0; i < n_chain; i++)
                 gnutls_x509_crt_deinit(chain[i]);
         return r;
 }
 
-/* The one check to name out of those that failed: the gravest first, so that nobody renews what is revoked. */
+/* The one check to name out of those that failed: the gravest first, so that nobody renews what is
+ * revoked. */
 static char *explain(const TlsSession *session, const Tls *tls, unsigned status)
 {
         const char *side = session->server ? "client" : "collector";
@@ -154,24 +161,34 @@ static char *explain(const TlsSession *session, const Tls *tls, unsigned status)
                 who = dn;
         }
         if (status & GNUTLS_CERT_REVOKED)
-                r = asprintf(&why, "The %s's certificate \"%s\" is revoked (by %s): issue a new one with a new key", side, who,
-                             tls->crl_path ? tls->crl_path : "the revocation list");
+                r = asprintf(
+                        &why,
+                        "The %s's certificate \"%s\" is revoked (by %s): issue a new one with a new key",
+                        side, who, tls->crl_path ? tls->crl_path : "the revocation list");
         else if (status & (GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNATURE_FAILURE)) {
                 show_dn(issuer, session->peer, true);
-                r = asprintf(&why, "The %s's certificate \"%s\" is issued by an unknown CA, \"%s\": trusted are those in %s", side,
-                             who, issuer, tls->ca_path);
+                r = asprintf(&why,
+                             "The %s's certificate \"%s\" is issued by an unknown CA, \"%s\": trusted are "
+                             "those in %s",
+                             side, who, issuer, tls->ca_path);
         } else if (status & GNUTLS_CERT_NOT_ACTIVATED && begin > time(NULL)) {
                 show_time(date, begin);
-                r = asprintf(&why, "The %s's certificate \"%s\" is not yet valid, only from %s: check both clocks", side, who, date);
+                r = asprintf(&why,
+                             "The %s's certificate \"%s\" is not yet valid, only from %s: check both clocks",
+                             side, who, date);
         } else if (status & GNUTLS_CERT_EXPIRED && end < time(NULL)) {
                 show_time(date, end);
-                r = asprintf(&why, "The %s's certificate \"%s\" expired on %s: issue a new one", side, who, date);
+                r = asprintf(&why, "The %s's certificate \"%s\" expired on %s: issue a new one", side, who,
+                             date);
         } else if (status & (GNUTLS_CERT_EXPIRED | GNUTLS_CERT_NOT_ACTIVATED))
-                r = asprintf(&why, "The CA of the %s's certificate \"%s\" is expired or not yet valid: see %s", side, who,
-                             tls->ca_path);
+                r = asprintf(&why,
+                             "The CA of the %s's certificate \"%s\" is expired or not yet valid: see %s",
+                             side, who, tls->ca_path);
         else if (status & GNUTLS_CERT_PURPOSE_MISMATCH)
-                r = asprintf(&why, "The %s's certificate \"%s\" may not be used by a %s (extended key usage): issue it as one", side,
-                             who, side);
+                r = asprintf(&why,
+                             "The %s's certificate \"%s\" may not be used by a %s (extended key usage): "
+                             "issue it as one",
+                             side, who, side);
         else {
                 gnutls_datum_t text = { 0 };
 
@@ -191,7 +208,8 @@ int tls_session_judge(TlsSession *session, Tls *tls, char **ret_why)
 
         *ret_why = NULL;
         if (!session->peer) {
-                *ret_why = strdup(session->server ? "The client sent no certificate: give it one (audit-relay cert client NAME)"
+                *ret_why = strdup(session->server ? "The client sent no certificate: give it one "
+                                                    "(audit-relay cert client NAME)"
                                                   : "The collector sent no certificate");
                 return -EACCES;
         }
@@ -203,8 +221,8 @@ int tls_session_judge(TlsSession *session, Tls *tls, char **ret_why)
         if (!session->expected_name || tls_session_speaks_for(session, session->expected_name))
                 return 0;
         show_names(session, names, sizeof names);
-        if (asprintf(ret_why, "The collector's certificate is for another name: wanted \"%s\", it has %s", session->expected_name,
-                     names) < 0)
+        if (asprintf(ret_why, "The collector's certificate is for another name: wanted \"%s\", it has %s",
+                     session->expected_name, names) < 0)
                 *ret_why = NULL;
         return -EACCES;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What tls.c (credentials), tls-session.c (bytes) and tls-peer.c (judging certificates) share; nobody else includes it. */
+/* What tls.c (credentials), tls-session.c (bytes) and tls-peer.c (judging certificates) share; nobody else
+ * includes it. */
 
 #include "runtime/tls.h"
 
@@ -24,11 +25,11 @@ struct TlsSession {
         int fd;
         bool server;
         bool said_bye;
-        bool socket_empty;    /* the last recv() of this call got less than it asked for */
-        bool ended;           /* close_notify came */
-        int failed;           /* GnuTLS's result that ended reading; 0: none */
-        int socket_error;     /* errno behind GNUTLS_E_PULL_ERROR and _PUSH_ERROR */
-        char *expected_name;  /* of the collector, on the client */
+        bool socket_empty;      /* the last recv() of this call got less than it asked for */
+        bool ended;             /* close_notify came */
+        int failed;             /* GnuTLS's result that ended reading; 0: none */
+        int socket_error;       /* errno behind GNUTLS_E_PULL_ERROR and _PUSH_ERROR */
+        char *expected_name;    /* of the collector, on the client */
         gnutls_x509_crt_t peer; /* its own certificate, once the handshake is done; NULL: it sent none */
         char *peer_name;
         Buffer incoming; /* records as they came, not yet decrypted */
@@ -37,7 +38,8 @@ struct TlsSession {
         char error[256];
 };
 
-/* The i-th DNS name of the certificate that is one (printable, no NUL inside), owned by the caller; NULL: no more. */
+/* The i-th DNS name of the certificate that is one (printable, no NUL inside), owned by the caller; NULL: no
+ * more. */
 char *tls_certificate_dns_name(gnutls_x509_crt_t certificate, unsigned i);
 
 /* Reads the certificate the peer sent, if any. */

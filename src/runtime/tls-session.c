@@ -2,12 +2,14 @@
 
 /* One TLS session: bytes in, bytes out.
  *
- * GnuTLS makes records of 16 KiB and wants one system call for each when sending and two when receiving. So between it and the
- * socket stand two buffers: one recv() takes what the socket has, one send() takes all records of a write.
+ * GnuTLS makes records of 16 KiB and wants one system call for each when sending and two when receiving. So
+ * between it and the socket stand two buffers: one recv() takes what the socket has, one send() takes all
+ * records of a write.
  *
- * 1. The push function never refuses: plaintext, once handed to GnuTLS, is in `outgoing` as a record, and is never presented
- *    again. No plaintext is taken while `outgoing` holds anything, which bounds it.
- * 2. `incoming` holds bytes after a read only if the read was full: what is left of an incomplete record GnuTLS keeps itself.
+ * 1. The push function never refuses: plaintext, once handed to GnuTLS, is in `outgoing` as a record, and is
+ *    never presented again. No plaintext is taken while `outgoing` holds anything, which bounds it.
+ * 2. `incoming` holds bytes after a read only if the read was full: what is left of an incomplete record
+ *    GnuTLS keeps itself.
  * 3. Both hold no memory while they are empty: an idle session costs nothing but GnuTLS's own state.
  */
 
@@ -18,14 +20,16 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-/* One recv(). Eight records: large enough that its cost vanishes, below the size from which malloc asks the kernel each time. */
+/* One recv(). Eight records: large enough that its cost vanishes, below the size from which malloc asks the
+ * kernel each time. */
 #define TLS_READ_AHEAD (128U * 1024U - 4096U)
 /* Plaintext of one write, and so of one send(). */
 #define TLS_WRITE_MAX (256U * 1024U)
 /* What a record adds to its plaintext is 22 bytes; generously, for the room of one write. */
 #define TLS_RECORD_PLAIN_MAX (16U * 1024U)
 #define TLS_RECORD_OVERHEAD_MAX 64U
-/* One write, and what GnuTLS says of its own accord (key updates, alerts, close_notify), or a handshake with a long chain. */
+/* One write, and what GnuTLS says of its own accord (key updates, alerts, close_notify), or a handshake with
+ * a long chain. */
 #define TLS_OUTGOING_MAX (TLS_WRITE_MAX + 256U * 1024U)
 
 static void release_if_empty(Buffer *buffer)
@@ -104,19 +108,22 @@ int tls_session_new(Tls *tls, bool server, const char *expected_name, int fd, Tl
                 if (!session->expected_name)
                         return -ENOMEM;
         }
-        if (gnutls_init(&session->gnutls, (server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_NONBLOCK | GNUTLS_NO_TICKETS) < 0)
+        if (gnutls_init(&session->gnutls,
+                        (server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_NONBLOCK | GNUTLS_NO_TICKETS) < 0)
                 return -ENOMEM;
         if (gnutls_priority_set(session->gnutls, tls->priority) < 0 ||
             gnutls_credentials_set(session->gnutls, GNUTLS_CRD_CERTIFICATE, tls->credentials) < 0 ||
             gnutls_alpn_set_protocols(session->gnutls, &alpn, 1, GNUTLS_ALPN_MANDATORY) < 0)
                 return -ENOMEM;
         if (server) {
-                /* Asked for, not insisted on: a refusal is to reach the peer as a sentence. And without the names of our CAs,
-                 * or a peer with a certificate of another CA would send none, and be told so. */
+                /* Asked for, not insisted on: a refusal is to reach the peer as a sentence. And without the
+                 * names of our CAs, or a peer with a certificate of another CA would send none, and be told
+                 * so. */
                 gnutls_certificate_server_set_request(session->gnutls, GNUTLS_CERT_REQUEST);
                 gnutls_certificate_send_x509_rdn_sequence(session->gnutls, 1);
         } else if (expected_name)
-                (void) gnutls_server_name_set(session->gnutls, GNUTLS_NAME_DNS, expected_name, strlen(expected_name));
+                (void) gnutls_server_name_set(session->gnutls, GNUTLS_NAME_DNS, expected_name,
+                                              strlen(expected_name));
         gnutls_transport_set_ptr(session->gnutls, session);
         gnutls_transport_set_pull_function(session->gnutls, pull);
         gnutls_transport_set_vec_push_function(session->gnutls, push);
@@ -149,23 +156,27 @@ static int translate(TlsSession *session, int result)
         if (result == GNUTLS_E_AGAIN || result == GNUTLS_E_INTERRUPTED)
                 return -EAGAIN;
         if (session->socket_error > 0) {
-                snprintf(session->error, sizeof session->error, "The connection broke: %s", strerror(session->socket_error));
+                snprintf(session->error, sizeof session->error, "The connection broke: %s",
+                         strerror(session->socket_error));
                 return -session->socket_error;
         }
         if (result == GNUTLS_E_PREMATURE_TERMINATION) {
-                snprintf(session->error, sizeof session->error, "The connection ended without a TLS close_notify");
+                snprintf(session->error, sizeof session->error,
+                         "The connection ended without a TLS close_notify");
                 return -ECONNRESET;
         }
         if (result == GNUTLS_E_FATAL_ALERT_RECEIVED) {
                 text = gnutls_alert_get_name(gnutls_alert_get(session->gnutls));
-                snprintf(session->error, sizeof session->error, "The peer ended TLS with the alert \"%s\"", text ? text : "unknown");
+                snprintf(session->error, sizeof session->error, "The peer ended TLS with the alert \"%s\"",
+                         text ? text : "unknown");
         } else if (result == GNUTLS_E_UNSUPPORTED_VERSION_PACKET)
                 snprintf(session->error, sizeof session->error, "The peer does not speak TLS 1.3");
         else if (result == GNUTLS_E_NO_CIPHER_SUITES)
                 snprintf(session->error, sizeof session->error,
                          "The peer does not speak TLS 1.3 with AES-GCM or ChaCha20-Poly1305");
         else if (result == GNUTLS_E_NO_APPLICATION_PROTOCOL)
-                snprintf(session->error, sizeof session->error, "The peer does not speak " LINK_ALPN " (ALPN)");
+                snprintf(session->error, sizeof session->error,
+                         "The peer does not speak " LINK_ALPN " (ALPN)");
         else
                 snprintf(session->error, sizeof session->error, "TLS failed: %s", text);
         return -EPROTO;
@@ -175,7 +186,8 @@ static int translate(TlsSession *session, int result)
 static int flush_outgoing(TlsSession *session)
 {
         while (buffer_size(&session->outgoing) > 0) {
-                ssize_t n = send(session->fd, buffer_head(&session->outgoing), buffer_size(&session->outgoing), MSG_NOSIGNAL);
+                ssize_t n = send(session->fd, buffer_head(&session->outgoing),
+                                 buffer_size(&session->outgoing), MSG_NOSIGNAL);
 
                 if (n < 0 && errno == EINTR)
                         continue;

@@ -2,11 +2,12 @@
 
 /* Credentials: our certificate and key, the CAs and revocation lists to judge peers by.
  *
- * 1. They never change once made. A reload makes new ones; sessions hold a reference to those they began with.
- * 2. Whatever is wrong with a file is an error with its name: a revocation list that cannot be used is not ignored. Only one that
- *    does not exist means that nothing is revoked.
- * 3. A revocation list past its next update still revokes what it names: a list that nobody renewed must not stop the collection
- *    of evidence, nor let a revoked peer in.
+ * 1. They never change once made. A reload makes new ones; sessions hold a reference to those they began
+ *    with.
+ * 2. Whatever is wrong with a file is an error with its name: a revocation list that cannot be used is not
+ *    ignored. Only one that does not exist means that nothing is revoked.
+ * 3. A revocation list past its next update still revokes what it names: a list that nobody renewed must not
+ *    stop the collection of evidence, nor let a revoked peer in.
  */
 
 #include "runtime/tls-private.h"
@@ -14,10 +15,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* TLS 1.3 only. AES-GCM stands before ChaCha20, which costs twelve times the CPU where the hardware has AES; the server's order
- * decides, so that a peer with another taste does not. */
-#define TLS_PRIORITY                                                                          \
-        "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305" \
+/* TLS 1.3 only. AES-GCM stands before ChaCha20, which costs twelve times the CPU where the hardware has AES;
+ * the server's order decides, so that a peer with another taste does not. */
+#define TLS_PRIORITY                                                                                        \
+        "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"            \
         ":-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:%SERVER_PRECEDENCE"
 
 static int fail(char **ret_message, int error, const char *format, ...) _printf_(3, 4);
@@ -57,23 +58,26 @@ static int load(const char *what, const char *path, gnutls_datum_t *ret, char **
 }
 
 /* Why the pair did not go in: asked of each file alone, so that the message names the right one. */
-static int explain_pair(const TlsOptions *options, const gnutls_datum_t *certificate, int gnutls_error, char **ret_message)
+static int explain_pair(const TlsOptions *options, const gnutls_datum_t *certificate, int gnutls_error,
+                        char **ret_message)
 {
         gnutls_x509_crt_t *list = NULL;
         unsigned n = 0;
         int r;
 
         if (gnutls_error == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
-                return fail(ret_message, -EINVAL, "The key %s is not the one of the certificate %s: they must be made together",
+                return fail(ret_message, -EINVAL,
+                            "The key %s is not the one of the certificate %s: they must be made together",
                             options->key, options->certificate);
         r = gnutls_x509_crt_list_import2(&list, &n, certificate, GNUTLS_X509_FMT_PEM, 0);
         for (unsigned i = 0; r >= 0 && i < n; i++)
                 gnutls_x509_crt_deinit(list[i]);
         gnutls_free(list);
         if (r < 0)
-                return fail(ret_message, -EINVAL, "The certificate %s cannot be used: %s", options->certificate,
-                            gnutls_strerror(r));
-        return fail(ret_message, -EINVAL, "The key %s cannot be used: %s", options->key, gnutls_strerror(gnutls_error));
+                return fail(ret_message, -EINVAL, "The certificate %s cannot be used: %s",
+                            options->certificate, gnutls_strerror(r));
+        return fail(ret_message, -EINVAL, "The key %s cannot be used: %s", options->key,
+                    gnutls_strerror(gnutls_error));
 }
 
 static int load_pair_from_files(Tls *tls, const TlsOptions *options, char **ret_message)
@@ -87,7 +91,8 @@ static int load_pair_from_files(Tls *tls, const TlsOptions *options, char **ret_
         r = load("key", options->key, &key, ret_message);
         if (r < 0)
                 return r;
-        r = gnutls_certificate_set_x509_key_mem2(tls->credentials, &certificate, &key, GNUTLS_X509_FMT_PEM, NULL, 0);
+        r = gnutls_certificate_set_x509_key_mem2(tls->credentials, &certificate, &key, GNUTLS_X509_FMT_PEM,
+                                                 NULL, 0);
         return r < 0 ? explain_pair(options, &certificate, r, ret_message) : 0;
 }
 
@@ -102,16 +107,17 @@ static int load_pair(Tls *tls, const TlsOptions *options, char **ret_message)
                 if (r < 0)
                         return r;
         } else {
-                r = gnutls_certificate_set_x509_key_file2(tls->credentials, options->certificate, options->key,
-                                                          GNUTLS_X509_FMT_PEM, NULL, 0);
+                r = gnutls_certificate_set_x509_key_file2(tls->credentials, options->certificate,
+                                                          options->key, GNUTLS_X509_FMT_PEM, NULL, 0);
                 if (r < 0)
-                        return fail(ret_message, -EINVAL, "The certificate %s with the key %s cannot be used: %s",
+                        return fail(ret_message, -EINVAL,
+                                    "The certificate %s with the key %s cannot be used: %s",
                                     options->certificate, options->key, gnutls_strerror(r));
         }
         r = gnutls_certificate_get_x509_crt(tls->credentials, 0, &list, &n);
         if (r < 0)
-                return fail(ret_message, -EINVAL, "The certificate %s cannot be used: %s", options->certificate,
-                            gnutls_strerror(r));
+                return fail(ret_message, -EINVAL, "The certificate %s cannot be used: %s",
+                            options->certificate, gnutls_strerror(r));
         if (n > 0) {
                 tls->name = tls_certificate_dns_name(list[0], 0);
                 tls->expires = gnutls_x509_crt_get_expiration_time(list[0]);
@@ -128,7 +134,8 @@ static int load_ca(Tls *tls, const TlsOptions *options, char **ret_message)
         int r;
 
         if (is_url(options->ca)) {
-                r = gnutls_x509_trust_list_add_trust_file(tls->trust, options->ca, NULL, GNUTLS_X509_FMT_PEM, 0, 0);
+                r = gnutls_x509_trust_list_add_trust_file(tls->trust, options->ca, NULL, GNUTLS_X509_FMT_PEM,
+                                                          0, 0);
         } else {
                 r = load("CA", options->ca, &pem, ret_message);
                 if (r < 0)
@@ -151,7 +158,8 @@ static bool is_signed_by_us(Tls *tls, gnutls_x509_crl_t crl)
         while (gnutls_x509_trust_list_iter_get_ca(tls->trust, &iter, &ca) >= 0) {
                 unsigned status = 0;
 
-                if (!found && gnutls_x509_crl_verify(crl, &ca, 1, GNUTLS_VERIFY_DISABLE_TIME_CHECKS, &status) >= 0)
+                if (!found &&
+                    gnutls_x509_crl_verify(crl, &ca, 1, GNUTLS_VERIFY_DISABLE_TIME_CHECKS, &status) >= 0)
                         found = status == 0;
                 gnutls_x509_crt_deinit(ca);
         }
@@ -177,7 +185,8 @@ static int load_crl(Tls *tls, const TlsOptions *options, char **ret_message)
                 return r;
         r = gnutls_x509_crl_list_import2(&list, &n, &pem, GNUTLS_X509_FMT_PEM, 0);
         if (r < 0)
-                return fail(ret_message, -EINVAL, "The revocation list %s cannot be used: %s", options->crl, gnutls_strerror(r));
+                return fail(ret_message, -EINVAL, "The revocation list %s cannot be used: %s", options->crl,
+                            gnutls_strerror(r));
         r = 0;
         for (unsigned i = 0; i < n; i++) {
                 /* The trust list takes over what it adds, and frees what it does not. */
@@ -185,10 +194,12 @@ static int load_crl(Tls *tls, const TlsOptions *options, char **ret_message)
                         gnutls_x509_crl_deinit(list[i]);
                 else if (!is_signed_by_us(tls, list[i])) {
                         gnutls_x509_crl_deinit(list[i]);
-                        r = fail(ret_message, -EINVAL, "The revocation list %s was not signed by a CA in %s", options->crl,
-                                 options->ca);
-                } else if (gnutls_x509_trust_list_add_crls(tls->trust, &list[i], 1, GNUTLS_TL_NO_DUPLICATES, 0) < 0)
-                        r = fail(ret_message, -EINVAL, "The revocation list %s cannot be used", options->crl);
+                        r = fail(ret_message, -EINVAL, "The revocation list %s was not signed by a CA in %s",
+                                 options->crl, options->ca);
+                } else if (gnutls_x509_trust_list_add_crls(tls->trust, &list[i], 1, GNUTLS_TL_NO_DUPLICATES,
+                                                           0) < 0)
+                        r = fail(ret_message, -EINVAL, "The revocation list %s cannot be used",
+                                 options->crl);
         }
         gnutls_free(list);
         return r;

@@ -100,8 +100,9 @@ static void print_use(gnutls_x509_crt_t certificate)
                 server = server || strcmp(oid, GNUTLS_KP_TLS_WWW_SERVER) == 0;
                 client = client || strcmp(oid, GNUTLS_KP_TLS_WWW_CLIENT) == 0;
         }
-        printf("  use         %s\n", server ? client ? "collector, client (relay)" : "collector"
-                                     : client ? "client" : "not restricted to collector or client");
+        printf("  use         %s\n", server   ? client ? "collector, client (relay)" : "collector"
+                                     : client ? "client"
+                                              : "not restricted to collector or client");
 }
 
 static void print_times(gnutls_x509_crt_t certificate)
@@ -163,7 +164,7 @@ int cert_show(const char *path)
         r = cert_read(path, false, &pem);
         if (r < 0)
                 return r;
-        text = (gnutls_datum_t) { (unsigned char *) pem, (unsigned) strlen(pem) };
+        text = (gnutls_datum_t){ (unsigned char *) pem, (unsigned) strlen(pem) };
         r = gnutls_x509_crt_list_import2(&list, &n, &text, GNUTLS_X509_FMT_PEM, 0);
         if (r < 0) {
                 fprintf(stderr, "There is no certificate to read in %s: %s\n", path, gnutls_strerror(r));

@@ -7,8 +7,8 @@
  *      DIR/issued/NAME-SERIAL.pem    every certificate ever issued, so that all of a NAME's can be revoked
  *      DIR/NAME/cert.pem, key.pem, ca.pem (and crl.pem)   what goes to the host NAME
  *
- * Nothing is overwritten without --force. The record in issued/ is written before the pair itself: no certificate is ever out
- * that could not be revoked.
+ * Nothing is overwritten without --force. The record in issued/ is written before the pair itself: no
+ * certificate is ever out that could not be revoked.
  */
 
 #include "runtime/issue.h"
@@ -43,7 +43,7 @@ static void help(void)
         printf("Usage: audit-relay cert COMMAND [OPTION...]\n"
                "\n"
                "  init              Make a CA\n"
-               "  collector NAME    Make a certificate for the collector NAME, the DNS name clients connect to\n"
+               "  collector NAME    Make a certificate for the collector NAME, its DNS name for clients\n"
                "  client NAME       Make a certificate for the client NAME, the node it may speak for\n"
                "  revoke NAME       Revoke all certificates made for NAME: writes crl.pem\n"
                "  show FILE         What the certificates in FILE say\n"
@@ -67,7 +67,8 @@ static int read_pair(const Options *options, IssuePair *ret)
         if (!certificate || !key)
                 return -ENOMEM;
         if (access(certificate, F_OK) < 0 && errno == ENOENT) {
-                fprintf(stderr, "There is no CA in %s: make one with \"audit-relay cert init\"\n", options->directory);
+                fprintf(stderr, "There is no CA in %s: make one with \"audit-relay cert init\"\n",
+                        options->directory);
                 return -ENOENT;
         }
         r = cert_read(certificate, false, &ret->certificate);
@@ -87,9 +88,12 @@ static bool is_free(const Options *options, const char *directory, const char *n
         return false;
 }
 
-static int make(const Options *options, IssueKind kind, const char *name, const IssuePair *ca, IssuePair *ret)
+static int make(const Options *options, IssueKind kind, const char *name, const IssuePair *ca,
+                IssuePair *ret)
 {
-        unsigned long days = options->days > 0 ? options->days : kind == ISSUE_CA ? CA_DAYS : CERTIFICATE_DAYS;
+        unsigned long days = options->days > 0  ? options->days
+                             : kind == ISSUE_CA ? CA_DAYS
+                                                : CERTIFICATE_DAYS;
         time_t now = time(NULL);
         IssueRequest request = {
                 .kind = kind,
@@ -120,11 +124,13 @@ static int run_init(const Options *options)
         char host[65] = "", name[65], serial[129] = "", end[32];
         time_t expires = 0;
 
-        if (!is_free(options, options->directory, "ca.pem") || !is_free(options, options->directory, "ca-key.pem"))
+        if (!is_free(options, options->directory, "ca.pem") ||
+            !is_free(options, options->directory, "ca-key.pem"))
                 return TOOL_EXIT_FAILURE;
         (void) gethostname(host, sizeof host - 1);
         snprintf(name, sizeof name, "audit-relay CA of %.40s", host[0] ? host : "this host");
-        if (make(options, ISSUE_CA, name, NULL, &pair) < 0 || cert_make_directory(options->directory, 0700) < 0 ||
+        if (make(options, ISSUE_CA, name, NULL, &pair) < 0 ||
+            cert_make_directory(options->directory, 0700) < 0 ||
             cert_write(options->directory, "ca-key.pem", pair.key, 0600) < 0 ||
             cert_write(options->directory, "ca.pem", pair.certificate, 0644) < 0 ||
             cert_summary(pair.certificate, serial, &expires) < 0)
@@ -134,7 +140,8 @@ static int run_init(const Options *options)
                "Whoever has %s/ca-key.pem can make clients and collectors: keep it here, and back it up.\n"
                "\n"
                "Next:  audit-relay cert collector NAME    NAME: the DNS name clients connect to\n"
-               "       audit-relay cert client NAME       NAME: the client's node name, once for each client\n",
+               "       audit-relay cert client NAME       NAME: the client's node name, once for each "
+               "client\n",
                name, options->directory, end, options->directory);
         return EXIT_SUCCESS;
 }
@@ -149,7 +156,9 @@ static bool name_is_usable(const char *name)
                         return false;
                 }
         if (!issue_name_is_valid(name)) {
-                fprintf(stderr, "\"%s\" is not a host name: letters, digits, '-' and '_', parts separated by '.'\n", name);
+                fprintf(stderr,
+                        "\"%s\" is not a host name: letters, digits, '-' and '_', parts separated by '.'\n",
+                        name);
                 return false;
         }
         return true;
@@ -161,14 +170,16 @@ static int record(const Options *options, const char *name, const char *certific
         _cleanup_(freep) char *issued = cert_path(options->directory, "issued"), *file = NULL;
         char serial[129];
 
-        if (cert_summary(certificate, serial, ret_end) < 0 || !issued || asprintf(&file, "%s-%s.pem", name, serial) < 0)
+        if (cert_summary(certificate, serial, ret_end) < 0 || !issued ||
+            asprintf(&file, "%s-%s.pem", name, serial) < 0)
                 return -ENOMEM;
         if (cert_make_directory(issued, 0700) < 0)
                 return -EIO;
         return cert_write(issued, file, certificate, 0644);
 }
 
-static int write_host_files(const Options *options, const char *out, const IssuePair *ca, const IssuePair *pair)
+static int write_host_files(const Options *options, const char *out, const IssuePair *ca,
+                            const IssuePair *pair)
 {
         _cleanup_(freep) char *crl_path = cert_path(options->directory, "crl.pem"), *crl = NULL;
         int r;
@@ -201,7 +212,8 @@ static void say_next(IssueKind kind, const char *name, const char *out, time_t e
                "    systemctl reload-or-restart audit-relay-%s.service\n",
                kind == ISSUE_COLLECTOR ? "collector" : "client", name, out, end, user, service);
         if (kind == ISSUE_CLIENT)
-                printf("If that host does not call itself \"%s\", set Node=%s in its configuration.\n", name, name);
+                printf("If that host does not call itself \"%s\", set Node=%s in its configuration.\n", name,
+                       name);
         else
                 printf("Clients have to connect to it by this name.\n");
 }
@@ -209,14 +221,17 @@ static void say_next(IssueKind kind, const char *name, const char *out, time_t e
 static int run_issue(const Options *options, IssueKind kind, const char *name)
 {
         _cleanup_(issue_pair_done) IssuePair ca = { 0 }, pair = { 0 };
-        _cleanup_(freep) char *out = options->out ? strdup(options->out) : cert_path(options->directory, name);
+        _cleanup_(freep) char *out =
+                options->out ? strdup(options->out) : cert_path(options->directory, name);
         time_t expires = 0;
 
         if (!name_is_usable(name))
                 return TOOL_EXIT_USAGE;
-        if (!out || read_pair(options, &ca) < 0 || !is_free(options, out, "cert.pem") || !is_free(options, out, "key.pem"))
+        if (!out || read_pair(options, &ca) < 0 || !is_free(options, out, "cert.pem") ||
+            !is_free(options, out, "key.pem"))
                 return TOOL_EXIT_FAILURE;
-        if (make(options, kind, name, &ca, &pair) < 0 || record(options, name, pair.certificate, &expires) < 0 ||
+        if (make(options, kind, name, &ca, &pair) < 0 ||
+            record(options, name, pair.certificate, &expires) < 0 ||
             write_host_files(options, out, &ca, &pair) < 0)
                 return TOOL_EXIT_FAILURE;
         say_next(kind, name, out, expires);
@@ -261,7 +276,8 @@ static int load_issued(const Options *options, const char *name, char ***ret, si
 static int revoke_list(const Options *options, const char *name, char *const *certificates, size_t n)
 {
         _cleanup_(issue_pair_done) IssuePair ca = { 0 };
-        _cleanup_(freep) char *path = cert_path(options->directory, "crl.pem"), *before = NULL, *list = NULL, *why = NULL;
+        _cleanup_(freep) char *path = cert_path(options->directory, "crl.pem"), *before = NULL, *list = NULL,
+                              *why = NULL;
         size_t added = 0;
         int r;
 
@@ -284,7 +300,8 @@ static int revoke_list(const Options *options, const char *name, char *const *ce
                 return TOOL_EXIT_FAILURE;
         printf("Revoked %zu certificate%s of \"%s\" in %s.\n"
                "\n"
-               "It counts where the list is: copy it to " TLS_DIRECTORY "/crl.pem on every collector (and, if a collector was\n"
+               "It counts where the list is: copy it to " TLS_DIRECTORY
+               "/crl.pem on every collector (and, if a collector was\n"
                "revoked, on every client), and there:\n"
                "    systemctl reload audit-relay-aggregator.service\n",
                added, added == 1 ? "" : "s", name, path);
@@ -299,7 +316,8 @@ static int run_revoke(const Options *options, const char *name)
 
         if (!name_is_usable(name))
                 return TOOL_EXIT_USAGE;
-        r = load_issued(options, name, &certificates, &n) < 0 ? TOOL_EXIT_FAILURE : revoke_list(options, name, certificates, n);
+        r = load_issued(options, name, &certificates, &n) < 0 ? TOOL_EXIT_FAILURE
+                                                              : revoke_list(options, name, certificates, n);
         for (size_t i = 0; i < n; i++)
                 free(certificates[i]);
         free(certificates);
@@ -338,16 +356,24 @@ static bool parse_days(const char *text, unsigned long *ret)
 /* Returns 1 to go on, 0 when help was asked for, -EINVAL for a wrong option. */
 static int parse_options(int argc, char **argv, Options *options)
 {
-        enum { OPTION_DIR = 256, OPTION_OUT, OPTION_DAYS, OPTION_BEFORE, OPTION_AFTER, OPTION_ED25519, OPTION_FORCE };
+        enum {
+                OPTION_DIR = 256,
+                OPTION_OUT,
+                OPTION_DAYS,
+                OPTION_BEFORE,
+                OPTION_AFTER,
+                OPTION_ED25519,
+                OPTION_FORCE
+        };
         static const struct option table[] = {
-                { "help", no_argument, NULL, 'h' },
-                { "dir", required_argument, NULL, OPTION_DIR },
-                { "out", required_argument, NULL, OPTION_OUT },
-                { "days", required_argument, NULL, OPTION_DAYS },
-                { "not-before", required_argument, NULL, OPTION_BEFORE },
-                { "not-after", required_argument, NULL, OPTION_AFTER },
-                { "ed25519", no_argument, NULL, OPTION_ED25519 },
-                { "force", no_argument, NULL, OPTION_FORCE },
+                {"help", no_argument, NULL, 'h'},
+                {"dir", required_argument, NULL, OPTION_DIR},
+                {"out", required_argument, NULL, OPTION_OUT},
+                {"days", required_argument, NULL, OPTION_DAYS},
+                {"not-before", required_argument, NULL, OPTION_BEFORE},
+                {"not-after", required_argument, NULL, OPTION_AFTER},
+                {"ed25519", no_argument, NULL, OPTION_ED25519},
+                {"force", no_argument, NULL, OPTION_FORCE},
                 { 0 },
         };
         bool ok = true;
@@ -411,6 +437,7 @@ int verb_cert(int argc, char **argv)
                 return run_revoke(&options, argument);
         if (n == 2 && strcmp(command, "show") == 0)
                 return cert_show(argument) < 0 ? TOOL_EXIT_FAILURE : EXIT_SUCCESS;
-        fprintf(stderr, "audit-relay cert: init, collector NAME, client NAME, revoke NAME or show FILE; see --help\n");
+        fprintf(stderr, "audit-relay cert: init, collector NAME, client NAME, revoke NAME or show FILE; see "
+                        "--help\n");
         return TOOL_EXIT_USAGE;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Certificates made while the test runs, with the code of `audit-relay cert`, in a directory that goes with the fixture. */
+/* Certificates made while the test runs, with the code of `audit-relay cert`, in a directory that goes with
+ * the fixture. */
 
 #include "check-main.h"
 #include "runtime/issue.h"
@@ -42,10 +43,15 @@ static inline void fixture_write(const Fixture *fixture, const char *name, const
 }
 
 /* Valid from `begin` to `end`, in days from now. */
-static inline IssuePair fixture_issue(IssueKind kind, const char *name, const IssuePair *ca, int begin, int end)
+static inline IssuePair fixture_issue(IssueKind kind, const char *name, const IssuePair *ca, int begin,
+                                      int end)
 {
-        IssueRequest request = { .kind = kind, .name = name, .not_before = time(NULL) + (time_t) begin * FIXTURE_DAY,
-                                 .not_after = time(NULL) + (time_t) end * FIXTURE_DAY };
+        IssueRequest request = {
+                .kind = kind,
+                .name = name,
+                .not_before = time(NULL) + (time_t) begin * FIXTURE_DAY,
+                .not_after = time(NULL) + (time_t) end * FIXTURE_DAY,
+        };
         IssuePair pair;
         char *why;
 
@@ -76,10 +82,11 @@ static inline void fixture_teardown(Fixture *fixture)
 }
 
 /* Credentials with this pair that trust the fixture's CA. */
-static inline Tls *fixture_tls_of(const Fixture *fixture, const IssuePair *pair, const char *ca, const char *crl)
+static inline Tls *fixture_tls_of(const Fixture *fixture, const IssuePair *pair, const char *ca,
+                                  const char *crl)
 {
-        TlsOptions options = { fixture_path(fixture, "cert.pem"), fixture_path(fixture, "key.pem"), fixture_path(fixture, ca),
-                               crl ? fixture_path(fixture, crl) : NULL };
+        TlsOptions options = {fixture_path(fixture, "cert.pem"), fixture_path(fixture, "key.pem"),
+                              fixture_path(fixture, ca), crl ? fixture_path(fixture, crl) : NULL};
         char *message = NULL;
         Tls *tls = NULL;
 

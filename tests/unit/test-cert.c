@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* audit-relay cert, run as a program (its path is the first argument); what it wrote is then used for TLS. */
+/* audit-relay cert, run as a program (its path is the first argument); what it wrote is then used for
+ * TLS. */
 
 #include "check-main.h"
 #include "tls-fixture.h"
@@ -30,7 +31,8 @@ static int run(const char *arguments)
         size_t n;
         int status;
 
-        snprintf(command, sizeof command, "umask 0; '%s' cert --dir='%s/new/ca' %s 2>&1", tool, fixture.directory, arguments);
+        snprintf(command, sizeof command, "umask 0; '%s' cert --dir='%s/new/ca' %s 2>&1", tool,
+                 fixture.directory, arguments);
         pipe = popen(command, "re");
         ck_assert_ptr_nonnull(pipe);
         n = fread(output, 1, sizeof output - 1, pipe);
@@ -57,7 +59,8 @@ static mode_t mode_of(const char *name)
 static Tls *use(const char *name)
 {
         char certificate[128], key[128], *message = NULL;
-        TlsOptions options = { certificate, key, fixture_path(&fixture, "new/ca/ca.pem"), fixture_path(&fixture, "new/ca/crl.pem") };
+        TlsOptions options = {certificate, key, fixture_path(&fixture, "new/ca/ca.pem"),
+                              fixture_path(&fixture, "new/ca/crl.pem")};
         Tls *tls = NULL;
 
         snprintf(certificate, sizeof certificate, "%s/new/ca/%s/cert.pem", fixture.directory, name);
@@ -122,7 +125,8 @@ START_TEST(shows_what_it_made)
         char arguments[160];
 
         expect(0, "init", "Made");
-        expect(0, "client old --not-before=2019-01-01 --not-after=2020-01-01T12:00:00Z", "2020-01-01 12:00:00 UTC");
+        expect(0, "client old --not-before=2019-01-01 --not-after=2020-01-01T12:00:00Z",
+               "2020-01-01 12:00:00 UTC");
         snprintf(arguments, sizeof arguments, "show %s/new/ca/old/cert.pem", fixture.directory);
         expect(0, arguments, "EXPIRED");
         ck_assert_ptr_nonnull(strstr(output, "speaks for  old"));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Connections over socket pairs, both ends in one loop. Each test runs plain (loop 0) and over TLS (loop 1) where both apply. */
+/* Connections over socket pairs, both ends in one loop. Each test runs plain (loop 0) and over TLS (loop 1)
+ * where both apply. */
 
 #include "check-main.h"
 #include "runtime/connection.h"
@@ -24,10 +25,10 @@ typedef struct End {
         int error;
         char why[256];
         size_t sent, received, wrong;
-        size_t to_send;      /* by drained() */
+        size_t to_send;       /* by drained() */
         size_t turn_received; /* in this turn of the loop */
-        uint8_t last[8];     /* the last bytes received */
-        int answer;          /* of received() */
+        uint8_t last[8];      /* the last bytes received */
+        int answer;           /* of received() */
         bool finish_established, pause_received, keep;
 } End;
 
@@ -129,7 +130,8 @@ static void end_open(End *end, int fd, bool tls, bool server)
 
         end->server = server;
         if (tls)
-                ck_assert_int_eq(tls_session_new(server ? server_tls : client_tls, server, server ? NULL : COLLECTOR, fd, &session),
+                ck_assert_int_eq(tls_session_new(server ? server_tls : client_tls, server,
+                                                 server ? NULL : COLLECTOR, fd, &session),
                                  0);
         ck_assert_int_eq(connection_new(event, fd, session, &handler, end, &end->connection), 0);
 }
@@ -155,13 +157,13 @@ static void turn(void)
         ck_assert_int_gt(sd_event_run(event, TIMEOUT_USEC), 0);
 }
 
-#define run_until(condition)                                                   \
-        do {                                                                   \
-                unsigned _turns = 0;                                           \
-                while (!(condition)) {                                         \
-                        ck_assert_uint_lt(_turns++, TURNS_MAX);                \
-                        turn();                                                \
-                }                                                              \
+#define run_until(condition)                                                                                \
+        do {                                                                                                \
+                unsigned _turns = 0;                                                                        \
+                while (!(condition)) {                                                                      \
+                        ck_assert_uint_lt(_turns++, TURNS_MAX);                                             \
+                        turn();                                                                             \
+                }                                                                                           \
         } while (0)
 
 /* Runs what is due now. Returns how many turns that were: TURNS_MAX when it never ends. */
@@ -202,7 +204,8 @@ START_TEST(flush_sends_at_once)
         pair_start();
         run_until(ends[0].established && ends[1].established);
         for (size_t i = 0; i < 1000; i++) {
-                ck_assert_int_eq(buffer_append(connection_output(ends[0].connection), &(uint8_t) { byte_at(i) }, 1), 0);
+                ck_assert_int_eq(
+                        buffer_append(connection_output(ends[0].connection), &(uint8_t){ byte_at(i) }, 1), 0);
                 connection_flush(ends[0].connection);
                 ck_assert_uint_eq(buffer_size(connection_output(ends[0].connection)), 0);
                 ck_assert_uint_eq(ends[1].received, i);
@@ -301,7 +304,8 @@ START_TEST(pause_stops_and_resume_offers)
 }
 END_TEST
 
-/* What is left in the input is offered with the next bytes, not again and again; a full input stops reading. */
+/* What is left in the input is offered with the next bytes, not again and again; a full input stops
+ * reading. */
 START_TEST(kept_input_neither_spins_nor_grows)
 {
         pair_open(_i == 1);
@@ -391,10 +395,10 @@ static int tcp_listen(struct sockaddr_in *address)
 {
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-        *address = (struct sockaddr_in) { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        *address = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         ck_assert_int_eq(bind(fd, (struct sockaddr *) address, sizeof *address), 0);
         ck_assert_int_eq(listen(fd, 1), 0);
-        ck_assert_int_eq(getsockname(fd, (struct sockaddr *) address, &(socklen_t) { sizeof *address }), 0);
+        ck_assert_int_eq(getsockname(fd, (struct sockaddr *) address, &(socklen_t){ sizeof *address }), 0);
         return fd;
 }
 
@@ -402,7 +406,8 @@ static int tcp_connect(const struct sockaddr_in *address)
 {
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-        ck_assert(connect(fd, (const struct sockaddr *) address, sizeof *address) == 0 || errno == EINPROGRESS);
+        ck_assert(connect(fd, (const struct sockaddr *) address, sizeof *address) == 0 ||
+                  errno == EINPROGRESS);
         return fd;
 }
 

@@ -78,11 +78,12 @@ static void expect_refused(TlsSession *session, Tls *tls, const char *const *wor
                 ck_assert_msg(strstr(why, *words), "\"%s\" does not say \"%s\"", why, *words);
 }
 
-#define WORDS(...) ((const char *const[]) { __VA_ARGS__, NULL })
+#define WORDS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 START_TEST(both_sides_accept_and_know_each_other)
 {
-        Tls *server = fixture_tls(&fixture, ISSUE_COLLECTOR, COLLECTOR), *client = fixture_tls(&fixture, ISSUE_CLIENT, CLIENT);
+        Tls *server = fixture_tls(&fixture, ISSUE_COLLECTOR, COLLECTOR),
+            *client = fixture_tls(&fixture, ISSUE_CLIENT, CLIENT);
         Pair pair;
 
         pair_open(&pair, server, client, "LOGS.example.org");
@@ -145,7 +146,8 @@ END_TEST
 
 START_TEST(self_signed_client_is_refused)
 {
-        refuse_client(fixture_issue(ISSUE_CLIENT, CLIENT, NULL, -1, 1), "ca.pem", NULL, WORDS("client", CLIENT, "unknown CA"));
+        refuse_client(fixture_issue(ISSUE_CLIENT, CLIENT, NULL, -1, 1), "ca.pem", NULL,
+                      WORDS("client", CLIENT, "unknown CA"));
 }
 END_TEST
 
@@ -158,8 +160,10 @@ START_TEST(revoked_client_is_refused)
 
         ck_assert_int_eq(issue_revocations(&fixture.ca, NULL, &also.certificate, 1, &list, &added, &why), 0);
         ck_assert_uint_eq(added, 1);
-        ck_assert_int_eq(issue_revocations(&fixture.ca, list, (char *[]) { revoked.certificate, also.certificate }, 2, &longer,
-                                           &added, &why), 0);
+        ck_assert_int_eq(issue_revocations(&fixture.ca, list,
+                                           (char *[]){ revoked.certificate, also.certificate }, 2, &longer,
+                                           &added, &why),
+                         0);
         ck_assert_uint_eq(added, 1);
         fixture_write(&fixture, "crl.pem", longer);
         refuse_client(revoked, "ca.pem", "crl.pem", WORDS("client", CLIENT, "revoked", "crl.pem"));
@@ -172,7 +176,8 @@ END_TEST
 /* What the client says of a collector. */
 static void refuse_collector(IssuePair issued, const char *expected, const char *const *words)
 {
-        Tls *client = fixture_tls(&fixture, ISSUE_CLIENT, CLIENT), *server = fixture_tls_of(&fixture, &issued, "ca.pem", NULL);
+        Tls *client = fixture_tls(&fixture, ISSUE_CLIENT, CLIENT),
+            *server = fixture_tls_of(&fixture, &issued, "ca.pem", NULL);
         Pair pair;
 
         pair_open(&pair, server, client, expected);
@@ -193,7 +198,8 @@ END_TEST
 
 START_TEST(client_certificate_is_no_collectors)
 {
-        refuse_collector(fixture_issue(ISSUE_CLIENT, COLLECTOR, &fixture.ca, -1, 1), COLLECTOR, WORDS(COLLECTOR, "key usage"));
+        refuse_collector(fixture_issue(ISSUE_CLIENT, COLLECTOR, &fixture.ca, -1, 1), COLLECTOR,
+                         WORDS(COLLECTOR, "key usage"));
 }
 END_TEST
 
@@ -205,7 +211,8 @@ START_TEST(collector_of_another_ca_is_refused)
 END_TEST
 
 /* A client that is not ours. */
-static gnutls_session_t stranger(int fd, const char *priority, const char *alpn, gnutls_certificate_credentials_t *ret_credentials)
+static gnutls_session_t stranger(int fd, const char *priority, const char *alpn,
+                                 gnutls_certificate_credentials_t *ret_credentials)
 {
         gnutls_session_t session;
 
@@ -251,7 +258,7 @@ static void refuse_stranger(const char *priority, const char *alpn, const char *
         ck_assert_msg(strstr(tls_session_error(pair.server), words), "%s", tls_session_error(pair.server));
         /* It is told: at once, or with its first read when its side of the handshake was over already. */
         if (c == 0)
-                c = (int) gnutls_record_recv(session, &(char) { 0 }, 1);
+                c = (int) gnutls_record_recv(session, &(char){ 0 }, 1);
         ck_assert_int_eq(c, GNUTLS_E_FATAL_ALERT_RECEIVED);
         gnutls_deinit(session);
         gnutls_certificate_free_credentials(credentials);
@@ -307,7 +314,8 @@ END_TEST
 /* A pair that accepted each other; the credentials are the sessions' alone from here. */
 static void pair_ready(Pair *pair)
 {
-        Tls *server = fixture_tls(&fixture, ISSUE_COLLECTOR, COLLECTOR), *client = fixture_tls(&fixture, ISSUE_CLIENT, CLIENT);
+        Tls *server = fixture_tls(&fixture, ISSUE_COLLECTOR, COLLECTOR),
+            *client = fixture_tls(&fixture, ISSUE_CLIENT, CLIENT);
 
         pair_open(pair, server, client, COLLECTOR);
         shake(pair);
@@ -328,7 +336,8 @@ START_TEST(truncation_is_an_error_and_close_notify_is_not)
         /* What came before the end comes first, and poll() would not tell of the end. */
         ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), 5);
         ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), -ECONNRESET);
-        ck_assert_msg(strstr(tls_session_error(pair.server), "close_notify"), "%s", tls_session_error(pair.server));
+        ck_assert_msg(strstr(tls_session_error(pair.server), "close_notify"), "%s",
+                      tls_session_error(pair.server));
         ck_assert_int_eq(tls_session_read(pair.client, text, sizeof text), 3);
         ck_assert_int_eq(tls_session_read(pair.client, text, sizeof text), 0);
         pair_close(&pair);
@@ -370,7 +379,7 @@ START_TEST(single_bytes_arrive)
         }
         /* Many small records with one look at the socket: the rest is pending. */
         for (unsigned i = 0; i < 100; i++)
-                ck_assert_int_eq(tls_session_write(pair.client, &(char) { (char) i }, 1), 1);
+                ck_assert_int_eq(tls_session_write(pair.client, &(char){ (char) i }, 1), 1);
         for (unsigned i = 0; i < 100; i++) {
                 uint8_t in = 0;
 
@@ -441,9 +450,10 @@ START_TEST(random_chunks_arrive_in_both_directions)
         pair_ready(&pair);
         /* Sockets so small that a record does not fit. */
         for (unsigned i = 0; _i == 1 && i < 2; i++)
-                ck_assert_int_eq(setsockopt(pair.fds[i], SOL_SOCKET, SO_SNDBUF, &(int) { 4096 }, sizeof(int)), 0);
-        ways[0] = (Direction) { .from = pair.client, .to = pair.server };
-        ways[1] = (Direction) { .from = pair.server, .to = pair.client };
+                ck_assert_int_eq(setsockopt(pair.fds[i], SOL_SOCKET, SO_SNDBUF, &(int){ 4096 }, sizeof(int)),
+                                 0);
+        ways[0] = (Direction){ .from = pair.client, .to = pair.server };
+        ways[1] = (Direction){ .from = pair.server, .to = pair.client };
         while (ways[0].received < TRANSFER_SIZE || ways[1].received < TRANSFER_SIZE) {
                 unsigned way = random_next() % 2;
 
@@ -492,8 +502,8 @@ START_TEST(unusable_files_are_named)
 {
         IssuePair pair = fixture_issue(ISSUE_CLIENT, CLIENT, &fixture.ca, -1, 1);
         IssuePair other = fixture_issue(ISSUE_CLIENT, CLIENT, &fixture.ca, -1, 1);
-        TlsOptions good = { fixture_path(&fixture, "c"), fixture_path(&fixture, "k"), fixture_path(&fixture, "ca.pem"),
-                            fixture_path(&fixture, "crl") };
+        TlsOptions good = {fixture_path(&fixture, "c"), fixture_path(&fixture, "k"),
+                           fixture_path(&fixture, "ca.pem"), fixture_path(&fixture, "crl")};
         TlsOptions bad = good;
         char *list = NULL, *why = NULL, *message = NULL;
         size_t added;
@@ -515,7 +525,8 @@ START_TEST(unusable_files_are_named)
         tls_unref(tls);
         fixture_write(&fixture, "crl", "nonsense");
         expect_unusable(&good, -EINVAL, "/crl ");
-        ck_assert_int_eq(issue_revocations(&fixture.other_ca, NULL, &other.certificate, 1, &list, &added, &why), 0);
+        ck_assert_int_eq(
+                issue_revocations(&fixture.other_ca, NULL, &other.certificate, 1, &list, &added, &why), 0);
         fixture_write(&fixture, "crl", list);
         expect_unusable(&good, -EINVAL, "not signed");
         fixture_write(&fixture, "c", "nonsense");
@@ -529,7 +540,8 @@ END_TEST
 START_TEST(names_are_host_names)
 {
         static const char *const good[] = { "a", "web1", "web1.example.org", "a_b.c-d", "1.2.3.4" };
-        static const char *const bad[] = { "", ".", "a.", ".a", "a..b", "-a", "a-", "*.example.org", "a/b", "../a", "a b", "a\n" };
+        static const char *const bad[] = {"",    ".",    "a.",  ".a", "a..b", "-a", "a-", "*.example.org",
+                                          "a/b", "../a", "a b", "a\n"};
 
         for (size_t i = 0; i < ELEMENTSOF(good); i++)
                 ck_assert_msg(issue_name_is_valid(good[i]), "%s", good[i]);

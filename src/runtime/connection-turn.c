@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A turn of a connection: what it does when the socket is ready or something waits.
+ *
+ * 1. A turn is bounded in both directions. What is left is continued by level-triggered poll, or, for bytes
+ *    that TLS has taken from the socket already, by the defer source.
+ * 2. Before close() the receive queue is read to EOF, or the kernel would answer it with RST, which may
+ *    destroy the BYE in the peer's queue. What is drained is dropped undecrypted; it was not acked.
+ * 3. poll() reports a hang-up even when nothing is asked for. While nothing is to be read, that switches the
+ *    source off, or the loop would spin.
+ */
+
+#include "runtime/connection-private.h"
+
+#include "link/frame.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+/* Below this much output the owner is asked for more: then one full write is still there while it is
+ * made. */
+#define OUTPUT_LOW LINK_FRAME_MAX
+/* First read of a turn: room for the frames of a quiet peer. A read that fills it is followed by one for the
+ * rest of the turn. */
+#define READ_FIRST (32U * 1024U)
+/* A turn that moved no more than this leaves an empty buffer without memory, so that idle connections hold
+ * none and busy ones need not ask for it again and again. */
+#define QUIET_MAX (64U * 1024U)
+/* What a peer with a full window in flight sends before it sees our end, and as much again. */
+#define DRAIN_MAX (16U * 1024U * 1024U)
+
+void connection_defer(Connection *c)
+{
+        (void) sd_event_source_set_enabled(c->defer, SD_EVENT_ONESHOT);
+}
+
+void connection_over(Connection *c, int error, const char *format, ...)
+{
+        va_list ap;
+
+        if (c->state == CONNECTION_CLOSED)
+                return;
+        va_start(ap, format);
+        if (vasprintf(&c->why, format, ap) < 0)
+                c->why = NULL;
+        va_end(ap);
+        /* Who finishes has said what it had to say: how the peer takes it is no error. */
+        c->error = c->state == CONNECTION_FLUSHING || c->state == CONNECTION_DRAINING ? 0 : error;
+        c->state = CONNECTION_CLOSED;
+        c->timer = sd_event_source_disable_unref(c->timer);
+        (void) sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
+        connection_defer(c);
+}
+
+/* The stream failed with a negative errno. */
+static void over_stream(Connection *c, int error)
+{
+        const char *why = c->tls ? tls_session_error(c->tls) : "";
+
+        if (*why)
+                connection_over(c, error, "%s", why);
+        else
+                connection_over(c, error, "The connection broke: %s", strerror(-error));
+}
+
+/* A handler wants it closed. Who called connection_finish() as well gets that. */
+static void over_handler(Connection *c, int error)
+{
+        if (c->state == CONNECTION_OPEN)
+                connection_over(c, error, "%s", strerror(-error));
+}
+
+static bool can_read(const Connection *c)
+{
+        return c->state == CONNECTION_OPEN && !c->paused && buffer_size(&c->input) < c->input.maximum;
+}
+
+static bool has_output(const Connection *c)
+{
+        return buffer_size(&c->output) > 0 || (c->tls && tls_session_wants_write(c->tls));
+}
+
+/* Bytes that poll() does not see, in TLS. */
+static bool holds_input(const Connection *c)
+{
+        return c->tls && tls_session_pending(c->tls) > 0;
+}
+
+void connection_want(Connection *c)
+{
+        uint32_t events = 0;
+
+        switch (c->state) {
+        case CONNECTION_CONNECTING:
+                events = EPOLLOUT;
+                break;
+        case CONNECTION_HANDSHAKE:
+                events = EPOLLIN | (tls_session_wants_write(c->tls) ? EPOLLOUT : 0);
+                break;
+        case CONNECTION_OPEN:
+                events = (can_read(c) ? EPOLLIN : 0) | (has_output(c) ? EPOLLOUT : 0);
+                /* A full input is offered, too: only that makes room to read. */
+                if ((c->refill && buffer_size(&c->output) < OUTPUT_LOW) || (c->offer && !c->paused) ||
+                    (can_read(c) && holds_input(c)))
+                        connection_defer(c);
+                break;
+        case CONNECTION_FLUSHING:
+                events = (c->ended ? 0 : EPOLLIN) | (has_output(c) ? EPOLLOUT : 0);
+                if (!has_output(c))
+                        connection_defer(c);
+                break;
+        case CONNECTION_DRAINING:
+                events = EPOLLIN;
+                break;
+        case CONNECTION_NEW:
+        case CONNECTION_CLOSED:
+                return;
+        }
+        (void) sd_event_source_set_io_events(c->io, events);
+        (void) sd_event_source_set_enabled(c->io, SD_EVENT_ON);
+}
+
+static void offer_input(Connection *c)
+{
+        int r;
+
+        c->offer = false;
+        if (c->state != CONNECTION_OPEN || buffer_size(&c->input) == 0)
+                return;
+        r = c->handler->received(c, &c->input);
+        if (r < 0)
+                over_handler(c, r);
+}
+
+static ssize_t stream_read(Connection *c, void *data, size_t size)
+{
+        ssize_t n;
+
+        if (c->tls)
+                return tls_session_read(c->tls, data, size);
+        do
+                n = recv(c->fd, data, size, 0);
+        while (n < 0 && errno == EINTR);
+        return n < 0 ? -errno : n;
+}
+
+static void read_turn(Connection *c)
+{
+        size_t budget = CONNECTION_TURN_MAX;
+        size_t room = c->input.allocated > READ_FIRST ? CONNECTION_TURN_MAX : READ_FIRST;
+
+        while (budget > 0 && can_read(c)) {
+                size_t size = MIN(MIN(room, budget), c->input.maximum - buffer_size(&c->input));
+                uint8_t *space = buffer_reserve(&c->input, size);
+                ssize_t n;
+
+                if (!space) {
+                        connection_over(c, -ENOMEM, "Out of memory");
+                        return;
+                }
+                n = stream_read(c, space, size);
+                if (n == -EAGAIN)
+                        break;
+                if (n < 0) {
+                        over_stream(c, (int) n);
+                        return;
+                }
+                if (n == 0) {
+                        connection_over(c, 0, "The peer closed the connection");
+                        return;
+                }
+                buffer_extend(&c->input, (size_t) n);
+                budget -= (size_t) n;
+                (void) sd_event_now(c->event, CLOCK_MONOTONIC, &c->heard_usec);
+                offer_input(c);
+                if ((size_t) n < size)
+                        break;
+                room = CONNECTION_TURN_MAX;
+        }
+        if (CONNECTION_TURN_MAX - budget <= QUIET_MAX && buffer_size(&c->input) == 0)
+                buffer_done(&c->input);
+}
+
+static ssize_t stream_write(Connection *c, const void *data, size_t size)
+{
+        ssize_t n;
+
+        if (c->tls)
+                return tls_session_write(c->tls, data, size);
+        if (size == 0)
+                return 0;
+        do
+                n = send(c->fd, data, size, MSG_NOSIGNAL);
+        while (n < 0 && errno == EINTR);
+        return n < 0 ? -errno : n;
+}
+
+/* Asks the owner for more when there is room. Only from the loop. */
+static void refill(Connection *c)
+{
+        size_t before = buffer_size(&c->output);
+        int r;
+
+        if (!c->refill || c->state != CONNECTION_OPEN || before >= OUTPUT_LOW)
+                return;
+        r = c->handler->drained(c, &c->output);
+        if (r < 0)
+                over_handler(c, r);
+        c->refill = r >= 0 && buffer_size(&c->output) > before;
+}
+
+void connection_write_turn(Connection *c, bool may_refill)
+{
+        size_t budget = CONNECTION_TURN_MAX;
+
+        for (;;) {
+                size_t size;
+                ssize_t n;
+
+                if (may_refill)
+                        refill(c);
+                if (c->state == CONNECTION_CLOSED || budget == 0 || !has_output(c))
+                        break;
+                size = MIN(buffer_size(&c->output), budget);
+                n = stream_write(c, size > 0 ? buffer_head(&c->output) : NULL, size);
+                if (n == -EAGAIN)
+                        break;
+                if (n < 0) {
+                        over_stream(c, (int) n);
+                        return;
+                }
+                buffer_consume(&c->output, (size_t) n);
+                budget -= (size_t) n;
+        }
+        if (CONNECTION_TURN_MAX - budget <= QUIET_MAX && buffer_size(&c->output) == 0)
+                buffer_done(&c->output);
+}
+
+void connection_establish(Connection *c)
+{
+        int r;
+
+        c->state = CONNECTION_OPEN;
+        c->timer = sd_event_source_disable_unref(c->timer);
+        r = c->handler->established(c);
+        if (r < 0)
+                over_handler(c, r);
+        c->refill = c->handler->drained;
+}
+
+static void shake(Connection *c)
+{
+        int r = tls_session_handshake(c->tls);
+
+        if (r == 0)
+                connection_establish(c);
+        else if (r != -EAGAIN)
+                over_stream(c, r);
+}
+
+/* connect() has ended, one way or the other. */
+static void connected(Connection *c)
+{
+        socklen_t size = sizeof(int);
+        int error = 0;
+
+        if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+                error = errno;
+        if (error > 0) {
+                connection_over(c, -error, "Cannot connect: %s", strerror(error));
+                return;
+        }
+        if (connection_peer_get(&c->peer, c->fd) < 0) {
+                connection_over(c, -ECONNRESET, "Cannot connect: %s", strerror(ECONNRESET));
+                return;
+        }
+        c->state = CONNECTION_HANDSHAKE;
+        if (c->tls)
+                shake(c);
+        else
+                connection_establish(c);
+}
+
+/* Half-closes once all is with the socket. */
+static void half_close(Connection *c)
+{
+        int r;
+
+        if (c->state != CONNECTION_FLUSHING || has_output(c))
+                return;
+        r = c->tls ? tls_session_shutdown(c->tls) : shutdown(c->fd, SHUT_WR) < 0 ? -errno : 0;
+        if (r == 0 && c->ended)
+                connection_over(c, 0, "Finished");
+        else if (r == 0)
+                c->state = CONNECTION_DRAINING;
+        else if (r != -EAGAIN)
+                over_stream(c, r);
+}
+
+static void drain(Connection *c)
+{
+        uint8_t dropped[32 * 1024];
+        size_t budget = CONNECTION_TURN_MAX;
+
+        while (budget > 0 && !c->ended) {
+                ssize_t n = recv(c->fd, dropped, MIN(sizeof dropped, budget), 0);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0 && errno == EAGAIN)
+                        return;
+                if (n < 0) {
+                        connection_over(c, 0, "Finished; the peer broke the connection");
+                        return;
+                }
+                if (n == 0) {
+                        /* It may have half-closed, and still be reading what we have. */
+                        c->ended = true;
+                        if (c->state == CONNECTION_DRAINING)
+                                connection_over(c, 0, "Finished");
+                        return;
+                }
+                budget -= (size_t) n;
+                c->drained_bytes += (size_t) n;
+                if (c->drained_bytes > DRAIN_MAX) {
+                        connection_over(c, 0, "Finished; the peer went on sending");
+                        return;
+                }
+        }
+}
+
+void connection_turn(Connection *c, uint32_t revents)
+{
+        c->in_turn = true;
+        if (c->state == CONNECTION_CONNECTING)
+                connected(c);
+        else if (c->state == CONNECTION_HANDSHAKE)
+                shake(c);
+        if (c->state == CONNECTION_OPEN) {
+                if (c->offer && !c->paused)
+                        offer_input(c);
+                if (can_read(c) && (revents & (EPOLLIN | EPOLLHUP | EPOLLERR) || holds_input(c)))
+                        read_turn(c);
+        }
+        if (c->state == CONNECTION_OPEN || c->state == CONNECTION_FLUSHING)
+                connection_write_turn(c, true);
+        half_close(c);
+        if (c->state != CONNECTION_OPEN)
+                buffer_done(&c->input);
+        if (c->state == CONNECTION_FLUSHING || c->state == CONNECTION_DRAINING)
+                drain(c);
+        c->in_turn = false;
+        connection_want(c);
+        if (c->state == CONNECTION_OPEN && !can_read(c) && !has_output(c) && revents & (EPOLLHUP | EPOLLERR))
+                (void) sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
+}
