@@ -63,6 +63,13 @@ known_users() {
     done
 }
 
+# It says what it would do; a line that it does not understand is on stderr.
+understood_users() {
+    systemd-sysusers --dry-run --root="$work/root" "$work/root/usr/lib/sysusers.d/audit-relay.conf" 2>&1 |
+        grep -vE '^(Creating|Would write) '
+    return "$((PIPESTATUS[0]))"
+}
+
 check "meson install lays out a tree" install_tree
 check "systemd-analyze verify finds nothing to say" verify
 services=0
@@ -72,7 +79,6 @@ for unit in "$work"/units/*.service; do
 done
 check "there are services" test "$services" -gt 0
 check "users and groups are known to sysusers.d" known_users
-check "sysusers.d file is understood" systemd-sysusers --dry-run --root="$work/root" --replace=/usr/lib/sysusers.d/x.conf \
-    "$work/root/usr/lib/sysusers.d/audit-relay.conf"
+check "the sysusers.d file is understood" understood_users
 echo "1..$count"
 exit "$failed"
