@@ -2,8 +2,8 @@
 
 /* clients ─▶ store
  *
- * One store for all: one group commit, one text to read. Its entries are chained by SHA-256, and nothing is deleted unless
- * the configuration says so.
+ * One store for all: one group commit, one text to read. Its entries are chained by SHA-256, and nothing is
+ * deleted unless the configuration says so.
  */
 
 #include "aggregator/aggregator.h"
@@ -69,8 +69,8 @@ static int load_credentials(Aggregator *aggregator)
         int r = credentials_load(&aggregator->config->tls, &aggregator->tls, &why);
 
         if (r < 0)
-                log_message(LOG_ERR, MESSAGE_ID_CREDENTIALS_FAILED, NULL, "Cannot use the TLS credentials: %s",
-                            why ? why : "out of memory");
+                log_message(LOG_ERR, MESSAGE_ID_CREDENTIALS_FAILED, NULL,
+                            "Cannot use the TLS credentials: %s", why ? why : "out of memory");
         return r;
 }
 
@@ -127,7 +127,8 @@ static int make_store(Aggregator *aggregator)
                         .use_max = config->use_max,
                         .keep_free = config->keep_free,
                         .retention_usec = config->retention_usec,
-                        .delete_unacked = true, /* nobody acks what is here; without bounds nothing is deleted */
+                        /* Nobody acks what is here; without bounds nothing is deleted. */
+                        .delete_unacked = true,
                         .links = true,
                         .stream_forget_usec = config->stream_forget_usec,
                 },
@@ -162,8 +163,8 @@ static int make(Aggregator *aggregator)
         r = make_store(aggregator);
         if (r < 0)
                 return r;
-        return clients_init(&aggregator->clients, loop_event(aggregator->loop), config, &aggregator->tls, aggregator->state,
-                            aggregator->store);
+        return clients_init(&aggregator->clients, loop_event(aggregator->loop), config, &aggregator->tls,
+                            aggregator->state, aggregator->store);
 }
 
 static void done(Aggregator *aggregator)

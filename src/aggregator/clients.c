@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Admission is in two steps. When the handshake is done, the certificate is judged: trusted, in time, not revoked. When HELLO has
- * come, the node it names must be one that the certificate names; from there on the session's streams belong to that node,
- * and only its records are taken as they are. Each refusal is a BYE with a sentence for people.
+/* Admission is in two steps. When the handshake is done, the certificate is judged: trusted, in time, not
+ * revoked. When HELLO has come, the node it names must be one that the certificate names; from there on the
+ * session's streams belong to that node, and only its records are taken as they are. Each refusal is a BYE
+ * with a sentence for people.
  */
 
 #include "aggregator/clients.h"
@@ -62,8 +63,8 @@ static void on_overload(Inlet *inlet, bool on)
         Clients *clients = inlet_userdata(inlet);
 
         if (on)
-                state_raise(clients->state, "overload", "More clients than MaxConnections= allows: some are turned away",
-                            NULL);
+                state_raise(clients->state, "overload",
+                            "More clients than MaxConnections= allows: some are turned away", NULL);
         else
                 state_clear(clients->state, "overload");
 }
@@ -99,8 +100,8 @@ static LinkByeCode on_judge(IntakeSession *session, const LinkHello *hello, cons
         if (!tls_session_speaks_for(tls, node)) {
                 name = tls_session_peer_name(tls);
                 (void) snprintf(clients->why, sizeof clients->why,
-                                "the certificate of \"%.120s\" does not name node \"%s\": set Node= or issue a certificate "
-                                "for it", name ? name : "nobody", node);
+                                "the certificate of \"%.120s\" does not name node \"%s\": "
+                                "set Node= or issue a certificate for it", name ? name : "nobody", node);
                 return LINK_BYE_NODE;
         }
         if (intake_session_identify(session, node) < 0) {
@@ -115,7 +116,8 @@ static const struct {
         const char *keys;
 } store_states[_STORE_CONDITION_MAX] = {
         [STORE_LOW] = { "disk_low", "REASON=The collector's disk is nearly full\n" },
-        [STORE_FULL] = { "disk_full", "REASON=The collector's disk is full: it takes nothing until there is room\n" },
+        [STORE_FULL] = { "disk_full",
+                         "REASON=The collector's disk is full: it takes nothing until there is room\n" },
         [STORE_ERROR] = { "disk_error", "REASON=The collector could not write to its disk\n" },
 };
 
@@ -135,9 +137,11 @@ static void on_connected(IntakeSession *session)
         char field[300];
 
         (void) snprintf(field, sizeof field, "PEER=%s\nNODE=%s", peer_of(session), session->owner);
-        log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, field, "%s (%s, %s) delivers; its records up to %" PRIu64
-                    " are here", session->owner, peer_of(session),
-                    tls_session_description(connection_tls(inlet_session_connection(client))), session->receiver.received);
+        log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, field,
+                    "%s (%s, %s) delivers; its records up to %" PRIu64 " are here", session->owner,
+                    peer_of(session),
+                    tls_session_description(connection_tls(inlet_session_connection(client))),
+                    session->receiver.received);
         for (StoreCondition c = 0; c < _STORE_CONDITION_MAX; c++)
                 if (store_states[c].name && store_loop_holds(clients->store, c)) {
                         LinkState state = store_state(c, true);
@@ -152,7 +156,8 @@ static void on_records_refused(IntakeSession *session, uint32_t n, RecordFault f
         char keys[200], field[300];
         LinkState state = { .on = true, .name = link_string("refused") };
 
-        (void) snprintf(keys, sizeof keys, "REASON=Records broke a rule (%s) and were stored escaped\nRECORDS=%" PRIu64 "\n",
+        (void) snprintf(keys, sizeof keys,
+                        "REASON=Records broke a rule (%s) and were stored escaped\nRECORDS=%" PRIu64 "\n",
                         record_fault_to_string(fault), session->refused);
         state.keys = link_string(keys);
         intake_session_tell(session, &state);
@@ -160,8 +165,8 @@ static void on_records_refused(IntakeSession *session, uint32_t n, RecordFault f
                 return;
         (void) snprintf(field, sizeof field, "PEER=%s\nNODE=%s", peer_of(session), session->owner);
         log_message(LOG_WARNING, MESSAGE_ID_RECORDS_REFUSED, field,
-                    "%" PRIu32 " records of %s (%s) broke a rule (%s) and were stored escaped", n, session->owner,
-                    peer_of(session), record_fault_to_string(fault));
+                    "%" PRIu32 " records of %s (%s) broke a rule (%s) and were stored escaped", n,
+                    session->owner, peer_of(session), record_fault_to_string(fault));
 }
 
 const IntakeHandler clients_intake_handler = {
@@ -199,7 +204,8 @@ static void status_of_clients(Clients *clients, const char *name, const char *he
                 stream_id_format(&session->receiver.stream, stream);
                 (void) snprintf(labels, sizeof labels, "%s,stream=\"%s\"",
                                 status_label(clients->state, "node", session->owner), stream);
-                status_counter(clients->state, name, labels, *(const uint64_t *) ((const char *) session + offset), text);
+                status_counter(clients->state, name, labels,
+                               *(const uint64_t *) ((const char *) session + offset), text);
                 text = NULL;
         }
 }
@@ -209,18 +215,25 @@ void clients_status(Clients *clients)
         const InletCounters *counters = inlet_counters(clients->inlet);
         State *state = clients->state;
 
-        status_gauge(state, "connections", NULL, (double) inlet_connections(clients->inlet), "Open connections");
+        status_gauge(state, "connections", NULL, (double) inlet_connections(clients->inlet),
+                     "Open connections");
         status_counter(state, "connections_accepted", NULL, counters->accepted, "Connections accepted");
-        status_counter(state, "connections_refused", NULL, counters->refused, "Connections refused with a BYE");
-        status_counter(state, "connections_surplus", NULL, counters->surplus, "Connections beyond MaxConnections=");
-        status_counter(state, "connections_timed_out", NULL, counters->timeouts, "Connections silent for too long");
+        status_counter(state, "connections_refused", NULL, counters->refused,
+                       "Connections refused with a BYE");
+        status_counter(state, "connections_surplus", NULL, counters->surplus,
+                       "Connections beyond MaxConnections=");
+        status_counter(state, "connections_timed_out", NULL, counters->timeouts,
+                       "Connections silent for too long");
         status_counter(state, "certificates_refused", NULL, clients->certificates_refused,
                        "Connections refused for their certificate, or that broke the handshake off");
         status_counter(state, "nodes_refused", NULL, clients->nodes_refused,
                        "Sessions refused for the node or stream they named");
-        status_counter(state, "protocol_violations", NULL, counters->violations, "Sessions ended for bad framing");
-        status_of_clients(clients, "client_records", "Records taken in the session", offsetof(IntakeSession, records));
-        status_of_clients(clients, "client_bytes", "Bytes of records taken in the session", offsetof(IntakeSession, bytes));
+        status_counter(state, "protocol_violations", NULL, counters->violations,
+                       "Sessions ended for bad framing");
+        status_of_clients(clients, "client_records", "Records taken in the session",
+                          offsetof(IntakeSession, records));
+        status_of_clients(clients, "client_bytes", "Bytes of records taken in the session",
+                          offsetof(IntakeSession, bytes));
         status_of_clients(clients, "client_records_refused", "Records of the session stored escaped",
                           offsetof(IntakeSession, refused));
 }
@@ -250,13 +263,14 @@ static int listen_on(Clients *clients, const AggregatorConfig *config)
                 n++;
         }
         if (r >= 0 && n == 0) {
-                log_error("No socket to listen on: neither was one handed in as \"tls\", nor is Listen= set");
+                log_error("There is no socket: none was handed in as \"tls\", and Listen= is not set");
                 return -ENOENT;
         }
         return r;
 }
 
-int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *config, Tls **tls, State *state, StoreLoop *store)
+int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *config, Tls **tls, State *state,
+                 StoreLoop *store)
 {
         InletOptions options = {
                 .intake = store_loop_intake(store),

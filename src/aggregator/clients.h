@@ -21,7 +21,8 @@ typedef struct Clients {
 /* For the store's intake. */
 extern const IntakeHandler clients_intake_handler;
 
-/* Takes the descriptors named `tls` and the addresses of Listen=. *tls must hold credentials. Logs why it fails. */
+/* Takes the descriptors named `tls` and the addresses of Listen=. *tls must hold credentials. Logs why it
+ * fails. */
 int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *config, Tls **tls, State *state,
                  StoreLoop *store) _must_check_;
 void clients_done(Clients *clients);

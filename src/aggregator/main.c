@@ -10,7 +10,8 @@ int main(int argc, char **argv)
         const char *path;
         int r;
 
-        r = program_arguments(argc, argv, "aggregator", "Collects audit records of many hosts into one store.", &path);
+        r = program_arguments(argc, argv, "aggregator",
+                              "Collects audit records of many hosts into one store.", &path);
         if (r <= 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         log_init("audit-relay-aggregator", LOG_INFO);

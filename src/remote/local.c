@@ -33,7 +33,8 @@ static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, 
 
         connection_credentials(inlet_session_connection(session), &pid, &uid, &gid);
         if (!uid_allowed(local, uid)) {
-                if (asprintf(ret_why, "uid %u may not deliver to remote: only the dispatcher's user and root may",
+                if (asprintf(ret_why,
+                             "uid %u may not deliver to remote: only the dispatcher's user and root may",
                              (unsigned) uid) < 0)
                         *ret_why = NULL;
                 return LINK_BYE_NODE;
@@ -54,8 +55,8 @@ static void on_connected(IntakeSession *session)
         char field[300];
 
         (void) snprintf(field, sizeof field, "PEER=%s", peer);
-        log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, field, "%s delivers; its records up to %" PRIu64 " are here", peer,
-                    session->receiver.received);
+        log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, field,
+                    "%s delivers; its records up to %" PRIu64 " are here", peer, session->receiver.received);
 }
 
 static void on_refused(IntakeSession *session, uint32_t n, RecordFault fault)
@@ -109,7 +110,7 @@ static int listen_on(Local *local, const RemoteConfig *config)
                 n++;
         }
         if (r >= 0 && n == 0) {
-                log_error("No socket to listen on: neither was one handed in as \"remote\", nor is Listen= set");
+                log_error("There is no socket: none was handed in as \"remote\", and Listen= is not set");
                 return -ENOENT;
         }
         return r;

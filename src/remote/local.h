@@ -20,5 +20,6 @@ typedef struct Local {
 extern const IntakeHandler local_intake_handler;
 
 /* Takes the descriptors named `remote`, and the path of Listen= when it is set. Logs why it fails. */
-int local_init(Local *local, sd_event *event, const RemoteConfig *config, const char *node, Intake *intake) _must_check_;
+int local_init(Local *local, sd_event *event, const RemoteConfig *config, const char *node,
+               Intake *intake) _must_check_;
 void local_done(Local *local);

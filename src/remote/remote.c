@@ -2,8 +2,8 @@
 
 /* dispatcher ─▶ local ─▶ store ─▶ uplink ─▶ collector
  *
- * The store decouples both sides: what the dispatcher delivers is acked when it is durable here, whether or not there is a
- * collector, and goes when the collector has acked it.
+ * The store decouples both sides: what the dispatcher delivers is acked when it is durable here, whether or
+ * not there is a collector, and goes when the collector has acked it.
  */
 
 #include "remote/remote.h"
@@ -69,8 +69,8 @@ static void load_credentials(Remote *remote)
         _cleanup_(freep) char *why = NULL;
 
         if (credentials_load(&remote->config->tls, &remote->tls, &why) < 0)
-                log_message(LOG_ERR, MESSAGE_ID_CREDENTIALS_FAILED, NULL, "Cannot use the TLS credentials: %s",
-                            why ? why : "out of memory");
+                log_message(LOG_ERR, MESSAGE_ID_CREDENTIALS_FAILED, NULL,
+                            "Cannot use the TLS credentials: %s", why ? why : "out of memory");
 }
 
 static void on_reload(void *userdata)
@@ -101,9 +101,10 @@ static void on_tick(void *userdata)
         status_begin(remote->state);
         store_loop_status(remote->store);
         uplink_status(remote->uplink);
-        status_counter(remote->state, "deliverers_refused", NULL, inlet_counters(remote->local.inlet)->refused,
-                       "Local connections refused");
-        status_counter(remote->state, "protocol_violations", NULL, inlet_counters(remote->local.inlet)->violations,
+        status_counter(remote->state, "deliverers_refused", NULL,
+                       inlet_counters(remote->local.inlet)->refused, "Local connections refused");
+        status_counter(remote->state, "protocol_violations", NULL,
+                       inlet_counters(remote->local.inlet)->violations,
                        "Local sessions ended for bad framing");
         status_end(remote->state, "%s, %" PRIu64 " records waiting", uplink_describe(remote->uplink),
                    status.newest > status.released ? status.newest - status.released : 0);

@@ -36,7 +36,8 @@ void resolver_start(Resolver *resolver)
                 worker_start(resolver->worker, run, on_done, resolver);
 }
 
-int resolver_new(sd_event *event, const char *host, const char *port, ResolverDone done, void *userdata, Resolver **ret)
+int resolver_new(sd_event *event, const char *host, const char *port, ResolverDone done, void *userdata,
+                 Resolver **ret)
 {
         _cleanup_(resolver_freep) Resolver *resolver = calloc(1, sizeof *resolver);
         int r;
@@ -58,7 +59,8 @@ int resolver_new(sd_event *event, const char *host, const char *port, ResolverDo
 
 Resolver *resolver_free(Resolver *resolver)
 {
-        /* A look-up that runs cannot be ended, and may take longer than a stop may: what it uses stays until the process ends. */
+        /* A look-up that runs cannot be ended, and may take longer than a stop may: what it uses stays until
+         * the process ends. */
         if (!resolver || (resolver->worker && worker_busy(resolver->worker)))
                 return NULL;
         worker_free(resolver->worker);

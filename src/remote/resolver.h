@@ -13,8 +13,8 @@ typedef struct Resolver Resolver;
 /* error: of getaddrinfo(), 0 with the addresses, which are the callee's to free. */
 typedef void (*ResolverDone)(int error, struct addrinfo *addresses, void *userdata);
 
-int resolver_new(sd_event *event, const char *host, const char *port, ResolverDone done, void *userdata, Resolver **ret)
-        _must_check_;
+int resolver_new(sd_event *event, const char *host, const char *port, ResolverDone done, void *userdata,
+                 Resolver **ret) _must_check_;
 /* For the end of the process: a look-up that runs is left running. */
 Resolver *resolver_free(Resolver *resolver);
 DEFINE_CLEANUP(Resolver *, resolver_free)

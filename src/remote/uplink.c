@@ -2,11 +2,13 @@
 
 /* The outlet to the collector.
  *
- *  1. One look-up serves one round: its addresses are tried in turn, and only when all have failed is the round over and the
- *     backoff kept.
- *  2. Of the conditions that say why there is no connection at most one holds; a connection (WELCOME) ends it. What the
- *     collector said of itself in the session before it says again with WELCOME; a condition that it does not repeat ends.
- *  3. After the collector has shown another history of our stream nothing is sent before the new stream id is durable.
+ *  1. One look-up serves one round: its addresses are tried in turn, and only when all have failed is the
+ *     round over and the backoff kept.
+ *  2. Of the conditions that say why there is no connection at most one holds; a connection (WELCOME) ends
+ *     it. What the collector said of itself in the session before it says again with WELCOME; a condition
+ *     that it does not repeat ends.
+ *  3. After the collector has shown another history of our stream nothing is sent before the new stream id
+ *     is durable.
  */
 
 #include "remote/uplink.h"
@@ -34,7 +36,7 @@ struct Uplink {
         bool restarting;       /* the store is getting a new stream id in place of: */
         StreamId old_stream;
         uint64_t restart_seq;  /* newest seq then: the condition ends when that is acked */
-        unsigned unconfirmed;    /* bits of collector_states: said in an earlier session, not yet in this one */
+        unsigned unconfirmed; /* bits of collector_states: said in an earlier session, not yet in this one */
         uint64_t connected_usec;
         uint64_t connects, disconnects, diverged;
         char text[OUTLET_PEER_MAX + 64];
@@ -83,7 +85,8 @@ static int connect_to(const struct addrinfo *address, int *ret_fd)
         _cleanup_(close_fdp) int fd = -EBADF;
         int on = 1;
 
-        fd = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, address->ai_protocol);
+        fd = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                    address->ai_protocol);
         if (fd < 0)
                 return -errno;
         /* Frames are written whole; a window's last must not wait for an ack of the one before. */
@@ -108,7 +111,8 @@ static int try_next(Uplink *uplink, int *ret_fd, TlsSession **ret_tls)
                 r = connect_to(address, &fd);
                 if (r < 0)
                         continue;
-                r = tls_session_new(*uplink->options.tls, false, uplink->options.config->collector_name, fd, ret_tls);
+                r = tls_session_new(*uplink->options.tls, false, uplink->options.config->collector_name, fd,
+                                    ret_tls);
                 if (r < 0)
                         continue;
                 *ret_fd = TAKE_FD(fd);
@@ -152,7 +156,9 @@ static int need_credentials(Uplink *uplink, char **ret_why)
 {
         if (*uplink->options.tls)
                 return 0;
-        return credentials_load(&uplink->options.config->tls, uplink->options.tls, ret_why) < 0 ? -EKEYREJECTED : 0;
+        return credentials_load(&uplink->options.config->tls, uplink->options.tls, ret_why) < 0
+                       ? -EKEYREJECTED
+                       : 0;
 }
 
 static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why)
@@ -199,7 +205,8 @@ static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
         uplink->connects++;
         forget_addresses(uplink);
         (void) snprintf(field, sizeof field, "PEER=%s", outlet_peer(outlet));
-        log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, field, "Connected to collector %.*s (%s); it has records up to %" PRIu64,
+        log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, field,
+                    "Connected to collector %.*s (%s); it has records up to %" PRIu64,
                     (int) welcome->name.size, welcome->name.data, outlet_peer(outlet), welcome->last);
         clear_connection_conditions(uplink, NULL);
         uplink->connected_usec = monotonic_usec();
@@ -243,8 +250,10 @@ static void on_diverged(Outlet *outlet, uint64_t peer_last)
         uplink->diverged++;
         uplink->restart_seq = MAX(status.newest, (uint64_t) 1);
         (void) snprintf(reason, sizeof reason,
-                        "The collector has our stream up to %" PRIu64 ", with another history than our store's, which ends "
-                        "at %" PRIu64 ": a new stream begins, and what is held is sent again", peer_last, status.newest);
+                        "The collector has our stream up to %" PRIu64
+                        ", with another history than our store's, which ends "
+                        "at %" PRIu64 ": a new stream begins, and what is held is sent again",
+                        peer_last, status.newest);
         state_raise(uplink->options.state, "stream_restarted", reason, NULL);
         r = store_restart_stream(store_loop_store(uplink->options.store), realtime_usec());
         if (r < 0) {
@@ -268,7 +277,8 @@ static void find_reason(LinkString keys, char *ret, size_t size)
                 size_t n = (size_t) ((newline ? newline : end) - p);
 
                 if (n > sizeof name - 1 && memcmp(p, name, sizeof name - 1) == 0) {
-                        (void) snprintf(ret, size, "%.*s", (int) (n - (sizeof name - 1)), p + sizeof name - 1);
+                        (void) snprintf(ret, size, "%.*s", (int) (n - (sizeof name - 1)),
+                                        p + sizeof name - 1);
                         return;
                 }
                 p += n + 1;
@@ -283,7 +293,8 @@ static void on_state(Outlet *outlet, const LinkState *state)
         for (size_t i = 0; i < ELEMENTSOF(collector_states); i++) {
                 const char *name = collector_states[i].state;
 
-                if (state->name.size != strlen(name) || memcmp(state->name.data, name, state->name.size) != 0)
+                if (state->name.size != strlen(name) ||
+                    memcmp(state->name.data, name, state->name.size) != 0)
                         continue;
                 uplink->unconfirmed &= ~(1U << i);
                 if (!state->on) {
@@ -362,12 +373,16 @@ void uplink_status(Uplink *uplink)
 
         store_status(store_loop_store(uplink->options.store), &status);
         waiting = status.newest > status.released ? status.newest - status.released : 0;
-        status_gauge(state, "connected", NULL, outlet_connected(uplink->outlet), "1 while a collector takes records");
-        status_gauge(state, "waiting_records", NULL, (double) waiting, "Stored here and not yet acknowledged by a collector");
-        status_gauge(state, "acked_seq", NULL, (double) sender->acked, "Last seq in the collector's custody, in this session");
+        status_gauge(state, "connected", NULL, outlet_connected(uplink->outlet),
+                     "1 while a collector takes records");
+        status_gauge(state, "waiting_records", NULL, (double) waiting,
+                     "Stored here and not yet acknowledged by a collector");
+        status_gauge(state, "acked_seq", NULL, (double) sender->acked,
+                     "Last seq in the collector's custody, in this session");
         status_counter(state, "connects", NULL, uplink->connects, "Sessions begun with a collector");
         status_counter(state, "disconnects", NULL, uplink->disconnects, "Sessions and attempts that ended");
-        status_counter(state, "stream_restarts", NULL, uplink->diverged, "Times the collector had another history");
+        status_counter(state, "stream_restarts", NULL, uplink->diverged,
+                       "Times the collector had another history");
 }
 
 const char *uplink_describe(Uplink *uplink)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The way to the collector: name look-up, addresses in turn, TLS, and what goes wrong there as conditions. */
+/* The way to the collector: name look-up, addresses in turn, TLS, and conditions for what goes wrong. */
 
 #include "remote/config.h"
 #include "runtime/outlet.h"

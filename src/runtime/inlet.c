@@ -2,7 +2,8 @@
 
 /* Sessions of the intake over connections of the loop.
  *
- *  1. A session is freed in closed() alone, so nothing that a handler calls can take it away under the caller.
+ *  1. A session is freed in closed() alone, so nothing that a handler calls can take it away under the
+ *     caller.
  *  2. A session that has ended says its BYE, half-closes and drains: it leaves by connection_finish().
  *  3. What one peer does costs the others nothing: not its bad framing, not its silence, not its slowness.
  */
@@ -16,7 +17,8 @@
 
 /* Connections taken from one listener in one turn of the loop. */
 #define ACCEPT_TURN_MAX 16U
-/* How often refusals of one inlet are logged; all are counted. A peer that is refused comes back every few seconds. */
+/* How often refusals of one inlet are logged; all are counted. A peer that is refused comes back every few
+ * seconds. */
 #define REFUSED_LOG_USEC (10 * USEC_PER_SEC)
 
 struct InletSession {
@@ -166,8 +168,8 @@ static int on_established(Connection *connection)
                 turn_away(session, code, why ? why : "refused");
                 return 0;
         }
-        r = intake_session_init(&session->intake, inlet->options.intake, connection_output(connection), identity.owner,
-                                identity.node, identity.accept, identity.origin, session);
+        r = intake_session_init(&session->intake, inlet->options.intake, connection_output(connection),
+                                identity.owner, identity.node, identity.accept, identity.origin, session);
         if (r < 0)
                 return r;
         session->admitted = true;
@@ -190,7 +192,8 @@ static int on_received(Connection *connection, Buffer *input)
 
                 if (n != -EBADMSG && n != -EPROTONOSUPPORT)
                         return (int) n;
-                tell_refused(session, n == -EBADMSG ? LINK_BYE_PROTOCOL : LINK_BYE_VERSION, why ? why : "bad framing");
+                tell_refused(session, n == -EBADMSG ? LINK_BYE_PROTOCOL : LINK_BYE_VERSION,
+                             why ? why : "bad framing");
                 connection_finish(connection);
                 return 0;
         }
@@ -276,7 +279,7 @@ static int on_listener(sd_event_source *source, int listener, uint32_t events, v
                 if (fd < 0 && errno == ECONNABORTED)
                         continue;
                 if (fd < 0 && errno != EAGAIN && errno != EINTR) {
-                        /* No descriptors or no memory: try again with the next tick instead of in a circle. */
+                        /* No descriptors or no memory: again with the next tick, not in a circle. */
                         rest_listeners(inlet, true);
                         if (log_limit(&inlet->logged_usec, REFUSED_LOG_USEC))
                                 log_error("Cannot accept a connection: %s", strerror(errno));
@@ -326,11 +329,12 @@ static void check_time(InletSession *session, uint64_t now)
 
         if (!session->admitted || intake_session_blocked(intake))
                 return;
-        if (intake->receiver.state == LINK_RECEIVER_EXPECTS_HELLO && now - session->since_usec >= options->connect_usec) {
+        if (intake->receiver.state == LINK_RECEIVER_EXPECTS_HELLO &&
+            now - session->since_usec >= options->connect_usec) {
                 session->inlet->counters.timeouts++;
                 intake_session_end(intake, LINK_BYE_TIMEOUT, 0, "no HELLO came in time");
-        } else if (intake->receiver.state == LINK_RECEIVER_CONNECTED && options->idle_usec != USEC_INFINITY &&
-                   now > heard && now - heard >= options->idle_usec) {
+        } else if (intake->receiver.state == LINK_RECEIVER_CONNECTED &&
+                   options->idle_usec != USEC_INFINITY && now > heard && now - heard >= options->idle_usec) {
                 session->inlet->counters.timeouts++;
                 intake_session_end(intake, LINK_BYE_TIMEOUT, 0, "the sender was silent for too long");
         }

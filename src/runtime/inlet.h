@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The receiving end of every hop in the loop: connections accepted on listening sockets, each an IntakeSession. What outlet is to
- * the sender, this is to the intake: time-outs, limits, judgement, and one log line for each thing that happened to a peer.
+/* The receiving end of every hop in the loop: connections accepted on listening sockets, each an
+ * IntakeSession. What outlet is to the sender, this is to the intake: time-outs, limits, judgement, and one
+ * log line for each thing that happened to a peer.
  */
 
 #include "runtime/connection.h"
 #include "runtime/intake.h"
 
-/* Connections beyond the limit that are still answered with a BYE; behind these nothing is accepted and the kernel's queue
- * waits. */
+/* Connections beyond the limit that are still answered with a BYE; behind these nothing is accepted and the
+ * kernel's queue waits. */
 #define INLET_SURPLUS 16U
 /* Listening sockets of one inlet. */
 #define INLET_LISTENERS_MAX 16U
@@ -28,12 +29,13 @@ typedef struct InletIdentity {
 typedef struct InletHandler {
         /* Accepted: makes the TLS session. NULL: plain. */
         int (*secure)(Inlet *inlet, int fd, TlsSession **ret_tls);
-        /* Connected, the handshake is done: is it welcome? Returns 0 with ret_identity (strings that outlive the session), or a
-         * BYE code with *ret_why, owned by the inlet. */
+        /* Connected, the handshake is done: is it welcome? Returns 0 with ret_identity (strings that outlive
+         * the session), or a BYE code with *ret_why, owned by the inlet. */
         LinkByeCode (*admit)(InletSession *session, InletIdentity *ret_identity, char **ret_why);
-        /* A session was refused, by admit(), by its HELLO or for its framing (code protocol). May be NULL. */
+        /* A session was refused, by admit(), for its HELLO or for its framing. May be NULL. */
         void (*refused)(InletSession *session, LinkByeCode code, const char *why);
-        /* One more connection than allowed was turned away (on), or the number fell well below (off). May be NULL. */
+        /* One more connection than allowed was turned away (on), or the number fell well below (off). May be
+         * NULL. */
         void (*overload)(Inlet *inlet, bool on);
 } InletHandler;
 
@@ -70,7 +72,8 @@ void inlet_close(Inlet *inlet);
 void inlet_flush(IntakeSession *session);
 /* Call once a second: time-outs. */
 void inlet_tick(Inlet *inlet);
-/* Judges every session again, as after a reload: those for which judge() returns another code than 0 get a BYE. */
+/* Judges every session again, as after a reload: those for which judge() returns another code than 0 get a
+ * BYE. */
 void inlet_review(Inlet *inlet, LinkByeCode (*judge)(InletSession *session, char **ret_why));
 
 void *inlet_userdata(const Inlet *inlet);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Groups and custody: what is acked when, and what is told to all sessions at once. The invariants: intake.c. Callbacks may end
- * and unblock sessions, but free none of those walked over.
+/* Groups and custody: what is acked when, and what is told to all sessions at once. The invariants:
+ * intake.c. Callbacks may end and unblock sessions, but free none of those walked over.
  */
 
 #include "runtime/intake-private.h"
@@ -50,7 +50,8 @@ static void step_back(Intake *intake)
                         stream->session->stream = NULL;
                 intake_stream_free(stream);
         }
-        intake_end_all(intake, LINK_BYE_RESUME, 1000, "what was not yet durable is forgotten here: send it again");
+        intake_end_all(intake, LINK_BYE_RESUME, 1000,
+                       "what was not yet durable is forgotten here: send it again");
         intake->error = 0;
 }
 

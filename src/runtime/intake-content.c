@@ -8,8 +8,9 @@ static void reseal(Batch *batch)
         batch_renumber(batch, batch->first, batch->last);
 }
 
-RecordFault content_judge(const ContentRules *rules, const StreamId *stream, const Batch *received, uint64_t realtime_usec,
-                          uint64_t serial, uint8_t *scratch, Batch *ret_stored, uint32_t *ret_refused)
+RecordFault content_judge(const ContentRules *rules, const StreamId *stream, const Batch *received,
+                          uint64_t realtime_usec, uint64_t serial, uint8_t *scratch, Batch *ret_stored,
+                          uint32_t *ret_refused)
 {
         RecordTime time = {
                 .sec = realtime_usec / USEC_PER_SEC,
@@ -29,7 +30,8 @@ RecordFault content_judge(const ContentRules *rules, const StreamId *stream, con
         } else if (received->reason != BATCH_CUSTODY && received->count > 0) {
                 fault = record_check_batch(received, rules->accept, &line);
                 if (fault != RECORD_OK) {
-                        record_refuse(received, rules->node, rules->accept, time, scratch, ret_stored, ret_refused);
+                        record_refuse(received, rules->node, rules->accept, time, scratch, ret_stored,
+                                      ret_refused);
                 } else if (received->reason == BATCH_FILTERED) {
                         /* What passed the filter is all there is from here on: records of our own seqs. */
                         ret_stored->reason = BATCH_RECORDS;

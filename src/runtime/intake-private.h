@@ -55,7 +55,8 @@ static inline void intake_session_flush(IntakeSession *session)
 void intake_stream_free(IntakeStream *stream);
 void intake_stream_free_if_idle(IntakeStream *stream);
 /* Without flush(). The BYE may find no room in the output; the session is ended all the same. */
-void intake_session_end_quietly(IntakeSession *session, LinkByeCode code, uint32_t retry_after_msec, const char *reason);
+void intake_session_end_quietly(IntakeSession *session, LinkByeCode code, uint32_t retry_after_msec,
+                                const char *reason);
 void intake_session_ack(IntakeSession *session, uint64_t seq, uint64_t bytes);
 /* The stream has nothing pending: what the sink has is in custody. */
 void intake_session_welcome(IntakeSession *session);

@@ -2,14 +2,16 @@
 
 /* Sessions and streams; what becomes of the groups is in intake-commit.c.
  *
- * A stream exists here while a session delivers it or something of it is not yet in custody; between times the sink knows its
- * position. What of it is pending is two marks, one for the open group and one for the group in flight.
+ * A stream exists here while a session delivers it or something of it is not yet in custody; between times
+ * the sink knows its position. What of it is pending is two marks, one for the open group and one for the
+ * group in flight.
  *
  *  1. At most one session is attached to a stream, the newest.
- *  2. A session appends only after WELCOME, and WELCOME goes out only when nothing of the stream is pending. So marks always
- *     count the bytes of the attached session, and the position told is one in custody.
- *  3. ACK goes out for a mark of the group in flight when its commit has succeeded, and for nothing else; a heartbeat needs no
- *     custody of its own: its bytes join the newest mark, and are acked at once when nothing is pending.
+ *  2. A session appends only after WELCOME, and WELCOME goes out only when nothing of the stream is pending.
+ *     So marks always count the bytes of the attached session, and the position told is one in custody.
+ *  3. ACK goes out for a mark of the group in flight when its commit has succeeded, and for nothing else; a
+ *     heartbeat needs no custody of its own: its bytes join the newest mark, and are acked at once when
+ *     nothing is pending.
  *  4. After an error nothing is appended before all streams have stepped back.
  */
 
@@ -63,7 +65,8 @@ void intake_stream_free_if_idle(IntakeStream *stream)
 
 /* --- Sessions --- */
 
-void intake_session_end_quietly(IntakeSession *session, LinkByeCode code, uint32_t retry_after_msec, const char *reason)
+void intake_session_end_quietly(IntakeSession *session, LinkByeCode code, uint32_t retry_after_msec,
+                                const char *reason)
 {
         session->waiting = session->stalled = false;
         session->end_code = code;
@@ -71,7 +74,8 @@ void intake_session_end_quietly(IntakeSession *session, LinkByeCode code, uint32
         (void) link_receiver_end(&session->receiver, session->output, code, retry_after_msec, reason);
 }
 
-void intake_session_end(IntakeSession *session, LinkByeCode code, uint32_t retry_after_msec, const char *reason)
+void intake_session_end(IntakeSession *session, LinkByeCode code, uint32_t retry_after_msec,
+                        const char *reason)
 {
         if (session->receiver.state == LINK_RECEIVER_ENDED)
                 return;
@@ -203,8 +207,8 @@ static int on_batch(LinkReceiver *receiver, const Batch *batch)
         session->stalled = true;
         if (intake->error != 0 || intake->stopped)
                 return -EAGAIN;
-        fault = content_judge(&rules, &session->stream->id, batch, now, intake->serial + 1, intake->scratch, &stored,
-                              &n_refused);
+        fault = content_judge(&rules, &session->stream->id, batch, now, intake->serial + 1, intake->scratch,
+                              &stored, &n_refused);
         r = sink->append(sink, &session->stream->id, session->owner, batch, &stored, now);
         if (r == -EAGAIN)
                 return -EAGAIN;
@@ -247,8 +251,8 @@ static const LinkReceiverHandler receiver_handler = {
 
 /* --- Feeding --- */
 
-int intake_session_init(IntakeSession *session, Intake *intake, Buffer *output, const char *owner, const char *node,
-                        const char *accept, BatchOrigin origin, void *userdata)
+int intake_session_init(IntakeSession *session, Intake *intake, Buffer *output, const char *owner,
+                        const char *node, const char *accept, BatchOrigin origin, void *userdata)
 {
         *session = (IntakeSession) {
                 .intake = intake,

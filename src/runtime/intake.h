@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The receiving end of every hop, without sockets and clock: sessions of the link deliver into a sink, content is judged, and
- * acks go out when the sink's owner has committed. The dispatcher (ring), remote and the aggregator (store) use the same code,
- * and so does the simulator.
+/* The receiving end of every hop, without sockets and clock: sessions of the link deliver into a sink,
+ * content is judged, and acks go out when the sink's owner has committed. The dispatcher (ring), remote and
+ * the aggregator (store) use the same code, and so does the simulator.
  *
- * Positions belong to streams, not sessions. Each stream has what is in the open group and what is in the group in flight;
- * intake_commit_begin() moves the one to the other, intake_commit_end() moves custody and sends one ACK per stream. A session
- * that dies leaves its stream behind; its successor's WELCOME waits until all of the stream is in custody. After a failed
- * commit all streams step back and all sessions are told to resume.
+ * Positions belong to streams, not sessions. Each stream has what is in the open group and what is in the
+ * group in flight; intake_commit_begin() moves the one to the other, intake_commit_end() moves custody and
+ * sends one ACK per stream. A session that dies leaves its stream behind; its successor's WELCOME waits
+ * until all of the stream is in custody. After a failed commit all streams step back and all sessions are
+ * told to resume.
  */
 
 #include "link/link-receiver.h"
@@ -19,21 +20,23 @@
 typedef struct Intake Intake;
 typedef struct IntakeSession IntakeSession;
 
-/* What the owner is told; called from within the functions below, also from intake_session_feed() of another session. None may
- * call intake_commit_begin() or intake_commit_end() but dirty(), which is the last thing a feed does. */
+/* What the owner is told; called from within the functions below, also from intake_session_feed() of another
+ * session. None may call intake_commit_begin() or intake_commit_end() but dirty(), which is the last thing a
+ * feed does. */
 typedef struct IntakeHandler {
-        /* Something was put into the session's output, or it may go on reading, or it has ended (receiver.state: send what is
-         * in the output and close). It may not free the session. */
+        /* Something was put into the session's output, or it may go on reading, or it has ended
+         * (receiver.state: send what is in the output and close). It may not free the session. */
         void (*flush)(IntakeSession *session);
-        /* HELLO came: judge node and stream; may call intake_session_identify(). Returns 0, or a BYE code with *ret_why. May be
-         * NULL. */
+        /* HELLO came: judge node and stream; may call intake_session_identify(). Returns 0, or a BYE code
+         * with *ret_why. May be NULL. */
         LinkByeCode (*judge)(IntakeSession *session, const LinkHello *hello, const char **ret_why);
         /* WELCOME went out: the session delivers. May be NULL. */
         void (*connected)(IntakeSession *session);
         /* Something is in the open group: commit soon. */
         void (*dirty)(Intake *intake);
-        /* The sink said no room (-ENOSPC, -EDQUOT, -EFBIG): nothing is taken until intake_retry(). Or it failed (anything else):
-         * nothing is taken until intake_commit_end() with that error, which steps back. */
+        /* The sink said no room (-ENOSPC, -EDQUOT, -EFBIG): nothing is taken until intake_retry(). Or it
+         * failed (anything else): nothing is taken until intake_commit_end() with that error, which steps
+         * back. */
         void (*blocked)(Intake *intake, int error);
         /* n lines of a batch were refused and stored escaped. May be NULL. */
         void (*refused)(IntakeSession *session, uint32_t n, RecordFault fault);
@@ -95,31 +98,38 @@ DEFINE_CLEANUP(Intake *, intake_free)
 void *intake_userdata(const Intake *intake);
 
 /* owner is copied (NULL: judge() will say); node and accept must outlive the session. */
-int intake_session_init(IntakeSession *session, Intake *intake, Buffer *output, const char *owner, const char *node,
-                        const char *accept, BatchOrigin origin, void *userdata) _must_check_;
-/* From judge(): the session speaks for `name` (copied) and nobody else: its streams belong to it, lines must have it as node. */
+int intake_session_init(IntakeSession *session, Intake *intake, Buffer *output, const char *owner,
+                        const char *node, const char *accept, BatchOrigin origin,
+                        void *userdata) _must_check_;
+/* From judge(): the session speaks for `name` (copied) and nobody else: its streams belong to it, lines must
+ * have it as node. */
 int intake_session_identify(IntakeSession *session, const char *name) _must_check_;
 /* Detaches from the stream; what is in flight goes on without it. */
 void intake_session_done(IntakeSession *session);
 
-/* Takes received bytes; returns how many were consumed (the rest when the session may go on, see intake_session_blocked), or a
- * negative errno: end the session (a BYE is in the output). */
+/* Takes received bytes; returns how many were consumed (the rest when the session may go on, see
+ * intake_session_blocked), or a negative errno: end the session (a BYE is in the output). */
 ssize_t intake_session_feed(IntakeSession *session, const uint8_t *data, size_t size) _must_check_;
-/* Whether the session waits for the sink or a WELCOME: do not read more. flush() is called when that may have changed. */
+/* Whether the session waits for the sink or a WELCOME: do not read more. flush() is called when that may
+ * have changed. */
 bool intake_session_blocked(const IntakeSession *session);
 /* Ends the session with a BYE; flush() is called. */
-void intake_session_end(IntakeSession *session, LinkByeCode code, uint32_t retry_after_msec, const char *reason);
+void intake_session_end(IntakeSession *session, LinkByeCode code, uint32_t retry_after_msec,
+                        const char *reason);
 /* A STATE to this session. */
 void intake_session_tell(IntakeSession *session, const LinkState *state);
 
-/* The open group becomes the group in flight. Call together with the sink's commit. Returns whether there was one. */
+/* The open group becomes the group in flight. Call together with the sink's commit. Returns whether there
+ * was one. */
 bool intake_commit_begin(Intake *intake);
-/* The group in flight is in custody (0); or all streams step back to what was durable and all sessions are told to resume. */
+/* The group in flight is in custody (0); or all streams step back to what was durable and all sessions are
+ * told to resume. */
 void intake_commit_end(Intake *intake, int error);
 
 /* The sink has room again: sessions may be fed again. */
 void intake_retry(Intake *intake);
-/* Repeats the last ACK of each session, every LINK_REPEAT_USEC while the sink is blocked: the senders hear that we live. */
+/* Repeats the last ACK of each session, every LINK_REPEAT_USEC while the sink is blocked: the senders hear
+ * that we live. */
 void intake_remind(Intake *intake);
 /* Takes no more batches, for ever: what is in the groups is still committed and acked. */
 void intake_stop(Intake *intake);

@@ -7,11 +7,11 @@
  *         └───────────(idle only)────────┴──── backoff ───────┴───────────┴──── FINISHING ◀────┘
  *
  *  1. Only WELCOME resets the backoff: a peer that accepts and then refuses is not hammered.
- *  2. A session that has ended leaves by connection_finish(), so that our BYE arrives and the peer's is read; nothing new is
- *     begun before closed().
+ *  2. A session that has ended leaves by connection_finish(), so that our BYE arrives and the peer's is
+ *     read; nothing new is begun before closed().
  *  3. The first cause of an end is the one that is told: what follows from it (an EOF behind a BYE) is not.
- *  4. One timer serves all phases. It is set only to earlier times and looks again when it fires, so that a batch costs no
- *     system call here.
+ *  4. One timer serves all phases. It is set only to earlier times and looks again when it fires, so that a
+ *     batch costs no system call here.
  */
 
 #include "runtime/outlet.h"
@@ -137,7 +137,8 @@ static void tell(Outlet *outlet)
                 return;
         outlet->told = true;
         if (outlet->options.handler->disconnected)
-                outlet->options.handler->disconnected(outlet, outlet->trouble, outlet->why ? outlet->why : "out of memory");
+                outlet->options.handler->disconnected(outlet, outlet->trouble,
+                                                      outlet->why ? outlet->why : "out of memory");
 }
 
 /* The attempt or session is over: says why, once, and plans the next. */
@@ -152,8 +153,8 @@ static void end(Outlet *outlet)
         plan(outlet);
 }
 
-/* Sends what the machine said last and waits for the peer to close. Trouble is told at once: a peer that is silent does not
- * close either. */
+/* Sends what the machine said last and waits for the peer to close. Trouble is told at once: a peer that is
+ * silent does not close either. */
 static void finish(Outlet *outlet)
 {
         outlet->phase = PHASE_FINISHING;
@@ -317,8 +318,8 @@ static int on_received(Connection *connection, Buffer *input)
                 buffer_consume(input, buffer_size(input));
                 return 0;
         }
-        n = link_sender_feed(&outlet->sender, buffer_head(input), buffer_size(input), connection_output(connection),
-                             monotonic_usec());
+        n = link_sender_feed(&outlet->sender, buffer_head(input), buffer_size(input),
+                             connection_output(connection), monotonic_usec());
         if (n < 0)
                 note_failure(outlet, (int) n);
         else
@@ -356,7 +357,8 @@ static void on_closed(Connection *connection, int error, const char *why)
         silent = !outlet->established && outlet->trouble == OUTLET_OK && trouble != OUTLET_E_TLS;
         note_trouble(outlet, trouble, why);
         outlet->connection = connection_free(connection);
-        if (silent && !outlet->stop && outlet->options.handler->another && outlet->options.handler->another(outlet)) {
+        if (silent && !outlet->stop && outlet->options.handler->another &&
+            outlet->options.handler->another(outlet)) {
                 free(TAKE_PTR(outlet->why));
                 outlet->trouble = OUTLET_OK;
                 outlet->phase = PHASE_WAITING;
@@ -422,7 +424,8 @@ void outlet_offer(Outlet *outlet, int fd, TlsSession *tls, int error, const char
                 begin(outlet, fd, tls);
                 return;
         }
-        note_trouble(outlet, error == -EACCES || error == -EKEYREJECTED ? OUTLET_E_TLS : OUTLET_E_NETWORK, why);
+        note_trouble(outlet, error == -EACCES || error == -EKEYREJECTED ? OUTLET_E_TLS : OUTLET_E_NETWORK,
+                     why);
         end(outlet);
 }
 
@@ -441,7 +444,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
                 end_session(outlet, LINK_BYE_TIMEOUT, OUTLET_E_TIMEOUT, "the peer did not answer in time");
         } else if (outlet->phase == PHASE_CONNECTED) {
                 if (now >= silence_deadline(outlet))
-                        end_session(outlet, LINK_BYE_TIMEOUT, OUTLET_E_TIMEOUT, "the peer has been silent for too long");
+                        end_session(outlet, LINK_BYE_TIMEOUT, OUTLET_E_TIMEOUT,
+                                    "the peer has been silent for too long");
                 else if (fill(outlet))
                         connection_flush(outlet->connection);
         }
@@ -492,7 +496,8 @@ void outlet_review(Outlet *outlet)
         if (outlet->phase == PHASE_WAITING) {
                 outlet->deadline_usec = 0;
                 arm(outlet);
-        } else if (outlet->phase == PHASE_CONNECTED && outlet->options.tls && connection_tls(outlet->connection) &&
+        } else if (outlet->phase == PHASE_CONNECTED && outlet->options.tls &&
+                   connection_tls(outlet->connection) &&
                    tls_session_judge(connection_tls(outlet->connection), *outlet->options.tls, &why) < 0) {
                 end_session(outlet, LINK_BYE_CERTIFICATE, OUTLET_E_TLS, why ? why : "certificate refused");
         }
@@ -533,9 +538,10 @@ int outlet_new(sd_event *event, const OutletOptions *options, Outlet **ret)
         outlet->options = *options;
         outlet->backoff_usec = options->backoff_min_usec;
         outlet->armed_usec = USEC_INFINITY;
-        link_sender_init(&outlet->sender, options->source, &sender_handler, options->node, LINK_FEATURE_COMMANDS);
-        r = sd_event_add_time(event, &outlet->timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY_USEC, on_timer,
-                              outlet);
+        link_sender_init(&outlet->sender, options->source, &sender_handler, options->node,
+                         LINK_FEATURE_COMMANDS);
+        r = sd_event_add_time(event, &outlet->timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY_USEC,
+                              on_timer, outlet);
         if (r < 0)
                 return r;
         (void) sd_event_source_set_description(outlet->timer, "outlet");

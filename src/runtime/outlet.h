@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The sending end of every hop in the loop: a LinkSender over a connection that is made again with backoff and jitter. remote to
- * its collector, the dispatcher to its subscribers and `audit-relay send` are outlets.
+/* The sending end of every hop in the loop: a LinkSender over a connection that is made again with backoff
+ * and jitter. remote to its collector, the dispatcher to its subscribers and `audit-relay send` are outlets.
  */
 
 #include "link/link-sender.h"
@@ -27,15 +27,17 @@ typedef struct Outlet Outlet;
 
 /* What the owner is told. None may free the outlet. Those but open() may be NULL. */
 typedef struct OutletHandler {
-        /* Makes the socket: non-blocking, connect() begun. Returns 0 with fd and tls (NULL: plain), -EINPROGRESS when it will call
-         * outlet_offer() later (a look-up on the worker), or another negative errno with *ret_why (owned by the outlet). */
+        /* Makes the socket: non-blocking, connect() begun. Returns 0 with fd and tls (NULL: plain),
+         * -EINPROGRESS when it will call outlet_offer() later (a look-up on the worker), or another negative
+         * errno with *ret_why (owned by the outlet). */
         int (*open)(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why);
-        /* An attempt failed before the peer answered: is there another address that open() should try at once? Only when not
-         * is the attempt at an end: disconnected() is called, and the backoff counts. May be NULL: no. */
+        /* An attempt failed before the peer answered: is there another address that open() should try at
+         * once? Only when not is the attempt at an end: disconnected() is called, and the backoff counts.
+         * May be NULL: no. */
         bool (*another)(Outlet *outlet);
         /* Peer judged and WELCOME received. */
         void (*connected)(Outlet *outlet, const LinkWelcome *welcome);
-        /* The connection is over, or could not be made. `why` is a sentence; a refusal's is the peer's own. */
+        /* The connection is over, or could not be made. `why` is a sentence, a refusal's the peer's own. */
         void (*disconnected)(Outlet *outlet, OutletTrouble trouble, const char *why);
         void (*acked)(Outlet *outlet, uint64_t seq);
         /* See LinkSenderHandler; after diverged() it reconnects at once. */
@@ -52,8 +54,9 @@ typedef struct OutletOptions {
         Tls **tls;               /* the credentials to judge the peer by, NULL: plain */
         uint64_t connect_usec;   /* for connect, handshake and WELCOME */
         uint64_t timeout_usec;   /* silence of a connected peer that owes an ack */
-        uint64_t backoff_min_usec, backoff_max_usec; /* doubled, with jitter of a half; reset by WELCOME only */
-        bool idle;               /* connect only when the source has something (a subscriber that systemd activates) */
+        uint64_t backoff_min_usec,
+                backoff_max_usec; /* doubled, with jitter of a half; reset by WELCOME only */
+        bool idle; /* connect only when the source has something (a subscriber that systemd activates) */
         void *userdata;
 } OutletOptions;
 
@@ -66,10 +69,11 @@ void *outlet_userdata(const Outlet *outlet);
 void outlet_wake(Outlet *outlet);
 /* Ends open()'s -EINPROGRESS. error != 0: it failed, `why` says how (copied). */
 void outlet_offer(Outlet *outlet, int fd, TlsSession *tls, int error, const char *why);
-/* Ends the session with a BYE; with `reconnect` at once again, else for good (disconnected() says OUTLET_OK when that is done). */
+/* Ends the session with a BYE; with `reconnect` at once again, else for good (disconnected() says OUTLET_OK
+ * when that is done). */
 void outlet_end(Outlet *outlet, LinkByeCode code, const char *reason, bool reconnect);
-/* Judges the peer again by *options.tls, as after a reload, and ends the session if it does not pass; without a session, tries at
- * once. */
+/* Judges the peer again by *options.tls, as after a reload, and ends the session if it does not pass;
+ * without a session, tries at once. */
 void outlet_review(Outlet *outlet);
 bool outlet_connected(const Outlet *outlet);
 const LinkSender *outlet_sender(const Outlet *outlet);

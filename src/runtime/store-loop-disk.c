@@ -51,7 +51,8 @@ void store_loop_check_space(StoreLoop *loop)
         if (loop->disk->space(loop->disk, &space) < 0)
                 return;
         if (space.bytes_free < low) {
-                (void) snprintf(reason, sizeof reason, "Only %" PRIu64 " MiB are free on the file system of the store",
+                (void) snprintf(reason, sizeof reason,
+                                "Only %" PRIu64 " MiB are free on the file system of the store",
                                 space.bytes_free >> 20);
                 if (!loop->held[STORE_LOW])
                         store_loop_raise_condition(loop, STORE_LOW, reason);
@@ -68,7 +69,8 @@ void store_loop_check_damage(StoreLoop *loop)
                 return;
         store_status(loop->store, &status);
         if (status.damaged > 0)
-                store_loop_raise_condition(loop, STORE_DAMAGED, "Stored records were found damaged when they were read");
+                store_loop_raise_condition(loop, STORE_DAMAGED,
+                                           "Stored records were found damaged when they were read");
 }
 
 bool store_loop_no_room(int error)
@@ -80,7 +82,8 @@ void store_loop_note_no_room(StoreLoop *loop, int error)
 {
         char reason[160];
 
-        (void) snprintf(reason, sizeof reason, "The store has no room: %s; nothing is acknowledged until there is",
+        (void) snprintf(reason, sizeof reason,
+                        "The store has no room: %s; nothing is acknowledged until there is",
                         strerror(-error));
         store_loop_raise_condition(loop, STORE_FULL, reason);
 }

@@ -54,8 +54,8 @@ static int write_machine_death(StoreGaps *gaps, Store *store, RecordGap *gap, ui
         r = append(store, gap, now_usec);
         if (r >= 0)
                 log_message(LOG_WARNING, MESSAGE_ID_GAP, "REASON=machine-death",
-                            "The machine went down without a clean end: records between the last one received and the "
-                            "boot may be lost (%s)", detail);
+                            "The machine went down without a clean end: records between the last one "
+                            "received and the boot may be lost (%s)", detail);
         return r;
 }
 

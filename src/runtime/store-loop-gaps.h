@@ -14,6 +14,6 @@ typedef struct StoreGaps {
 
 void store_gaps_done(StoreGaps *gaps);
 
-/* Appends the records that are not yet appended, as many as there is room for. Returns 1 when some were, 0 when none was left;
- * an errno as from append: call again when there is room. */
+/* Appends the records that are not yet appended, as many as there is room for. Returns 1 when some were, 0
+ * when none was left; an errno as from append: call again when there is room. */
 int store_gaps_write(StoreGaps *gaps, Store *store, uint64_t now_usec) _must_check_;

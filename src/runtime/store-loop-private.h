@@ -30,7 +30,8 @@ struct StoreLoop {
         StoreGaps gaps;
         bool boot_known; /* the link names this boot */
         bool held[_STORE_CONDITION_MAX];
-        uint64_t trouble_usec[_STORE_CONDITION_MAX]; /* monotonic, when the condition's cause was last seen */
+        uint64_t
+                trouble_usec[_STORE_CONDITION_MAX]; /* monotonic, when the condition's cause was last seen */
         uint64_t reminded_usec;
         uint64_t retained_usec;
         uint64_t commits, errors;

@@ -7,11 +7,11 @@
  *                        └───────── dirty again: all that came meanwhile ──────┘
  *
  *  1. Store and intake begin and end their groups together.
- *  2. A step back never happens while a job is in flight: what was submitted is judged by its own job, what came after is
- *     forgotten.
+ *  2. A step back never happens while a job is in flight: what was submitted is judged by its own job, what
+ *     came after is forgotten.
  *  3. No room is an ordinary state: nothing is forgotten, everything is tried again each second.
- *  4. The link `boot` names the boot in which the store was last used. It moves on only when the gap record about the machine's
- *     death is durable: better told twice than not.
+ *  4. The link `boot` names the boot in which the store was last used. It moves on only when the gap record
+ *     about the machine's death is durable: better told twice than not.
  */
 
 #include "runtime/store-loop-private.h"
@@ -55,7 +55,8 @@ static void end_now(StoreLoop *loop, const char *why)
         loop->done(loop->done_userdata);
 }
 
-/* Nothing is in flight and, while the disk lets us, nothing is left to commit. Returns whether a commit is to follow. */
+/* Nothing is in flight and, while the disk lets us, nothing is left to commit. Returns whether a commit is
+ * to follow. */
 static bool advance_ending(StoreLoop *loop)
 {
         int r;
@@ -303,8 +304,10 @@ void store_loop_status(StoreLoop *loop)
         status_counter(state, "records", NULL, counters->records, "Records taken into the store");
         status_counter(state, "bytes", NULL, counters->bytes, "Bytes of records taken");
         status_counter(state, "batches", NULL, counters->batches, "Batches taken");
-        status_counter(state, "records_refused", NULL, counters->refused, "Records stored escaped: they broke a rule");
-        status_counter(state, "records_reported_lost", NULL, counters->lost, "Records that senders reported lost");
+        status_counter(state, "records_refused", NULL, counters->refused,
+                       "Records stored escaped: they broke a rule");
+        status_counter(state, "records_reported_lost", NULL, counters->lost,
+                       "Records that senders reported lost");
         status_counter(state, "sessions_replaced", NULL, counters->replaced,
                        "Sessions that another one of the same stream took the place of");
         status_counter(state, "step_backs", NULL, counters->resumed,
@@ -314,8 +317,10 @@ void store_loop_status(StoreLoop *loop)
         status_counter(state, "batches_damaged", NULL, s.damaged, "Batches found damaged when read");
         status_gauge(state, "store_oldest_seq", NULL, (double) s.oldest, "First seq held");
         status_gauge(state, "store_newest_seq", NULL, (double) s.newest, "Last durable seq");
-        status_gauge(state, "store_written_seq", NULL, (double) s.written, "Last seq written, not necessarily durable");
-        status_gauge(state, "store_released_seq", NULL, (double) s.released, "Last seq that is in others' custody");
+        status_gauge(state, "store_written_seq", NULL, (double) s.written,
+                     "Last seq written, not necessarily durable");
+        status_gauge(state, "store_released_seq", NULL, (double) s.released,
+                     "Last seq that is in others' custody");
         status_gauge(state, "store_bytes", NULL, (double) s.bytes, "Size of all segments");
         status_gauge(state, "store_segments", NULL, (double) s.segments, "Number of segments");
         status_gauge(state, "store_streams", NULL, (double) s.streams, "Streams whose position is known");
@@ -361,9 +366,11 @@ static void tell_report(StoreLoop *loop)
                 log_info("The store in %s is new", loop->options.directory);
         else if (!report->clean_end)
                 log_notice("The store in %s was not closed in order; %" PRIu64
-                           " bytes that nobody had been promised were cut", loop->options.directory, report->cut_bytes);
+                           " bytes that nobody had been promised were cut",
+                           loop->options.directory, report->cut_bytes);
         if (report->n_damages > 0)
-                store_loop_raise_condition(loop, STORE_DAMAGED, "Stored records were found damaged at the start");
+                store_loop_raise_condition(loop, STORE_DAMAGED,
+                                           "Stored records were found damaged at the start");
 }
 
 static int open_store(StoreLoop *loop)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A store in the loop, as remote and the aggregator both have it: opened and recovered, what recovery found said in gap records
- * and conditions, an intake in front, group commit on a worker, disk states with hysteresis, rotation, a clean end.
+/* A store in the loop, as remote and the aggregator both have it: opened and recovered, what recovery found
+ * said in gap records and conditions, an intake in front, group commit on a worker, disk states with
+ * hysteresis, rotation, a clean end.
  */
 
 #include "runtime/intake.h"
@@ -11,7 +12,8 @@
 
 #include <systemd/sd-event.h>
 
-/* Text of the open group: what the disk takes in about a twentieth of a second, so that an ack is never long in coming. */
+/* Text of the open group: what the disk takes in about a twentieth of a second, so that an ack is never long
+ * in coming. */
 #define STORE_LOOP_GROUP_MAX (16U * 1024U * 1024U)
 
 typedef struct StoreLoop StoreLoop;
@@ -40,7 +42,7 @@ typedef struct StoreLoopOptions {
         const char *node;          /* of gap records made here */
         const char *name;          /* for WELCOME */
         const char *boot_id;       /* to tell machine death from a crash; NULL: do not */
-        const IntakeHandler *intake; /* flush, judge, connected, refused, bye, command are passed on; dirty and blocked are ours */
+        const IntakeHandler *intake; /* passed on, but for dirty() and blocked(), which are ours */
         uint64_t window;
         uint64_t disk_low_bytes;   /* free space below which STORE_LOW begins */
         const StoreLoopHandler *handler;
@@ -57,11 +59,12 @@ Store *store_loop_store(StoreLoop *loop);
 Intake *store_loop_intake(StoreLoop *loop);
 void *store_loop_userdata(const StoreLoop *loop);
 bool store_loop_holds(const StoreLoop *loop, StoreCondition condition);
-/* Commits at the next opportunity, if there is anything: for what should not wait a second, as a stream restarted. */
+/* Commits at the next opportunity, if there is anything: for what should not wait a second, as a stream
+ * restarted. */
 void store_loop_wake(StoreLoop *loop);
 void store_loop_rotate(StoreLoop *loop);
 /* Writes the metrics of the store and its intake into the status being written. */
 void store_loop_status(StoreLoop *loop);
-/* Takes nothing more, commits and acks the rest, tells all sessions that we are ending, writes the clean-end mark, then calls
- * done(); without the mark when the disk does not let us. */
+/* Takes nothing more, commits and acks the rest, tells all sessions that we are ending, writes the clean-end
+ * mark, then calls done(); without the mark when the disk does not let us. */
 void store_loop_finish(StoreLoop *loop, void (*done)(void *userdata), void *userdata);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A sink in memory that knows what it has, what of it was submitted and what is durable; it insists on each seq once and none left
- * out. For tests of those who deliver into sinks.
+/* A sink in memory that knows what it has, what of it was submitted and what is durable; it insists on each
+ * seq once and none left out. For tests of those who deliver into sinks.
  */
 
 #include "check-main.h"
@@ -39,7 +39,8 @@ static inline SinkStream *sink_find(FakeSink *sink, const StreamId *id)
         ck_abort_msg("more streams than expected");
 }
 
-static inline int sink_position(Sink *base, const StreamId *id, const char *owner, uint64_t *ret_last, uint64_t *ret_checksum)
+static inline int sink_position(Sink *base, const StreamId *id, const char *owner, uint64_t *ret_last,
+                                uint64_t *ret_checksum)
 {
         SinkStream *s = sink_find(container_of(base, FakeSink, sink), id);
 
@@ -50,8 +51,8 @@ static inline int sink_position(Sink *base, const StreamId *id, const char *owne
         return 0;
 }
 
-static inline int sink_append(Sink *base, const StreamId *id, const char *owner, const Batch *received, const Batch *stored,
-                       uint64_t now)
+static inline int sink_append(Sink *base, const StreamId *id, const char *owner, const Batch *received,
+                              const Batch *stored, uint64_t now)
 {
         FakeSink *sink = container_of(base, FakeSink, sink);
         SinkStream *s = sink_find(sink, id);

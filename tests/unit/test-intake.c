@@ -103,7 +103,8 @@ typedef struct Peer {
 
 static void feed(Peer *peer)
 {
-        ssize_t n = intake_session_feed(&peer->session, buffer_head(&peer->input), buffer_size(&peer->input));
+        ssize_t n =
+                intake_session_feed(&peer->session, buffer_head(&peer->input), buffer_size(&peer->input));
 
         ck_assert_int_ge(n, 0);
         buffer_consume(&peer->input, (size_t) n);
@@ -120,10 +121,15 @@ static void peer_open(Peer *peer, uint8_t stream, const char *owner)
                 .software = link_string("test"),
         };
 
-        *peer = (Peer) { .input = BUFFER_INIT(4 * LINK_FRAME_MAX), .output = BUFFER_INIT(4 * LINK_FRAME_MAX), .open = true };
+        *peer = (Peer) {
+                .input = BUFFER_INIT(4 * LINK_FRAME_MAX),
+                .output = BUFFER_INIT(4 * LINK_FRAME_MAX),
+                .open = true,
+        };
         memset(peer->stream.bytes, stream, sizeof peer->stream.bytes);
         hello.stream = peer->stream;
-        ck_assert_int_eq(intake_session_init(&peer->session, intake, &peer->output, owner, NODE, NODE, 0, peer), 0);
+        ck_assert_int_eq(
+                intake_session_init(&peer->session, intake, &peer->output, owner, NODE, NODE, 0, peer), 0);
         ck_assert_int_eq(frame_put_hello(&peer->input, &hello), 0);
         feed(peer);
 }
@@ -167,7 +173,8 @@ static Frame peer_take(Peer *peer, FrameType type)
         const char *why = "";
         Frame frame;
 
-        ck_assert_int_eq(frame_decode(buffer_head(&peer->output), buffer_size(&peer->output), &frame, &why), 1);
+        ck_assert_int_eq(frame_decode(buffer_head(&peer->output), buffer_size(&peer->output), &frame, &why),
+                         1);
         ck_assert_int_eq(frame.type, type);
         buffer_consume(&peer->output, frame.size);
         return frame;
@@ -441,7 +448,8 @@ START_TEST(credit_rests_while_held)
         commit();
         ck_assert_uint_eq(peer_take(&peer, FRAME_ACK).ack.credit, credit);
         intake_hold(intake, false);
-        ck_assert_uint_eq(peer_take(&peer, FRAME_ACK).ack.credit, credit + peer.session.receiver.bytes_received);
+        ck_assert_uint_eq(peer_take(&peer, FRAME_ACK).ack.credit,
+                          credit + peer.session.receiver.bytes_received);
         peer_close(&peer);
 }
 END_TEST
@@ -538,7 +546,7 @@ START_TEST(an_origin_can_be_forced)
 }
 END_TEST
 
-/* --- All together, in a random order: senders with the link's own machine, connections that die, commits that fail --- */
+/* --- All together, in a random order: the link's own senders, connections that die, commits that fail --- */
 
 typedef struct Client {
         ArraySource source;
@@ -586,8 +594,12 @@ static void client_connect(Client *client)
 {
         Peer *peer = &client->peer;
 
-        *peer = (Peer) { .input = BUFFER_INIT(8 * LINK_FRAME_MAX), .output = BUFFER_INIT(8 * LINK_FRAME_MAX) };
-        ck_assert_int_eq(intake_session_init(&peer->session, intake, &peer->output, "owner", NODE, NULL, 0, peer), 0);
+        *peer = (Peer) {
+                .input = BUFFER_INIT(8 * LINK_FRAME_MAX),
+                .output = BUFFER_INIT(8 * LINK_FRAME_MAX),
+        };
+        ck_assert_int_eq(
+                intake_session_init(&peer->session, intake, &peer->output, "owner", NODE, NULL, 0, peer), 0);
         ck_assert_int_eq(link_sender_start(&client->sender, &peer->input, 1), 0);
         client->connected = true;
 }
@@ -604,7 +616,8 @@ static void client_pump(Client *client)
         Peer *peer = &client->peer;
         ssize_t n;
 
-        n = link_sender_feed(&client->sender, buffer_head(&peer->output), buffer_size(&peer->output), &peer->input, 1);
+        n = link_sender_feed(&client->sender, buffer_head(&peer->output), buffer_size(&peer->output),
+                             &peer->input, 1);
         ck_assert_int_ge(n, 0);
         buffer_consume(&peer->output, (size_t) n);
         ck_assert_int_ge(link_sender_fill(&client->sender, &peer->input, 1), 0);
@@ -664,7 +677,8 @@ static void settle(bool flying)
 START_TEST(random_orders_keep_custody)
 {
         const char *option = getenv("TEST_SEED");
-        uint64_t seed = option ? strtoull(option, NULL, 0) : UINT64_C(0x9e3779b97f4a7c15) * (unsigned) (getpid() + 1);
+        uint64_t seed = option ? strtoull(option, NULL, 0)
+                               : UINT64_C(0x9e3779b97f4a7c15) * (unsigned) (getpid() + 1);
         bool flying = false;
 
         printf("# TEST_SEED=%#lx\n", (unsigned long) seed);
@@ -678,7 +692,8 @@ START_TEST(random_orders_keep_custody)
         for (size_t i = 0; i < STREAMS; i++) {
                 ck_assert_uint_gt(clients[i].source.newest, 0);
                 ck_assert_uint_eq(clients[i].sender.acked, clients[i].source.newest);
-                ck_assert_uint_eq(sink_find(&fake, &clients[i].source.stream)->durable_last, clients[i].source.newest);
+                ck_assert_uint_eq(sink_find(&fake, &clients[i].source.stream)->durable_last,
+                                  clients[i].source.newest);
                 client_drop(&clients[i]);
                 link_sender_done(&clients[i].sender);
                 array_done(&clients[i].source);

@@ -44,9 +44,11 @@ static void on_hello(LinkReceiver *r, const LinkHello *hello)
         static const uint8_t garbage[64] = "HTTP/1.0 400 Bad Request";
 
         if (answer == ANSWER_WELCOME)
-                ck_assert_int_eq(link_receiver_welcome(r, &output, welcome_last, welcome_checksum, "peer", ""), 0);
+                ck_assert_int_eq(
+                        link_receiver_welcome(r, &output, welcome_last, welcome_checksum, "peer", ""), 0);
         else if (answer == ANSWER_BYE)
-                ck_assert_int_eq(link_receiver_end(r, &output, LINK_BYE_NODE, 0, "your name is \"mud\" here"), 0);
+                ck_assert_int_eq(
+                        link_receiver_end(r, &output, LINK_BYE_NODE, 0, "your name is \"mud\" here"), 0);
         else if (answer == ANSWER_GARBAGE)
                 ck_assert_int_eq(buffer_append(&output, garbage, sizeof garbage), 0);
 }
@@ -101,7 +103,8 @@ static void peer_pump(void)
                 n = 1;
         }
         if (buffer_size(&output) > 0) {
-                ssize_t m = send(peer_fd, buffer_head(&output), buffer_size(&output), MSG_DONTWAIT | MSG_NOSIGNAL);
+                ssize_t m = send(peer_fd, buffer_head(&output), buffer_size(&output),
+                                 MSG_DONTWAIT | MSG_NOSIGNAL);
 
                 if (m > 0)
                         buffer_consume(&output, (size_t) m);
