@@ -19,7 +19,7 @@ import time
 
 NETLINK_AUDIT = 9
 AUDIT_GET, AUDIT_SET, AUDIT_USER, AUDIT_ADD_RULE, AUDIT_DEL_RULE = 1000, 1001, 1005, 1011, 1012
-STATUS_ENABLED, STATUS_PID, STATUS_BACKLOG_LIMIT = 1, 4, 16
+STATUS_ENABLED, STATUS_PID, STATUS_BACKLOG_LIMIT, STATUS_LOST = 1, 4, 16, 64
 SO_RCVBUFFORCE = 33
 NLM_F_REQUEST, NLM_F_ACK, NLMSG_ERROR = 1, 4, 2
 # A group that nobody else has: the rule sees the load's processes alone.
@@ -120,6 +120,11 @@ class Kernel:
             self.ruled = False
             request(AUDIT_DEL_RULE, self.rule)
 
+    def forget_lost(self):
+        """The counter can only be set to zero: done where it was."""
+        if self.before["lost"] == 0:
+            set_status(STATUS_LOST)
+
     def __exit__(self, *_):
         # A second Ctrl-C must not leave the machine as it is now.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -127,7 +132,8 @@ class Kernel:
         for restore in (self.drop_rule,
                         lambda: set_status(STATUS_PID, pid=0),
                         lambda: set_status(STATUS_ENABLED, enabled=self.before["enabled"]),
-                        lambda: set_status(STATUS_BACKLOG_LIMIT, backlog_limit=self.before["backlog_limit"])):
+                        lambda: set_status(STATUS_BACKLOG_LIMIT, backlog_limit=self.before["backlog_limit"]),
+                        self.forget_lost):
             try:
                 restore()
             except OSError as e:
