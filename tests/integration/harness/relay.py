@@ -126,7 +126,7 @@ class Hosts:
     # --- Programs ---
 
     def host_of(self, unit):
-        return self.collector if unit == AGGREGATOR else self.client
+        return self.collector if unit in (AGGREGATOR, "audit-relay-collector.target") else self.client
 
     @staticmethod
     def sockets_of(unit):
