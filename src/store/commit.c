@@ -174,8 +174,7 @@ static void put_own(Writer *writer, uint64_t now_usec)
 
 static bool begins_header_only(const Store *store)
 {
-        return store->group.n == 0 && store->open && !store->fresh && store->rotate &&
-               store->written.last >= store->current.first;
+        return store->group.n == 0 && store->open && !store->fresh && store->rotate;
 }
 
 bool store_dirty(const Store *store)

@@ -150,12 +150,11 @@ static int recover(Store *store, uint64_t now_usec, const Listing *listing, Stor
         finish_deletions(store, &listing->texts);
         set_aside_begun(store, &listing->texts);
         drop_announced(store);
-        if (store->directory_dirty) {
-                r = store->disk->sync_directory(store->disk);
-                if (r < 0)
-                        return r;
-                store->directory_dirty = false;
-        }
+        /* Also names that the process before us made and did not sync. */
+        r = store->disk->sync_directory(store->disk);
+        if (r < 0)
+                return r;
+        store->directory_dirty = false;
         if (store->n_pending > 0)
                 r = write_down_damage(store, now_usec);
         else if (!report->created && !report->clean_end)

@@ -183,6 +183,12 @@ static int prepare(Store *store, const Batch *stored, bool own, uint64_t now_use
         return r;
 }
 
+/* A row whose owner was lost to damage belongs to the first who knows the id. */
+static bool may_own(const Stream *stream, const char *owner)
+{
+        return stream->written.last == 0 || stream->owner[0] == '\0' || strcmp(stream->owner, owner) == 0;
+}
+
 /* The row of a stream that `owner` may write to, made if it is new. */
 static int admit_stream(Store *store, const StreamId *id, const char *owner, const Batch *received, Stream **ret)
 {
@@ -191,7 +197,7 @@ static int admit_stream(Store *store, const StreamId *id, const char *owner, con
         if (stream_id_is_null(id) || strlen(owner) > NODE_NAME_MAX)
                 return -EINVAL;
         stream = streams_find(&store->streams, id);
-        if (stream && stream->written.last > 0 && strcmp(stream->owner, owner) != 0)
+        if (stream && !may_own(stream, owner))
                 return -EPERM;
         if (received->first != (stream ? stream->written.last : 0) + 1)
                 return -ESTALE;
@@ -199,8 +205,6 @@ static int admit_stream(Store *store, const StreamId *id, const char *owner, con
                 stream = streams_get(&store->streams, id);
         if (!stream)
                 return -ENOMEM;
-        if (stream->written.last == 0)
-                strcpy(stream->owner, owner);
         *ret = stream;
         return 0;
 }
@@ -214,7 +218,8 @@ static int sink_append(Sink *sink, const StreamId *id, const char *owner, const 
 
         if (batch_is_heartbeat(received))
                 return 0;
-        r = admit_stream(store, id, owner ? owner : "", received, &stream);
+        owner = owner ? owner : "";
+        r = admit_stream(store, id, owner, received, &stream);
         if (r < 0)
                 return r;
         r = prepare(store, stored, false, realtime_usec);
@@ -222,8 +227,10 @@ static int sink_append(Sink *sink, const StreamId *id, const char *owner, const 
                 streams_drop_new(&store->streams, stream);
                 return r;
         }
-        if (stream->written.last == 0 || stream->ending != STREAM_LIVES)
+        if (stream->written.last == 0 || stream->ending != STREAM_LIVES || strcmp(stream->owner, owner) != 0) {
+                strcpy(stream->owner, owner);
                 add_row(store, stream);
+        }
         stream->seen_usec = realtime_usec;
         add_batch(store, id, received, stored, realtime_usec);
         streams_write(&store->streams, stream, received->last, received->checksum);
@@ -239,7 +246,7 @@ static int sink_position(Sink *sink, const StreamId *id, const char *owner, uint
         *ret_last = *ret_checksum = 0;
         if (!stream || stream->written.last == 0)
                 return 0;
-        if (strcmp(stream->owner, owner ? owner : "") != 0)
+        if (!may_own(stream, owner ? owner : ""))
                 return -EPERM;
         *ret_last = stream->written.last;
         *ret_checksum = stream->written.checksum;
@@ -285,7 +292,7 @@ int store_finish(Store *store, uint64_t now_usec)
 
 void store_rotate(Store *store)
 {
-        store->rotate = true;
+        store->rotate = store->open && store->written.last >= store->current.first;
 }
 
 int store_restart_stream(Store *store, uint64_t now_usec)

@@ -298,6 +298,7 @@ World *world_new(uint64_t seed)
         assert(world);
         world->random = fixture_random_state = seed;
         world->sim = sim_disk_new(seed);
+        sim_disk_set_capacity(world->sim, UINT64_MAX);
         return world;
 }
 
@@ -474,6 +475,20 @@ static void release(World *world)
         source->release(source, batch.last, batch.checksum);
 }
 
+/* The disk is as good as full for a while, or not any more. */
+static void change_capacity(World *world)
+{
+        Disk *disk = sim_disk_attach(world->sim);
+        DiskSpace space = { 0 };
+
+        if (disk->space(disk, &space) == 0 && space.bytes_total == UINT64_MAX)
+                sim_disk_set_capacity(world->sim,
+                                      space.bytes_total - space.bytes_free + world_below(world, 96 * 1024));
+        else
+                sim_disk_set_capacity(world->sim, UINT64_MAX);
+        (void) disk_free(disk);
+}
+
 void world_operate(World *world)
 {
         uint64_t dice = world_below(world, 100);
@@ -486,8 +501,12 @@ void world_operate(World *world)
         }
         else if (!world->in_flight && dice < 30)
                 begin(world);
-        else if (dice < 92)
+        else if (dice < 90)
                 append(world);
+        else if (dice < 91)
+                change_capacity(world);
+        else if (dice < 92)
+                assert(store_restart_stream(world->store, world->now) == 0);
         else if (dice < 94)
                 store_rotate(world->store);
         else if (dice < 97)

@@ -1,120 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the store does when everything goes well, or is merely full: positions, groups, rotation, retention, custody and its
- * explanations, streams that end or restart, the clean end, names for ausearch.
+/* What the store does when everything goes well: positions, groups, rotation, streams that end, the clean end, names for
+ * ausearch.
  */
 
-#include "check-main.h"
-#include "store-fixture.h"
+#include "store-case.h"
 
 #include <fcntl.h>
 #include <ftw.h>
-#include <inttypes.h>
 #include <sys/stat.h>
-
-static SimDisk *sim;
-static Store *store;
-static StoreReport report;
-static StoreOptions options;
-static uint64_t now = 1000 * USEC_PER_SEC;
-
-static void open_store(void)
-{
-        options.disk = sim_disk_attach(sim);
-        ck_assert_int_eq(store_open(&options, now, &store, &report), 0);
-}
-
-static void close_store(void)
-{
-        store = store_free(store);
-        store_report_done(&report);
-}
-
-static void reopen(void)
-{
-        close_store();
-        open_store();
-}
-
-static void setup(void)
-{
-        sim = sim_disk_new(1);
-        options = fixture_options(NULL);
-        open_store();
-}
-
-static void teardown(void)
-{
-        close_store();
-        sim = sim_disk_free(sim);
-}
-
-static void commit(void)
-{
-        ck_assert_int_eq(fixture_commit(store, now), 1);
-}
-
-static void commit_all(void)
-{
-        while (store_dirty(store))
-                commit();
-}
-
-/* Batches go to stream `s` as they come; each its own seqs. */
-static int append(unsigned s, uint64_t first, uint64_t last)
-{
-        static char text[BATCH_PAYLOAD_MAX];
-        StreamId id = fixture_stream(s);
-        Batch batch = fixture_batch(s, first, last, text);
-        Sink *sink = store_sink(store);
-
-        return sink->append(sink, &id, "owner", &batch, &batch, now);
-}
-
-static uint64_t position(unsigned s)
-{
-        StreamId id = fixture_stream(s);
-        uint64_t last, checksum;
-        Sink *sink = store_sink(store);
-
-        ck_assert_int_eq(sink->position(sink, &id, "owner", &last, &checksum), 0);
-        return last;
-}
-
-static SourceRange range_of(Source *source)
-{
-        SourceRange range;
-
-        source->range(source, &range);
-        return range;
-}
-
-/* The batch at seq, which must be of that reason; returns its last. */
-static uint64_t expect(Source *source, uint64_t seq, BatchReason reason, const char *argument)
-{
-        uint8_t header[BATCH_HEADER_SIZE];
-        Batch batch, decoded;
-
-        ck_assert_int_eq(source->get(source, seq, NULL, &batch), 1);
-        ck_assert_uint_eq(batch.first, seq);
-        ck_assert_int_eq(batch.reason, reason);
-        ck_assert(batch_payload_intact(&batch));
-        batch_encode(&batch, header);
-        ck_assert_int_eq(batch_decode(header, &decoded), 0);
-        if (argument) {
-                ck_assert_uint_eq(batch.size, strlen(argument));
-                ck_assert_mem_eq(batch.payload, argument, batch.size);
-        }
-        return batch.last;
-}
-
-static void release(Source *source, uint64_t seq)
-{
-        uint64_t checksum;
-
-        ck_assert_int_eq(source->ended(source, seq, &checksum), 1);
-        source->release(source, seq, checksum);
-}
 
 /* --- Delivering --- */
 
@@ -279,31 +173,6 @@ END_TEST
 
 /* --- Segments --- */
 
-static int count_segment(const char *entry, void *userdata)
-{
-        *(unsigned *) userdata += strlen(entry) == 24 && strcmp(entry + 20, ".log") == 0;
-        return 0;
-}
-
-static unsigned count_segments(void)
-{
-        Disk *disk = sim_disk_attach(sim);
-        unsigned n = 0;
-
-        ck_assert_int_eq(disk->list(disk, ".", count_segment, &n), 0);
-        (void) disk_free(disk);
-        return n;
-}
-
-/* n commits of one batch each, own seqs on from `first`. */
-static void fill(uint64_t first, unsigned n)
-{
-        for (unsigned i = 0; i < n; i++) {
-                ck_assert_int_eq(append(1, first + i, first + i), 0);
-                commit();
-        }
-}
-
 START_TEST(segments_end_by_size)
 {
         Source *source;
@@ -387,149 +256,6 @@ START_TEST(a_cursor_reads_on_through_segments)
         ck_assert_uint_eq(batch.first, 7);
         cursor = (Cursor) { { 1, UINT64_MAX } };
         ck_assert_int_eq(source->get(source, 2, &cursor, &batch), 1);
-}
-END_TEST
-
-/* --- Retention and custody --- */
-
-START_TEST(acked_segments_go)
-{
-        Source *source;
-        unsigned before;
-
-        options.segment_size_max = 200;
-        options.delete_acked = true;
-        reopen();
-        fill(1, 20);
-        source = store_source(store, "c");
-        before = count_segments();
-        ck_assert(!store_dirty(store));
-        release(source, 10);
-        ck_assert(store_dirty(store));
-        commit_all();
-        ck_assert_uint_lt(count_segments(), before);
-        ck_assert_uint_gt(range_of(source).oldest, 1);
-        ck_assert_uint_le(range_of(source).oldest, 11);
-        reopen();
-        source = store_source(store, "c");
-        ck_assert_uint_gt(range_of(source).oldest, 1);
-        release(source, 20);
-        commit_all();
-        /* The last stays: it holds the table. */
-        ck_assert_uint_eq(count_segments(), 1);
-        reopen();
-        ck_assert_uint_eq(position(1), 20);
-        fill(21, 1);
-}
-END_TEST
-
-START_TEST(another_collector_is_told_of_custody)
-{
-        Source *first, *second;
-        uint64_t checksum;
-        Batch batch;
-
-        options.segment_size_max = 200;
-        options.delete_acked = true;
-        reopen();
-        fill(1, 20);
-        first = store_source(store, "first");
-        second = store_source(store, "second");
-        release(first, 10);
-        commit_all();
-        ck_assert_uint_eq(range_of(second).oldest, 11);
-        ck_assert_uint_eq(expect(second, 1, BATCH_CUSTODY, "first"), 10);
-        ck_assert_uint_eq(expect(second, 4, BATCH_CUSTODY, "first"), 10);
-        ck_assert_uint_eq(expect(second, 11, BATCH_RECORDS, NULL), 11);
-        /* The explanation is acked like any other, and remembered. */
-        ck_assert_int_eq(second->get(second, 1, NULL, &batch), 1);
-        second->release(second, batch.last, batch.checksum);
-        commit_all();
-        reopen();
-        second = store_source(store, "second");
-        ck_assert_int_eq(second->ended(second, 10, &checksum), 1);
-        ck_assert_uint_eq(checksum, batch.checksum);
-        ck_assert_uint_eq(expect(second, 1, BATCH_CUSTODY, "first"), 10);
-        ck_assert_int_eq(second->ended(second, 5, &checksum), 0);
-}
-END_TEST
-
-START_TEST(what_is_deleted_unacked_is_told_as_lost)
-{
-        Source *source;
-        uint64_t oldest;
-
-        options.segment_size_max = 200;
-        options.use_max = 16 * 1024;
-        options.delete_unacked = true;
-        reopen();
-        fill(1, 60);
-        source = store_source(store, "c");
-        oldest = range_of(source).oldest;
-        ck_assert_uint_gt(oldest, 1);
-        ck_assert_uint_eq(expect(source, 1, BATCH_LOST, "deleted-for-size"), oldest - 1);
-        reopen();
-        source = store_source(store, "c");
-        ck_assert_uint_eq(expect(source, 1, BATCH_LOST, "deleted-for-size"), oldest - 1);
-        ck_assert_uint_eq(expect(source, oldest, BATCH_RECORDS, NULL), oldest);
-}
-END_TEST
-
-START_TEST(without_leave_to_delete_a_full_store_says_so)
-{
-        char text[256];
-        Batch gap = fixture_batch(9, 1, 1, text);
-        uint64_t n = 0;
-        int r;
-
-        options.segment_size_max = 400;
-        options.use_max = 16 * 1024;
-        options.delete_acked = true;
-        reopen();
-        while ((r = append(1, n + 1, n + 1)) == 0) {
-                n++;
-                commit();
-        }
-        ck_assert_int_eq(r, -ENOSPC);
-        ck_assert(!store_dirty(store));
-        /* The record that says so still fits. */
-        ck_assert_int_eq(store_append_own(store, &gap, now), 0);
-        commit();
-        ck_assert_int_eq(append(1, n + 1, n + 1), -ENOSPC);
-        release(store_source(store, "c"), n - 1);
-        commit_all();
-        ck_assert_int_eq(append(1, n + 1, n + 1), 0);
-}
-END_TEST
-
-START_TEST(old_segments_go)
-{
-        options.segment_size_max = 200;
-        options.retention_usec = 3600 * USEC_PER_SEC;
-        options.delete_unacked = true;
-        reopen();
-        fill(1, 8);
-        now += 3601 * USEC_PER_SEC;
-        fill(9, 6);
-        ck_assert_uint_gt(range_of(store_source(store, "c")).oldest, 1);
-        ck_assert_uint_le(range_of(store_source(store, "c")).oldest, 9);
-        (void) expect(store_source(store, "c"), 1, BATCH_LOST, "deleted-for-age");
-}
-END_TEST
-
-START_TEST(room_is_left_on_the_file_system)
-{
-        options.segment_size_max = 4096;
-        options.keep_free = 256 * 1024;
-        options.delete_unacked = true;
-        sim_disk_set_capacity(sim, 512 * 1024);
-        reopen();
-        for (uint64_t n = 1; n <= 4000; n++) {
-                ck_assert_int_eq(append(1, n, n), 0);
-                if (n % 10 == 0)
-                        commit();
-        }
-        (void) expect(store_source(store, "c"), 1, BATCH_LOST, "deleted-for-space");
 }
 END_TEST
 
@@ -622,46 +348,6 @@ START_TEST(many_streams_are_known)
         reopen();
         for (unsigned s = 0; s < 200; s++)
                 ck_assert_uint_eq(position(s), s % 2 ? s % 7 + 1 : s % 7 + 2);
-}
-END_TEST
-
-START_TEST(a_restarted_stream_offers_what_is_held)
-{
-        Source *source;
-        SourceRange before, after;
-        uint64_t oldest, checksum;
-        char old[33];
-
-        options.segment_size_max = 200;
-        options.delete_acked = true;
-        reopen();
-        fill(1, 20);
-        source = store_source(store, "c");
-        release(source, 12);
-        commit_all();
-        before = range_of(source);
-        ck_assert_int_eq(store_restart_stream(store, now), 0);
-        after = range_of(source);
-        ck_assert(stream_id_equal(&after.stream, &before.stream));
-        commit_all();
-        for (unsigned i = 0; i < 2; i++) {
-                source = store_source(store, "c");
-                after = range_of(source);
-                ck_assert(!stream_id_equal(&after.stream, &before.stream));
-                ck_assert_uint_eq(after.oldest, before.oldest);
-                ck_assert_uint_eq(after.newest, 20);
-                oldest = after.oldest;
-                stream_id_format(&before.stream, old);
-                ck_assert_uint_eq(expect(source, 1, BATCH_CUSTODY, old), oldest - 1);
-                ck_assert_uint_eq(expect(source, oldest, BATCH_RECORDS, NULL), oldest);
-                ck_assert_int_eq(source->ended(source, oldest - 1, &checksum), 0);
-                /* The same after a new segment repeated it. */
-                if (i == 0) {
-                        store_rotate(store);
-                        commit();
-                        reopen();
-                }
-        }
 }
 END_TEST
 
@@ -853,17 +539,10 @@ int main(void)
         tcase_add_test(tcase, segments_end_by_age_and_when_told);
         tcase_add_test(tcase, reading_inside_a_batch_is_refused);
         tcase_add_test(tcase, a_cursor_reads_on_through_segments);
-        tcase_add_test(tcase, acked_segments_go);
-        tcase_add_test(tcase, another_collector_is_told_of_custody);
-        tcase_add_test(tcase, what_is_deleted_unacked_is_told_as_lost);
-        tcase_add_test(tcase, without_leave_to_delete_a_full_store_says_so);
-        tcase_add_test(tcase, old_segments_go);
-        tcase_add_test(tcase, room_is_left_on_the_file_system);
         tcase_add_test(tcase, a_stream_that_ended_is_forgotten);
         tcase_add_test(tcase, a_stream_that_goes_on_while_its_end_is_committed_keeps_its_owner);
         tcase_add_test(tcase, idle_streams_leave_with_the_next_segment);
         tcase_add_test(tcase, many_streams_are_known);
-        tcase_add_test(tcase, a_restarted_stream_offers_what_is_held);
         tcase_add_test(tcase, a_clean_end_is_known);
         tcase_add_test(tcase, an_unused_store_ends_cleanly_too);
         tcase_add_test(tcase, two_cannot_have_one_store);

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Which segments go and when, who has what in custody, and what a collector is told about seqs that are not shown to it. */
+
+#include "store-case.h"
+
+START_TEST(acked_segments_go)
+{
+        Source *source;
+        unsigned before;
+
+        options.segment_size_max = 200;
+        options.delete_acked = true;
+        reopen();
+        fill(1, 20);
+        source = store_source(store, "c");
+        before = count_segments();
+        ck_assert(!store_dirty(store));
+        release(source, 10);
+        ck_assert(store_dirty(store));
+        commit_all();
+        ck_assert_uint_lt(count_segments(), before);
+        ck_assert_uint_gt(range_of(source).oldest, 1);
+        ck_assert_uint_le(range_of(source).oldest, 11);
+        reopen();
+        source = store_source(store, "c");
+        ck_assert_uint_gt(range_of(source).oldest, 1);
+        release(source, 20);
+        commit_all();
+        /* The last stays: it holds the table. */
+        ck_assert_uint_eq(count_segments(), 1);
+        reopen();
+        ck_assert_uint_eq(position(1), 20);
+        fill(21, 1);
+}
+END_TEST
+
+START_TEST(another_collector_is_told_of_custody)
+{
+        Source *first, *second;
+        uint64_t checksum;
+        Batch batch;
+
+        options.segment_size_max = 200;
+        options.delete_acked = true;
+        reopen();
+        fill(1, 20);
+        first = store_source(store, "first");
+        second = store_source(store, "second");
+        release(first, 10);
+        commit_all();
+        ck_assert_uint_eq(range_of(second).oldest, 11);
+        ck_assert_uint_eq(expect(second, 1, BATCH_CUSTODY, "first"), 10);
+        ck_assert_uint_eq(expect(second, 4, BATCH_CUSTODY, "first"), 10);
+        ck_assert_uint_eq(expect(second, 11, BATCH_RECORDS, NULL), 11);
+        /* The explanation is acked like any other, and remembered. */
+        ck_assert_int_eq(second->get(second, 1, NULL, &batch), 1);
+        second->release(second, batch.last, batch.checksum);
+        commit_all();
+        reopen();
+        second = store_source(store, "second");
+        ck_assert_int_eq(second->ended(second, 10, &checksum), 1);
+        ck_assert_uint_eq(checksum, batch.checksum);
+        ck_assert_uint_eq(expect(second, 1, BATCH_CUSTODY, "first"), 10);
+        ck_assert_int_eq(second->ended(second, 5, &checksum), 0);
+}
+END_TEST
+
+START_TEST(what_is_deleted_unacked_is_told_as_lost)
+{
+        Source *source;
+        uint64_t oldest;
+
+        options.segment_size_max = 200;
+        options.use_max = 16 * 1024;
+        options.delete_unacked = true;
+        reopen();
+        fill(1, 60);
+        source = store_source(store, "c");
+        oldest = range_of(source).oldest;
+        ck_assert_uint_gt(oldest, 1);
+        ck_assert_uint_eq(expect(source, 1, BATCH_LOST, "deleted-for-size"), oldest - 1);
+        reopen();
+        source = store_source(store, "c");
+        ck_assert_uint_eq(expect(source, 1, BATCH_LOST, "deleted-for-size"), oldest - 1);
+        ck_assert_uint_eq(expect(source, oldest, BATCH_RECORDS, NULL), oldest);
+}
+END_TEST
+
+START_TEST(without_leave_to_delete_a_full_store_says_so)
+{
+        char text[256];
+        Batch gap = fixture_batch(9, 1, 1, text);
+        uint64_t n = 0;
+        int r;
+
+        options.segment_size_max = 400;
+        options.use_max = 16 * 1024;
+        options.delete_acked = true;
+        reopen();
+        while ((r = append(1, n + 1, n + 1)) == 0) {
+                n++;
+                commit();
+        }
+        ck_assert_int_eq(r, -ENOSPC);
+        ck_assert(!store_dirty(store));
+        /* The record that says so still fits. */
+        ck_assert_int_eq(store_append_own(store, &gap, now), 0);
+        commit();
+        ck_assert_int_eq(append(1, n + 1, n + 1), -ENOSPC);
+        release(store_source(store, "c"), n - 1);
+        commit_all();
+        ck_assert_int_eq(append(1, n + 1, n + 1), 0);
+}
+END_TEST
+
+START_TEST(old_segments_go)
+{
+        options.segment_size_max = 200;
+        options.retention_usec = 3600 * USEC_PER_SEC;
+        options.delete_unacked = true;
+        reopen();
+        fill(1, 8);
+        now += 3601 * USEC_PER_SEC;
+        fill(9, 6);
+        ck_assert_uint_gt(range_of(store_source(store, "c")).oldest, 1);
+        ck_assert_uint_le(range_of(store_source(store, "c")).oldest, 9);
+        (void) expect(store_source(store, "c"), 1, BATCH_LOST, "deleted-for-age");
+}
+END_TEST
+
+START_TEST(room_is_left_on_the_file_system)
+{
+        options.segment_size_max = 4096;
+        options.keep_free = 256 * 1024;
+        options.delete_unacked = true;
+        sim_disk_set_capacity(sim, 512 * 1024);
+        reopen();
+        for (uint64_t n = 1; n <= 4000; n++) {
+                ck_assert_int_eq(append(1, n, n), 0);
+                if (n % 10 == 0)
+                        commit();
+        }
+        (void) expect(store_source(store, "c"), 1, BATCH_LOST, "deleted-for-space");
+}
+END_TEST
+
+START_TEST(a_restarted_stream_offers_what_is_held)
+{
+        Source *source;
+        SourceRange before, after;
+        uint64_t oldest, checksum;
+        char old[33];
+
+        options.segment_size_max = 200;
+        options.delete_acked = true;
+        reopen();
+        fill(1, 20);
+        source = store_source(store, "c");
+        release(source, 12);
+        commit_all();
+        before = range_of(source);
+        ck_assert_int_eq(store_restart_stream(store, now), 0);
+        after = range_of(source);
+        ck_assert(stream_id_equal(&after.stream, &before.stream));
+        commit_all();
+        for (unsigned i = 0; i < 2; i++) {
+                source = store_source(store, "c");
+                after = range_of(source);
+                ck_assert(!stream_id_equal(&after.stream, &before.stream));
+                ck_assert_uint_eq(after.oldest, before.oldest);
+                ck_assert_uint_eq(after.newest, 20);
+                oldest = after.oldest;
+                stream_id_format(&before.stream, old);
+                ck_assert_uint_eq(expect(source, 1, BATCH_CUSTODY, old), oldest - 1);
+                ck_assert_uint_eq(expect(source, oldest, BATCH_RECORDS, NULL), oldest);
+                ck_assert_int_eq(source->ended(source, oldest - 1, &checksum), 0);
+                /* The same after a new segment repeated it. */
+                if (i == 0) {
+                        store_rotate(store);
+                        commit();
+                        reopen();
+                }
+        }
+}
+END_TEST
+
+int main(void)
+{
+        Suite *suite = suite_create("store-custody");
+        TCase *tcase = tcase_create("store-custody");
+
+        tcase_add_checked_fixture(tcase, setup, teardown);
+        tcase_add_test(tcase, acked_segments_go);
+        tcase_add_test(tcase, another_collector_is_told_of_custody);
+        tcase_add_test(tcase, what_is_deleted_unacked_is_told_as_lost);
+        tcase_add_test(tcase, without_leave_to_delete_a_full_store_says_so);
+        tcase_add_test(tcase, old_segments_go);
+        tcase_add_test(tcase, room_is_left_on_the_file_system);
+        tcase_add_test(tcase, a_restarted_stream_offers_what_is_held);
+        suite_add_tcase(suite, tcase);
+        return check_main(suite);
+}
