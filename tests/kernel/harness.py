@@ -49,7 +49,8 @@ def request(kind, payload=b""):
             got = struct.unpack_from("=H", data, 4)[0]
             if got == NLMSG_ERROR:
                 error = -struct.unpack_from("=i", data, 16)[0]
-                if error:
+                # Positive is a result: AUDIT_SET answers so with the count that it reset.
+                if error > 0:
                     raise OSError(error, os.strerror(error))
                 acked = True
             elif got == kind:
