@@ -25,6 +25,7 @@ tap() { # tap STATUS TEXT
 expect "TAP" "$(printf 'passed s: a\nfailed s: b\nskipped s: c: why')" "$(tap 1 '1..3\nok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP why\n')"
 expect "a plan at the end" "passed s: a" "$(tap 0 'ok 1 - a\n1..1\n')"
 expect "a program that skips itself" "skipped s: no such thing" "$(tap 0 '1..0 # SKIP no such thing\n')"
+expect "one that says so by its exit status too" "skipped s: why" "$(tap 77 '1..0 # SKIP why\n')"
 expect "fewer results than planned" "$(printf 'passed s: a\nfailed s: ended early: 1 of 2 results, status 139')" \
     "$(tap 139 '1..2\nok 1 - a\n')"
 expect "no output" "failed s: ended early: 0 of ? results, status 0" "$(tap 0 '')"
