@@ -4,6 +4,7 @@ back as it was, whatever happens."""
 
 import argparse
 import ctypes
+import fcntl
 import os
 import platform
 import random
@@ -25,6 +26,8 @@ NLM_F_REQUEST, NLM_F_ACK, NLMSG_ERROR = 1, 4, 2
 # A group that nobody else has: the rule sees the load's processes alone.
 LOAD_GID = 64999
 SKIP = 77
+# What keeps a registration alive: closed before kernel audit is put back, also on Ctrl-C.
+held_sockets, load_processes = [], []
 
 
 def skip(why):
@@ -94,6 +97,9 @@ class Kernel:
     def __enter__(self):
         if os.geteuid() != 0:
             skip("needs root")
+        # One test at a time: the machine has one audit daemon.
+        self.lock = open("/run/lock/audit-relay-kernel-tests", "w")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
         try:
             self.before = status()
         except OSError as e:
@@ -130,6 +136,11 @@ class Kernel:
         # A second Ctrl-C must not leave the machine as it is now.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for process in load_processes:
+            process.kill()
+            process.join()
+        for s in held_sockets:
+            s.close()
         for restore in (self.drop_rule,
                         lambda: set_status(STATUS_PID, pid=0),
                         lambda: set_status(STATUS_ENABLED, enabled=self.before["enabled"]),
@@ -147,6 +158,7 @@ def hold_socket(receive_buffer=64 << 20):
     s = open_audit()
     s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, receive_buffer)
     s.bind((0, 0))
+    held_sockets.append(s)
     return s
 
 
@@ -278,6 +290,7 @@ class Load:
                     self.results.put((function.__name__, os.getpid(), function(self.stop_at, *arguments)))
             worker = context.Process(target=work, daemon=True)
             worker.start()
+            load_processes.append(worker)
             self.workers.append(worker)
 
     def finish(self):
