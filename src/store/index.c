@@ -52,19 +52,10 @@ static StreamId get_id(const uint8_t *p)
         return id;
 }
 
-/* The parts of an entry that checksum and chain cover, without the checksum itself. */
-static size_t covered_bytes(const uint8_t *bytes, size_t end, uint8_t *out)
-{
-        memcpy(out, bytes, OFFSET_CHECKSUM);
-        memcpy(out + OFFSET_CHECKSUM, bytes + OFFSET_NUMBER, end - OFFSET_NUMBER);
-        return OFFSET_CHECKSUM + end - OFFSET_NUMBER;
-}
-
+/* Of the whole entry but the checksum itself. */
 static uint64_t entry_checksum(const uint8_t *bytes)
 {
-        uint8_t covered[INDEX_ENTRY_SIZE];
-
-        return checksum64(covered, covered_bytes(bytes, INDEX_ENTRY_SIZE, covered));
+        return checksum64_pair(bytes, OFFSET_CHECKSUM, bytes + OFFSET_NUMBER, INDEX_ENTRY_SIZE - OFFSET_NUMBER);
 }
 
 static void encode_batch(const IndexEntry *entry, uint8_t *p)
@@ -159,8 +150,7 @@ static void encode_body(const IndexEntry *entry, uint8_t *p)
 void index_encode(const IndexEntry *entry, StoreHash hash, uint8_t chain[static SHA256_SIZE],
                   uint8_t ret_bytes[static INDEX_ENTRY_SIZE])
 {
-        uint8_t chained[SHA256_SIZE + INDEX_ENTRY_SIZE];
-        size_t size;
+        uint8_t chained[SHA256_SIZE + OFFSET_CHECKSUM + OFFSET_CHAIN - OFFSET_NUMBER];
 
         memset(ret_bytes, 0, INDEX_ENTRY_SIZE);
         put_le32(ret_bytes + OFFSET_MAGIC, INDEX_MAGIC);
@@ -170,8 +160,9 @@ void index_encode(const IndexEntry *entry, StoreHash hash, uint8_t chain[static 
         encode_body(entry, ret_bytes);
         if (hash) {
                 memcpy(chained, chain, SHA256_SIZE);
-                size = covered_bytes(ret_bytes, OFFSET_CHAIN, chained + SHA256_SIZE);
-                hash(chained, SHA256_SIZE + size, ret_bytes + OFFSET_CHAIN);
+                memcpy(chained + SHA256_SIZE, ret_bytes, OFFSET_CHECKSUM);
+                memcpy(chained + SHA256_SIZE + OFFSET_CHECKSUM, ret_bytes + OFFSET_NUMBER, OFFSET_CHAIN - OFFSET_NUMBER);
+                hash(chained, sizeof chained, ret_bytes + OFFSET_CHAIN);
                 memcpy(chain, ret_bytes + OFFSET_CHAIN, SHA256_SIZE);
         }
         put_le64(ret_bytes + OFFSET_CHECKSUM, entry_checksum(ret_bytes));
@@ -187,9 +178,10 @@ static int decode_batch(const uint8_t *p, IndexEntry *entry)
         entry->batch.received_usec = get_le64(p + 120);
         entry->batch.received_reason = p[128];
         memcpy(entry->batch.sha256, p + 136, SHA256_SIZE);
-        if (entry->batch.received_reason >= _BATCH_REASON_MAX)
+        if (entry->batch.received_reason >= _BATCH_REASON_MAX || batch_decode(p + 24, &entry->batch.stored) < 0 ||
+            entry->batch.stored.reason != BATCH_RECORDS)
                 return -EBADMSG;
-        return batch_decode(p + 24, &entry->batch.stored);
+        return 0;
 }
 
 static int decode_body(const uint8_t *p, IndexEntry *entry)

@@ -212,7 +212,7 @@ static int replay_last(Found *found, const SegmentFiles *files)
                 if (r < 0)
                         return r;
         }
-        if (found->mark > found->n_entries || !found->header_whole)
+        if (found->mark > found->n_entries || !found->header_whole || found->mark_text > found->text_size)
                 found->damaged = true;
         if (found->mark_last > replay->last) {
                 r = note_damage(found, replay->last + 1, found->mark_last);

@@ -95,8 +95,7 @@ static void finish_deletions(Store *store, const Names *texts)
 
         while (n + 1 < store->n_segments && store->segments[n].first <= last)
                 retention_remove_files(store, &store->segments[n++]);
-        store->n_segments -= n;
-        memmove(store->segments, store->segments + n, store->n_segments * sizeof *store->segments);
+        segment_drop_oldest(store, n);
         for (size_t i = 0; i < texts->n; i++)
                 if (texts->firsts[i] <= last && store->n_segments > 0 && texts->firsts[i] < store->segments[0].first)
                         retention_remove_files(store, &(Segment) { .first = texts->firsts[i] });

@@ -139,8 +139,7 @@ void retention_delete(Store *store)
                 custody_forget_files(store, store->segments[i].first);
                 retention_remove_files(store, &store->segments[i]);
         }
-        store->n_segments -= n;
-        memmove(store->segments, store->segments + n, store->n_segments * sizeof *store->segments);
+        segment_drop_oldest(store, n);
         store->n_victims = 0;
         store->links_due = store->links_due || n > 0;
 }

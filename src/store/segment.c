@@ -66,6 +66,14 @@ Segment *segment_add(Store *store, uint64_t first)
         return &store->segments[store->n_segments++];
 }
 
+void segment_drop_oldest(Store *store, size_t n)
+{
+        if (n == 0)
+                return;
+        store->n_segments -= n;
+        memmove(store->segments, store->segments + n, store->n_segments * sizeof *store->segments);
+}
+
 Segment *segment_find(const Store *store, uint64_t seq)
 {
         size_t low = 0, high = store->n_segments, middle;

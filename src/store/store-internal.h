@@ -188,6 +188,8 @@ void segment_name(uint64_t first, const char *suffix, char ret[static STORE_NAME
 bool segment_parse_name(const char *name, const char *suffix, uint64_t *ret_first);
 void segment_files_close(Store *store, SegmentFiles *files);
 Segment *segment_add(Store *store, uint64_t first);
+/* Takes them from the table; their files are the caller's. */
+void segment_drop_oldest(Store *store, size_t n);
 /* The segment that holds (or should hold) seq, NULL: none. */
 Segment *segment_find(const Store *store, uint64_t seq);
 /* Last own seq that is shown of it. */

@@ -159,6 +159,8 @@ static int prepare(Store *store, const Batch *stored, bool own, uint64_t now_use
 
         if (store->failed)
                 return -EIO;
+        if (stored->count >= UINT64_MAX - 1 - store->written.last)
+                return -EOVERFLOW;
         if (group->n >= STORE_GROUP_ENTRIES_MAX ||
             (group->n > 0 && group->bytes + size > store->options.group_bytes_max))
                 return -EAGAIN;
