@@ -16,7 +16,7 @@
 
 typedef struct Fixture {
         char directory[64];
-        IssuePair ca, other_ca; /* of the same name, so that the signature has to tell them apart */
+        IssuePair ca, other_ca;
 } Fixture;
 
 /* One of eight buffers in turn. */
@@ -64,7 +64,7 @@ static inline void fixture_setup(Fixture *fixture)
         strcpy(fixture->directory, "/tmp/audit-relay-test-XXXXXX");
         ck_assert_ptr_nonnull(mkdtemp(fixture->directory));
         fixture->ca = fixture_issue(ISSUE_CA, "Test CA", NULL, -100, 100);
-        fixture->other_ca = fixture_issue(ISSUE_CA, "Test CA", NULL, -100, 100);
+        fixture->other_ca = fixture_issue(ISSUE_CA, "Other CA", NULL, -100, 100);
         fixture_write(fixture, "ca.pem", fixture->ca.certificate);
         fixture_write(fixture, "other-ca.pem", fixture->other_ca.certificate);
 }

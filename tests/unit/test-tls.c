@@ -140,7 +140,18 @@ END_TEST
 START_TEST(client_of_another_ca_is_refused)
 {
         refuse_client(fixture_issue(ISSUE_CLIENT, CLIENT, &fixture.other_ca, -1, 1), "ca.pem", NULL,
-                      WORDS("client", CLIENT, "unknown CA", "CN=Test CA", "/ca.pem"));
+                      WORDS("client", CLIENT, "unknown CA", "CN=Other CA", "/ca.pem"));
+}
+END_TEST
+
+/* The signature has to tell them apart. */
+START_TEST(client_of_a_namesake_ca_is_refused)
+{
+        IssuePair ca = fixture_issue(ISSUE_CA, "Test CA", NULL, -1, 1);
+
+        refuse_client(fixture_issue(ISSUE_CLIENT, CLIENT, &ca, -1, 1), "ca.pem", NULL,
+                      WORDS("client", CLIENT, "unknown CA"));
+        issue_pair_done(&ca);
 }
 END_TEST
 
@@ -333,12 +344,12 @@ START_TEST(truncation_is_an_error_and_close_notify_is_not)
         ck_assert_int_eq(shutdown(pair.fds[1], SHUT_WR), 0);
         ck_assert_int_eq(tls_session_write(pair.server, "678", 3), 3);
         ck_assert_int_eq(tls_session_shutdown(pair.server), 0);
-        /* What came before the end comes first, and poll() would not tell of the end. */
         ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), 5);
         ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), -ECONNRESET);
         ck_assert_msg(strstr(tls_session_error(pair.server), "close_notify"), "%s",
                       tls_session_error(pair.server));
         ck_assert_int_eq(tls_session_read(pair.client, text, sizeof text), 3);
+        ck_assert_uint_gt(tls_session_pending(pair.client), 0);
         ck_assert_int_eq(tls_session_read(pair.client, text, sizeof text), 0);
         pair_close(&pair);
 }
@@ -346,17 +357,21 @@ END_TEST
 
 START_TEST(damaged_record_is_an_error)
 {
-        uint8_t record[64];
+        uint8_t record[128];
         char text[16];
         ssize_t n;
         Pair pair;
 
         pair_ready(&pair);
+        ck_assert_int_eq(tls_session_write(pair.client, "good", 4), 4);
         ck_assert_int_eq(tls_session_write(pair.client, "12345", 5), 5);
         n = recv(pair.fds[0], record, sizeof record, 0);
         ck_assert_int_gt(n, 5);
         record[n - 1] ^= 1;
         ck_assert_int_eq(send(pair.fds[1], record, (size_t) n, MSG_NOSIGNAL), n);
+        /* First what came before it, and poll() will not tell of the rest. */
+        ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), 4);
+        ck_assert_uint_gt(tls_session_pending(pair.server), 0);
         ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), -EPROTO);
         ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), -EPROTO);
         ck_assert_uint_gt(strlen(tls_session_error(pair.server)), 0);
@@ -561,6 +576,7 @@ int main(void)
         tcase_add_test(tcase, expired_client_is_refused);
         tcase_add_test(tcase, early_client_is_refused);
         tcase_add_test(tcase, client_of_another_ca_is_refused);
+        tcase_add_test(tcase, client_of_a_namesake_ca_is_refused);
         tcase_add_test(tcase, self_signed_client_is_refused);
         tcase_add_test(tcase, revoked_client_is_refused);
         tcase_add_test(tcase, collector_of_another_name_is_refused);
