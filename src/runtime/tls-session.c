@@ -116,9 +116,9 @@ int tls_session_new(Tls *tls, bool server, const char *expected_name, int fd, Tl
             gnutls_alpn_set_protocols(session->gnutls, &alpn, 1, GNUTLS_ALPN_MANDATORY) < 0)
                 return -ENOMEM;
         if (server)
-                /* Asked for, not insisted on: a refusal is to reach the peer as a sentence. No names of CAs go
-                 * with it, as the credentials hold none: a peer with a certificate of another CA is to send it
-                 * and be told, rather than to send none. */
+                /* Asked for, not insisted on: a refusal is to reach the peer as a sentence. No names of CAs
+                 * go with it, as the credentials hold none: a peer with a certificate of another CA is to
+                 * send it and be told, rather than to send none. */
                 gnutls_certificate_server_set_request(session->gnutls, GNUTLS_CERT_REQUEST);
         else if (expected_name)
                 (void) gnutls_server_name_set(session->gnutls, GNUTLS_NAME_DNS, expected_name,

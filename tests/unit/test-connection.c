@@ -208,7 +208,8 @@ START_TEST(flush_sends_at_once)
         run_until(ends[0].established && ends[1].established);
         for (size_t i = 0; i < 1000; i++) {
                 ck_assert_int_eq(
-                        buffer_append(connection_output(ends[0].connection), &(uint8_t){ byte_at(i) }, 1), 0);
+                        buffer_append(connection_output(ends[0].connection), &(uint8_t) { byte_at(i) }, 1),
+                        0);
                 connection_flush(ends[0].connection);
                 ck_assert_uint_eq(buffer_size(connection_output(ends[0].connection)), 0);
                 ck_assert_uint_eq(ends[1].received, i);
