@@ -775,3 +775,15 @@ const uint8_t *sim_disk_bytes(const SimDisk *sim, const char *name, uint64_t *re
         *ret_size = entry->node->cache.size;
         return entry->node->cache.size > 0 ? entry->node->cache.data : (const uint8_t *) "";
 }
+
+const uint8_t *sim_disk_synced(const SimDisk *sim, size_t i, const char **ret_name, uint64_t *ret_size)
+{
+        const Bytes *medium;
+
+        if (i >= sim->durable.n)
+                return NULL;
+        medium = &sim->durable.names[i].node->medium;
+        *ret_name = sim->durable.names[i].name;
+        *ret_size = medium->size;
+        return medium->size > 0 ? medium->data : (const uint8_t *) "";
+}

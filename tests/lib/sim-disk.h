@@ -44,3 +44,5 @@ void sim_disk_put(SimDisk *sim, const char *name, const void *data, size_t size)
 bool sim_disk_flip(SimDisk *sim, const char *name, uint64_t offset, uint8_t mask);
 /* The bytes of a file as a reader sees them; NULL: there is none. */
 const uint8_t *sim_disk_bytes(const SimDisk *sim, const char *name, uint64_t *ret_size);
+/* The i-th file that a power cut now would leave at least, with its bytes on the medium; NULL: there is none. */
+const uint8_t *sim_disk_synced(const SimDisk *sim, size_t i, const char **ret_name, uint64_t *ret_size);

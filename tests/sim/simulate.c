@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* simulate --histories=N --seed=S: N histories that count, from seed S on. In each, clients deliver to a collector while things
+ * fail; then nothing fails any more, and everything that was accepted has to arrive. docs/testing.md says how to read this.
+ */
+
+#include "sim.h"
+
+#undef NDEBUG
+#include <assert.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+
+/* Without faults everything arrives within this, or never. */
+#define LIVENESS_USEC (900 * USEC_PER_SEC)
+#define EVENTS_MAX UINT64_C(20000000)
+
+typedef struct Command {
+        Options options;
+        uint64_t seed, histories;
+        const char *seeds_file;
+        uint64_t expect; /* with a bug: it must be caught within so many histories */
+} Command;
+
+typedef struct Total {
+        uint64_t histories, skipped;
+        uint64_t struck[_FAULT_MAX];
+        uint64_t events;
+        Verdict verdict;
+} Total;
+
+/* --- One history --- */
+
+static uint64_t power_of_two(unsigned from, unsigned to)
+{
+        return UINT64_C(1) << (from + sim_below(to - from + 1));
+}
+
+static void choose_sizes(void)
+{
+        sim.n_clients = 1 + (unsigned) (sim_below(10) * sim_below(10) * SIM_CLIENTS_MAX / 100);
+        sim.segment_size = power_of_two(12, 18);
+        sim.window = power_of_two(12, 20);
+        sim.socket_size = power_of_two(11, 18);
+        sim.delay_usec = power_of_two(6, 16);
+        sim.job_usec = power_of_two(6, 16);
+        sim.text_max = sim_chance(30) ? RECORD_TEXT_MAX : 600;
+        sim.timeout_usec = (5 + sim_below(20)) * USEC_PER_SEC;
+        sim.activated = sim_chance(50);
+}
+
+static bool drained(void)
+{
+        for (unsigned i = 0; i < sim.n_clients; i++)
+                if (!sim_client_drained(i))
+                        return false;
+        return sim_collector_drained();
+}
+
+static void run_until(uint64_t usec, bool until_drained)
+{
+        /* Looking is not free: not behind each event. */
+        while (sim.now < usec && sim_step())
+                if (sim.events > EVENTS_MAX)
+                        sim_fail("no end after %" PRIu64 " events", sim.events);
+                else if (until_drained && sim.events % 64 == 0 && drained())
+                        return;
+        if (until_drained && !sim.failure[0] && !drained())
+                sim_fail("what was accepted does not arrive");
+}
+
+static void run(uint64_t seed, const Options *options, Verdict *ret)
+{
+        uint64_t length, n_records;
+
+        *ret = (Verdict) { 0 };
+        sim_begin(seed, options);
+        choose_sizes();
+        length = (2 + sim_below(30)) * USEC_PER_SEC;
+        n_records = 20 + sim_below(sim_chance(30) ? 1500 : 500);
+        sim.interval_usec = length / n_records / 2;
+        oracle_begin();
+        sim_collector_new();
+        for (unsigned i = 0; i < sim.n_clients; i++)
+                sim_client_new(i, n_records / sim.n_clients);
+        sim_faults_begin(length);
+        run_until(length, false);
+        sim_faults_end();
+        run_until(sim.now + LIVENESS_USEC, true);
+        /* Everything is there now: it is there also after this. */
+        if (!sim.failure[0] && sim_chance(50)) {
+                sim_machine_kill(&sim.machines[0], USEC_PER_SEC);
+                run_until(sim.now + LIVENESS_USEC, true);
+        }
+        if (!sim.failure[0])
+                oracle_judge(&sim.machines[0], ret);
+        sim_end();
+        oracle_done();
+}
+
+static bool counts(void)
+{
+        for (unsigned i = 0; i < _FAULT_MAX; i++)
+                if (sim.struck[i] > 0 && i != FAULT_PAUSE && i != FAULT_SLOW_SYNC)
+                        return true;
+        return false;
+}
+
+/* --- Many --- */
+
+static void add(Total *total, const Verdict *verdict)
+{
+        if (!counts() && !sim.failure[0]) {
+                total->skipped++;
+                return;
+        }
+        total->histories++;
+        total->events += sim.events;
+        for (unsigned i = 0; i < _FAULT_MAX; i++)
+                total->struck[i] += sim.struck[i];
+        total->verdict.records += verdict->records;
+        total->verdict.lost += verdict->lost;
+        total->verdict.duplicated += verdict->duplicated;
+        total->verdict.unaccounted += verdict->unaccounted;
+        total->verdict.machine_death += verdict->machine_death;
+        total->verdict.dropped += verdict->dropped;
+        total->verdict.death_records += verdict->death_records;
+        total->verdict.gap_records += verdict->gap_records;
+}
+
+static bool run_one(const Command *command, uint64_t seed, Total *total)
+{
+        Verdict verdict;
+
+        run(seed, &command->options, &verdict);
+        /* What fails before the end could not be judged. */
+        if (sim.failure[0] && verdict.lost + verdict.duplicated + verdict.unaccounted == 0)
+                verdict.unaccounted = 1;
+        add(total, &verdict);
+        if (!sim.failure[0])
+                return true;
+        if (command->options.bug != BUG_NONE)
+                return false;
+        printf("# FAILED --seed=%" PRIu64 ": %s\n", seed, sim.failure);
+        if (command->options.trace)
+                sim_trace_print();
+        return false;
+}
+
+/* "seed  # why it is here" */
+static bool run_seeds(const Command *command, Total *total)
+{
+        FILE *file = fopen(command->seeds_file, "re");
+        char line[256];
+        bool fine = true;
+
+        if (!file) {
+                fprintf(stderr, "%s: %m\n", command->seeds_file);
+                return false;
+        }
+        while (fgets(line, sizeof line, file))
+                if (line[0] >= '0' && line[0] <= '9')
+                        fine = run_one(command, strtoull(line, NULL, 10), total) && fine;
+        (void) fclose(file);
+        return fine;
+}
+
+static double seconds(void)
+{
+        struct timespec now;
+
+        (void) syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+        return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+}
+
+static void report(const Total *total, double took)
+{
+        const Verdict *v = &total->verdict;
+
+        printf("# faults:");
+        for (unsigned i = 0; i < _FAULT_MAX; i++)
+                printf(" %s %" PRIu64 "%s", fault_names[i], total->struck[i], i + 1 < _FAULT_MAX ? "," : "\n");
+        printf("# never accepted, and said so by a full ring: %" PRIu64 " in %" PRIu64 " gap records\n", v->dropped,
+               v->gap_records);
+        printf("# machine-death: %" PRIu64 " records died in the ring of their machine unacked, %" PRIu64
+               " gap records say that one died\n", v->machine_death, v->death_records);
+        printf("# %.1f histories and %.0f records a second, %" PRIu64 " events, %" PRIu64 " histories without a fault\n",
+               (double) total->histories / took, (double) v->records / took, total->events, total->skipped);
+        printf("histories %" PRIu64 " records %" PRIu64 " lost %" PRIu64 " duplicated %" PRIu64 " unaccounted %" PRIu64 "\n",
+               total->histories, v->records, v->lost, v->duplicated, v->unaccounted);
+}
+
+static int run_bug(const Command *command)
+{
+        Total total = { 0 };
+
+        for (uint64_t i = 0; total.histories < command->histories; i++)
+                if (!run_one(command, command->seed + i, &total)) {
+                        printf("bug %s caught by history %" PRIu64 " (--seed=%" PRIu64 "): %s\n", bug_names[command->options.bug],
+                               total.histories, command->seed + i, sim.failure);
+                        if (command->options.trace)
+                                sim_trace_print();
+                        return EXIT_SUCCESS;
+                }
+        printf("bug %s was NOT caught by %" PRIu64 " histories\n", bug_names[command->options.bug], total.histories);
+        return EXIT_FAILURE;
+}
+
+static int run_all(const Command *command)
+{
+        Total total = { 0 };
+        double begin = seconds();
+        bool fine = true;
+
+        printf("# --seed=%" PRIu64 "\n", command->seed);
+        (void) fflush(stdout);
+        if (command->seeds_file)
+                fine = run_seeds(command, &total);
+        for (uint64_t i = 0; total.histories < command->histories; i++)
+                fine = run_one(command, command->seed + i, &total) && fine;
+        report(&total, seconds() - begin);
+        return fine ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* --- The command line --- */
+
+static Bug find_bug(const char *name)
+{
+        for (unsigned i = 0; i < _BUG_MAX; i++)
+                if (strcmp(name, bug_names[i]) == 0)
+                        return (Bug) i;
+        fprintf(stderr, "There is no bug \"%s\". There are:", name);
+        for (unsigned i = BUG_NONE + 1; i < _BUG_MAX; i++)
+                fprintf(stderr, " %s", bug_names[i]);
+        fprintf(stderr, "\n");
+        exit(EXIT_FAILURE);
+}
+
+static void usage(void)
+{
+        puts("simulate [--histories=N] [--seed=S] [--trace] [--seeds=FILE] [--bug=NAME] [--no-ack-check]\n"
+             "  --histories=N   so many histories in which something failed (300)\n"
+             "  --seed=S        from this seed on; without it a fresh one, which is printed\n"
+             "  --seeds=FILE    first those in a file, one a line\n"
+             "  --trace         print the last 200 events of a history that failed\n"
+             "  --bug=NAME      with a seeded bug: success is that one of the histories fails\n"
+             "  --no-ack-check  do not compare acks with what is on the medium, only the end");
+}
+
+static uint64_t fresh_seed(void)
+{
+        struct timespec now;
+
+        (void) syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
+        return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
+int main(int argc, char **argv)
+{
+        static const struct option options[] = {
+                { "histories", required_argument, NULL, 'n' }, { "seed", required_argument, NULL, 's' },
+                { "seeds", required_argument, NULL, 'f' },     { "trace", no_argument, NULL, 't' },
+                { "bug", required_argument, NULL, 'b' },       { "no-ack-check", no_argument, NULL, 'a' },
+                { "help", no_argument, NULL, 'h' },            { 0 },
+        };
+        Command command = { .seed = fresh_seed(), .histories = 300 };
+        int option;
+
+        while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)
+                switch (option) {
+                case 'n':
+                        command.histories = strtoull(optarg, NULL, 10);
+                        break;
+                case 's':
+                        command.seed = strtoull(optarg, NULL, 10);
+                        break;
+                case 'f':
+                        command.seeds_file = optarg;
+                        break;
+                case 't':
+                        command.options.trace = true;
+                        break;
+                case 'b':
+                        command.options.bug = find_bug(optarg);
+                        break;
+                case 'a':
+                        command.options.no_ack_check = true;
+                        break;
+                default:
+                        usage();
+                        return option == 'h' ? EXIT_SUCCESS : EXIT_FAILURE;
+                }
+        return command.options.bug != BUG_NONE ? run_bug(&command) : run_all(&command);
+}
