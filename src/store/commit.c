@@ -164,7 +164,7 @@ static void put_own(Writer *writer, uint64_t now_usec)
                                 .stream = store->restart_stream,
                                 .old = store->stream,
                                 .last = store->durable.last,
-                                .released = custody_released(store),
+                                .released = MAX(custody_released(store), custody_released_before(store)),
                                 .time_usec = now_usec,
                         },
                 };

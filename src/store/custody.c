@@ -78,6 +78,11 @@ uint64_t custody_released(const Store *store)
         return MIN(released, store->durable.last);
 }
 
+uint64_t custody_released_before(const Store *store)
+{
+        return store->restart.kind == INDEX_RESTART ? store->restart.restart.released : 0;
+}
+
 static uint64_t oldest_held(const Store *store)
 {
         return store->n_segments > 0 ? MIN(store->segments[0].first, store->durable.last + 1) : store->durable.last + 1;
@@ -127,9 +132,9 @@ void custody_explain(Collector *collector, uint64_t seq, Batch *ret)
 
         if (o && o->seq >= seq) {
                 explain(BATCH_CUSTODY, seq, MIN(end, o->seq), o->name, ret);
-        } else if (store->restart.kind == INDEX_RESTART && store->restart.restart.released >= seq) {
+        } else if (custody_released_before(store) >= seq) {
                 stream_id_format(&store->restart.restart.old, collector->old_stream);
-                explain(BATCH_CUSTODY, seq, MIN(end, store->restart.restart.released), collector->old_stream, ret);
+                explain(BATCH_CUSTODY, seq, MIN(end, custody_released_before(store)), collector->old_stream, ret);
         } else {
                 explain(BATCH_LOST, seq, end,
                         reason > 0 && reason < _INDEX_DELETED_MAX ? deleted_reasons[reason] : STORE_DAMAGED_REASON, ret);

@@ -344,6 +344,7 @@ static int restart_uncertain(Found *found, const SegmentFiles *files)
         Replay *replay = &found->replay;
         Store *store = found->store;
         uint64_t last = MAX(replay->last, MAX(found->first, found->first - 1 + count_lines(found, files)));
+        uint64_t released = custody_released_before(store);
         StreamId id;
         int r = 0;
 
@@ -357,9 +358,10 @@ static int restart_uncertain(Found *found, const SegmentFiles *files)
                 .restart = { .stream = id, .old = replay->stream, .last = replay->last, .time_usec = found->now_usec },
         };
         for (size_t i = 0; i < store->n_collectors; i++) {
-                store->restart.restart.released = MAX(store->restart.restart.released, store->collectors[i]->seq);
+                released = MAX(released, store->collectors[i]->seq);
                 store->collectors[i]->seq = store->collectors[i]->checksum = 0;
         }
+        store->restart.restart.released = released;
         replay->last = last;
         replay->stream = id;
         return 0;

@@ -238,6 +238,8 @@ Collector *custody_collector(Store *store, const char *name);
 void custody_done(Store *store);
 /* All up to here is in some collector's custody. */
 uint64_t custody_released(const Store *store);
+/* … was, when the store's stream still had an earlier id. */
+uint64_t custody_released_before(const Store *store);
 /* First seq that this collector is shown. */
 uint64_t custody_oldest(const Collector *collector);
 /* The batch without records that stands for seqs from `seq` on, below custody_oldest(). */
