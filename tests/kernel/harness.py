@@ -18,11 +18,11 @@ import sys
 import tempfile
 import time
 
-NETLINK_AUDIT = 9
-AUDIT_GET, AUDIT_SET, AUDIT_USER, AUDIT_ADD_RULE, AUDIT_DEL_RULE = 1000, 1001, 1005, 1011, 1012
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/lib"))
+from witness import AUDIT_SET, AUDIT_USER, NLM_F_REQUEST, SO_RCVBUFFORCE, open_audit, request, status
+
+AUDIT_ADD_RULE, AUDIT_DEL_RULE = 1011, 1012
 STATUS_ENABLED, STATUS_PID, STATUS_BACKLOG_LIMIT, STATUS_LOST = 1, 4, 16, 64
-SO_RCVBUFFORCE = 33
-NLM_F_REQUEST, NLM_F_ACK, NLMSG_ERROR = 1, 4, 2
 # A group that nobody else has: the rule sees the load's processes alone.
 LOAD_GID = 64999
 SKIP = 77
@@ -33,37 +33,6 @@ held_sockets, load_processes = [], []
 def skip(why):
     print(f"1..0 # SKIP {why}")
     sys.exit(SKIP)
-
-
-def open_audit():
-    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_AUDIT)
-
-
-def request(kind, payload=b""):
-    with open_audit() as s:
-        # The kernel would choose our pid as the port, which may be the one of a registered socket that we have closed: then this
-        # one would be taken for the audit daemon's, alive.
-        s.bind((random.getrandbits(30) | 1 << 30, 0))
-        s.settimeout(30)
-        s.sendto(struct.pack("=IHHII", 16 + len(payload), kind, NLM_F_REQUEST | NLM_F_ACK, 1, 0) + payload, (0, 0))
-        reply, acked = None, False
-        while not acked or (kind == AUDIT_GET and reply is None):
-            data = s.recv(16384)
-            got = struct.unpack_from("=H", data, 4)[0]
-            if got == NLMSG_ERROR:
-                error = -struct.unpack_from("=i", data, 16)[0]
-                # Positive is a result: AUDIT_SET answers so with the count that it reset.
-                if error > 0:
-                    raise OSError(error, os.strerror(error))
-                acked = True
-            elif got == kind:
-                reply = data[16:]
-        return reply
-
-
-def status():
-    names = ("mask", "enabled", "failure", "pid", "rate_limit", "backlog_limit", "lost", "backlog")
-    return dict(zip(names, struct.unpack_from("=8I", request(AUDIT_GET))))
 
 
 def set_status(mask, **values):
@@ -209,6 +178,33 @@ class Stage:
                                 stdout=subprocess.PIPE, text=True)
         wait_for(lambda: os.path.exists(self.path("subscriber")), "the receiver")
         return self.collect
+
+    def start_collector(self):
+        """remote and an aggregator of their own, over TLS: the way of a record to its end."""
+        tool, authority = f"{self.build}/src/tool/audit-relay", self.path("ca")
+        for words in (("init",), ("collector", "collector"), ("client", "host")):
+            subprocess.run([tool, "cert", *words, "--dir", authority], check=True, stdout=subprocess.DEVNULL)
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{s.getsockname()[1]}"
+        self.configure("aggregator", "collector", f"Name=collector\nListen={address}\nDirectory={self.path('store')}\n")
+        self.configure("remote", "host", f"Node=host\nCollector={address}\nCollectorName=collector\n"
+                       f"Listen={self.path('subscriber')}\nDirectory={self.path('spool')}\n")
+        for program in ("aggregator", "remote"):
+            self.run(f"{self.build}/src/{program}/{program}", f"--config={self.path(program + '.conf')}", stderr=self.log)
+        wait_for(lambda: os.path.exists(self.path("subscriber")), "remote")
+
+    def configure(self, program, name, settings):
+        files = "".join(f"TLS{key}={self.path('ca', name, file)}.pem\n"
+                        for key, file in (("Certificate", "cert"), ("Key", "key"), ("Authority", "ca")))
+        with open(self.path(f"{program}.conf"), "w") as f:
+            f.write(f"[{program.capitalize()}]\nStateDirectory={self.path('state')}\n{settings}{files}")
+
+    def stored(self):
+        """What the collector has."""
+        store = self.path("store")
+        return b"".join(open(os.path.join(store, name), "rb").read()
+                        for name in sorted(os.listdir(store)) if re.fullmatch(r"\d{20}\.log", name))
 
     def start_dispatcher(self, held=None, name="kernel"):
         """With the held socket as descriptor 3, the way systemd passes it."""

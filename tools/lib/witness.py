@@ -3,7 +3,7 @@
 """An independent witness of what the kernel sends: reads audit by multicast and shares no code with the programs.
 
     witness.py probe                     says "unicast", "multicast" or why there is no kernel audit (exit status 1)
-    witness.py state                     prints enabled, pid and backlog_limit of kernel audit
+    witness.py state                     prints enabled, pid, backlog_limit and lost of kernel audit
     witness.py enable 0|1                switches kernel audit
     witness.py mark TEXT                 sends an AUDIT_USER message
     witness.py watch FILE                writes each message as "SERIAL TYPE TEXT" until SIGTERM; exit status 1 if it overran
@@ -16,6 +16,7 @@ import ctypes
 import errno
 import hashlib
 import os
+import random
 import re
 import signal
 import socket
@@ -35,18 +36,21 @@ def open_audit():
 
 
 def request(kind, payload=b""):
-    """Sends one request; returns the payload of a reply of the same kind, or b"" for an ack."""
+    """Sends one request and waits for its ack; returns the payload of the reply to AUDIT_GET."""
     with open_audit() as s:
-        s.settimeout(5)
-        header = struct.pack("=IHHII", 16 + len(payload), kind, NLM_F_REQUEST | NLM_F_ACK, 1, 0)
-        s.sendto(header + payload, (0, 0))
+        # The kernel would choose our pid as the port, which may be the one of a registered socket that we have closed: then this
+        # one would be taken for the audit daemon's, alive.
+        s.bind((random.getrandbits(30) | 1 << 30, 0))
+        s.settimeout(30)
+        s.sendto(struct.pack("=IHHII", 16 + len(payload), kind, NLM_F_REQUEST | NLM_F_ACK, 1, 0) + payload, (0, 0))
         reply, acked = None, False
         while not acked or (kind == AUDIT_GET and reply is None):
             data = s.recv(16384)
             got = struct.unpack_from("=H", data, 4)[0]
             if got == NLMSG_ERROR:
                 error = -struct.unpack_from("=i", data, 16)[0]
-                if error:
+                # Positive is a result: AUDIT_SET answers so with a count that it reset.
+                if error > 0:
                     raise OSError(error, os.strerror(error))
                 acked = True
             elif got == kind:
@@ -55,8 +59,8 @@ def request(kind, payload=b""):
 
 
 def status():
-    mask, enabled, failure, pid, rate, backlog_limit, lost = struct.unpack_from("=7I", request(AUDIT_GET))
-    return {"enabled": enabled, "pid": pid, "backlog_limit": backlog_limit, "lost": lost}
+    names = ("mask", "enabled", "failure", "pid", "rate_limit", "backlog_limit", "lost", "backlog")
+    return dict(zip(names, struct.unpack_from("=8I", request(AUDIT_GET))))
 
 
 def enable(on):
@@ -211,7 +215,7 @@ def main(argv):
     if verb == "probe":
         return probe()
     if verb == "state":
-        print(" ".join(f"{k}={v}" for k, v in status().items()))
+        print(" ".join(f"{k}={v}" for k, v in status().items() if k in ("enabled", "pid", "backlog_limit", "lost")))
         return 0
     if verb == "enable":
         enable(int(argv[2]))
