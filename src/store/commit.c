@@ -258,7 +258,11 @@ static void submit(Store *store)
 
 static void make_job(Store *store, StoreJob *ret)
 {
-        *ret = (StoreJob) { .disk = store->disk, .directory = store->fresh || store->directory_dirty };
+        *ret = (StoreJob) {
+                .disk = store->disk,
+                .cut = { store->ended.text, store->ended.index },
+                .directory = store->fresh || store->directory_dirty,
+        };
         if (store->before.text >= 0) {
                 ret->handles[ret->n_handles++] = store->before.text;
                 ret->handles[ret->n_handles++] = store->before.index;
@@ -283,9 +287,7 @@ int store_commit_begin(Store *store, uint64_t now_usec, StoreJob *ret_job)
         if (!store_dirty(store) && store->n_victims == 0)
                 return 0;
         if (!store->open || begins_header_only(store)) {
-                r = segment_begin(store, now_usec);
-                if (r == 0)
-                        r = segment_reserve(store, 0, true);
+                r = segment_begin(store, 0, true, now_usec);
                 if (r < 0) {
                         store->n_victims = 0;
                         return r;
@@ -304,10 +306,20 @@ int store_commit_begin(Store *store, uint64_t now_usec, StoreJob *ret_job)
         return 1;
 }
 
+/* Nothing that was promised is at stake, so a file that can no more be synced holds nobody up; being tried twice, one error does not
+ * bring back what was cut. */
+static void sync_cut(const StoreJob *job)
+{
+        for (size_t i = 0; i < ELEMENTSOF(job->cut); i++)
+                if (job->cut[i] >= 0 && job->disk->sync(job->disk, job->cut[i]) < 0)
+                        (void) job->disk->sync(job->disk, job->cut[i]);
+}
+
 int store_job_run(const StoreJob *job)
 {
         int r;
 
+        sync_cut(job);
         for (size_t i = 0; i < job->n_handles; i++) {
                 r = job->disk->sync(job->disk, job->handles[i]);
                 if (r < 0)
@@ -375,6 +387,7 @@ int store_commit_end(Store *store, int error, uint64_t now_usec)
                 return error;
         }
         store->durable = store->flight;
+        segment_files_close(store, &store->ended);
         store->mark_due = true;
         streams_durable(&store->streams);
         store->n_pending -= store->n_pending_flight;

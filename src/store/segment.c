@@ -212,10 +212,11 @@ static int create_files(Store *store, SegmentFiles *ret)
         return 0;
 }
 
-int segment_begin(Store *store, uint64_t now_usec)
+static int begin(Store *store, uint64_t now_usec)
 {
-        SegmentFiles files;
         Segment *last = store->n_segments > 0 ? &store->segments[store->n_segments - 1] : NULL;
+        Point left = store->written;
+        SegmentFiles files;
         bool replaces = last && last->first == store->written.last + 1;
         int r;
 
@@ -243,6 +244,12 @@ int segment_begin(Store *store, uint64_t now_usec)
         *last = (Segment) { .first = files.first, .created_usec = now_usec, .loaded = true };
         memcpy(last->head, store->written.chain, SHA256_SIZE);
         store->before = store->current;
+        store->left.written = left;
+        store->left.text_allocated = store->text_allocated;
+        store->left.index_allocated = store->index_allocated;
+        store->left.created_usec = store->created_usec;
+        store->left.chained = store->chained;
+        store->left.rotate = store->rotate;
         store->current = files;
         store->open = store->fresh = true;
         store->replaces = replaces;
@@ -273,20 +280,61 @@ static void discard(Store *store)
         store->n_segments--;
 }
 
+/* Our own readers stop at the next segment's first seq; people's read the text to its end, and what is cut comes again in the next
+ * segment. The files stay open until the cut is synced. */
+static void cut_files(Store *store, SegmentFiles *files)
+{
+        uint64_t index_size = (uint64_t) store->durable.entries * INDEX_ENTRY_SIZE;
+        Segment *segment = segment_find(store, files->first);
+
+        (void) store->disk->truncate(store->disk, files->text, store->durable.text_size);
+        (void) store->disk->truncate(store->disk, files->index, index_size);
+        if (segment)
+                segment->bytes = store->durable.text_size + index_size;
+        segment_files_close(store, &store->ended);
+        store->ended = *files;
+        *files = SEGMENT_FILES_NULL;
+}
+
+static void take_back(Store *store)
+{
+        discard(store);
+        segment_files_close(store, &store->current);
+        store->current = store->before;
+        store->before = SEGMENT_FILES_NULL;
+        store->written = store->left.written;
+        store->text_allocated = store->left.text_allocated;
+        store->index_allocated = store->left.index_allocated;
+        store->created_usec = store->left.created_usec;
+        store->chained = store->left.chained;
+        store->rotate = store->left.rotate;
+        store->fresh = false;
+}
+
+int segment_begin(Store *store, uint64_t size, bool own, uint64_t now_usec)
+{
+        int r;
+
+        r = begin(store, now_usec);
+        if (r < 0)
+                return r;
+        r = segment_reserve(store, size, own);
+        if (error_is_no_room(r) && store->before.text >= 0 && !store->replaces) {
+                MARK("store.taken-back");
+                take_back(store);
+        }
+        return r;
+}
+
 void segment_end(Store *store)
 {
-        Segment *segment;
-
-        if (store->open && store->fresh) {
+        if (store->open && store->fresh)
                 discard(store);
-        } else if (store->open) {
-                /* Nobody needs these bytes gone: readers stop at the next segment's first seq. */
-                (void) store->disk->truncate(store->disk, store->current.text, store->durable.text_size);
-                (void) store->disk->truncate(store->disk, store->current.index,
-                                             (uint64_t) store->durable.entries * INDEX_ENTRY_SIZE);
-                segment = &store->segments[store->n_segments - 1];
-                segment->bytes = store->durable.text_size + (uint64_t) store->durable.entries * INDEX_ENTRY_SIZE;
-        }
+        else if (store->open)
+                cut_files(store, &store->current);
+        /* Its last group may have been in flight when the next segment was begun. */
+        if (store->before.text >= 0 && store->before.first == store->durable.segment)
+                cut_files(store, &store->before);
         segment_files_close(store, &store->current);
         segment_files_close(store, &store->before);
         store->open = store->fresh = store->replaces = store->ragged = store->rotate = false;

@@ -155,8 +155,14 @@ struct Store {
         bool ragged;   /* bytes behind written.text_size could not be truncated yet */
         SegmentFiles current;
         SegmentFiles before; /* rotated out, to be synced with the first group of current */
+        SegmentFiles ended;  /* poisoned and cut; the cut is to be synced before another segment counts */
         uint64_t text_allocated, index_allocated;
         uint64_t created_usec; /* of current */
+        struct {               /* the same of `before`, to go back to it */
+                Point written;
+                uint64_t text_allocated, index_allocated, created_usec;
+                bool chained, rotate;
+        } left;
 
         Group group;
         bool mark_due; /* `durable` is not yet said by a COMMIT entry */
@@ -198,8 +204,10 @@ uint64_t segment_last(const Store *store, const Segment *segment);
 void segment_load(Store *store, Segment *segment);
 /* 0 when there is none. */
 uint64_t segment_file_size(Disk *disk, uint64_t first, const char *suffix);
-int segment_begin(Store *store, uint64_t now_usec) _must_check_;
-/* Ends the open segment for good: nothing is written to it any more. One without durable group is taken back. */
+/* A new segment with room for what comes first; without that room the one before stays open, whose reserve is still there. */
+int segment_begin(Store *store, uint64_t size, bool own, uint64_t now_usec) _must_check_;
+/* Ends the open segment for good: it is cut at its last durable batch and not written any more. One without durable group is
+ * taken back; then it is the one rotated out that ends. */
 void segment_end(Store *store);
 /* Makes the room for `size` more bytes of text and one more entry sure, as far as the file system can. */
 int segment_reserve(Store *store, uint64_t size, bool own) _must_check_;

@@ -23,6 +23,7 @@ Store *store_free(Store *store)
         custody_done(store);
         segment_files_close(store, &store->current);
         segment_files_close(store, &store->before);
+        segment_files_close(store, &store->ended);
         streams_done(&store->streams);
         free(store->group.entries);
         free(store->segments);
@@ -43,7 +44,7 @@ int store_open(const StoreOptions *options, uint64_t now_usec, Store **ret_store
                 return -ENOMEM;
         store->options = *options;
         store->disk = options->disk;
-        store->current = store->before = SEGMENT_FILES_NULL;
+        store->current = store->before = store->ended = SEGMENT_FILES_NULL;
         /* Whole segments are deleted: keep several within the limit, or retention has nothing to choose from. */
         if (options->use_max > 0)
                 store->options.segment_size_max = MIN(options->segment_size_max, MAX(options->use_max / 8, 1));
@@ -57,6 +58,7 @@ int store_open(const StoreOptions *options, uint64_t now_usec, Store **ret_store
                 custody_done(store);
                 segment_files_close(store, &store->current);
                 segment_files_close(store, &store->before);
+                segment_files_close(store, &store->ended);
                 store->disk = NULL;
                 (void) store_free(store);
                 return r;
@@ -172,14 +174,11 @@ static int prepare(Store *store, const Batch *stored, bool own, uint64_t now_use
         r = grow_group(group, 2);
         if (r < 0)
                 return r;
-        if (!store->open || rotation_due(store, size, now_usec)) {
-                r = segment_begin(store, now_usec);
-                if (r < 0)
-                        return r;
-        }
-        r = segment_reserve(store, size, own);
-        if (r < 0 && !error_is_no_room(r))
-                store->failed = true;
+        /* A record of our own is about trouble: it goes where room is reserved for it. */
+        if (!store->open || (!own && rotation_due(store, size, now_usec)))
+                r = segment_begin(store, size, own, now_usec);
+        else
+                r = segment_reserve(store, size, own);
         if (r == 0 && size > 0)
                 r = segment_write_text(store, stored->payload, size);
         return r;

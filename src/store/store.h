@@ -73,6 +73,7 @@ typedef struct StoreJob {
         Disk *disk;
         int handles[4]; /* text and index of the segment, and of the one before when it was rotated out */
         size_t n_handles;
+        int cut[2];            /* of a poisoned segment, cut at its last durable batch: synced too, negative: none */
         char from[64], to[64]; /* the rename behind the syncs that makes a new segment count; empty: none */
         bool directory;
 } StoreJob;

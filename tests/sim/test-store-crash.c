@@ -171,7 +171,7 @@ static uint64_t environment(const char *name, uint64_t otherwise)
 START_TEST(nothing_acked_is_lost)
 {
         static const char *const states[] = { "store.begun", "store.replaced", "store.deleted", "store.step-back",
-                                              "store.cut" };
+                                              "store.cut", "store.taken-back" };
         uint64_t seed = environment("AUDIT_RELAY_SEED", 1), n = environment("AUDIT_RELAY_SEEDS", SEEDS), cuts = 0;
         struct timespec begin_time, end_time;
         char failure[256];

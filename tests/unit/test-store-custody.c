@@ -114,6 +114,40 @@ START_TEST(without_leave_to_delete_a_full_store_says_so)
 }
 END_TEST
 
+/* Full to the last sector, in the middle of a segment and where the next would begin. */
+START_TEST(on_a_full_disk_the_record_that_says_so_still_fits)
+{
+        char text[256];
+        Batch gap = fixture_batch(9, 1, 1, text);
+        uint64_t n = 0;
+        int r;
+
+        options.segment_size_max = _i == 0 ? 1024 * 1024 : 8192;
+        sim_disk_set_capacity(sim, 512 * 1024);
+        reopen();
+        while ((r = append(1, n + 1, n + 1)) == 0) {
+                n++;
+                commit();
+        }
+        ck_assert_int_eq(r, -ENOSPC);
+        for (unsigned i = 0; i < 5; i++) {
+                ck_assert_int_eq(append(1, n + 1, n + 1), -ENOSPC);
+                ck_assert_int_eq(store_append_own(store, &gap, now), 0);
+                commit();
+        }
+        ck_assert_int_eq(store_finish(store, now), 0);
+        commit_all();
+        reopen();
+        ck_assert(report.clean_end);
+        ck_assert_uint_eq(position(1), n);
+        ck_assert_uint_eq(range_of(store_source(store, "c")).newest, n + 5);
+        ck_assert_uint_eq(expect(store_source(store, "c"), n + 5, BATCH_RECORDS, NULL), n + 5);
+        sim_disk_set_capacity(sim, 1024 * 1024);
+        ck_assert_int_eq(append(1, n + 1, n + 1), 0);
+        commit();
+}
+END_TEST
+
 START_TEST(old_segments_go)
 {
         options.segment_size_max = 200;
@@ -195,6 +229,7 @@ int main(void)
         tcase_add_test(tcase, another_collector_is_told_of_custody);
         tcase_add_test(tcase, what_is_deleted_unacked_is_told_as_lost);
         tcase_add_test(tcase, without_leave_to_delete_a_full_store_says_so);
+        tcase_add_loop_test(tcase, on_a_full_disk_the_record_that_says_so_still_fits, 0, 2);
         tcase_add_test(tcase, old_segments_go);
         tcase_add_test(tcase, room_is_left_on_the_file_system);
         tcase_add_test(tcase, a_restarted_stream_offers_what_is_held);
