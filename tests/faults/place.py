@@ -6,7 +6,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 
@@ -19,8 +18,6 @@ ADDRESS = "10.77.0.1"
 CLIENT_ADDRESS = "10.77.0.2"
 PORT = 6560
 PROGRAMS = ("dispatcher", "remote", "aggregator")
-# Sparse: only what is written takes memory.
-DISK_SIZE = {"client": "512M", "collector": "4G"}
 BLOCK = 4096
 
 
@@ -34,18 +31,18 @@ def run(*argv):
 class Disk:
     """A file system on a loop device or, where there is none, a tmpfs."""
 
-    def __init__(self, side):
+    def __init__(self, side, size):
         self.path = f"{BASE}/{side}/disk"
         self.filler = f"{self.path}/filler"
         os.makedirs(self.path)
         image = f"{BASE}/{side}/image"
         try:
-            run("truncate", "-s", DISK_SIZE[side], image)
+            run("truncate", "-s", f"{size}M", image)  # only what is written takes memory
             run("mkfs.ext4", "-q", "-F", "-m", "0", image)
             run("mount", "-o", "loop,noatime", image, self.path)
             self.kind = "ext4"
         except (RuntimeError, FileNotFoundError):
-            run("mount", "-t", "tmpfs", "-o", f"size={DISK_SIZE[side]}", "tmpfs", self.path)
+            run("mount", "-t", "tmpfs", "-o", f"size={size}M", "tmpfs", self.path)
             self.kind = "tmpfs"
 
     def fill(self):
@@ -105,10 +102,11 @@ class Wire:
 
 
 class Place:
-    def __init__(self, build, second_build, seed):
+    def __init__(self, build, second_build, log_size, seed):
+        """log_size: MiB that all records may take at the collector."""
         self.chance = random.Random(f"place {seed}")
         os.mkdir(BASE)
-        self.disks = {side: Disk(side) for side in ("client", "collector")}
+        self.disks = {"client": Disk("client", 512), "collector": Disk("collector", log_size)}
         self.wire = Wire()
         self.builds = [self.install(build, "first"), self.install(second_build, "second")]
         self.tool = f"{self.builds[0]}/audit-relay"
@@ -150,7 +148,7 @@ class Place:
             "client/remote.conf":
                 f"[Remote]\nCollector={ADDRESS}:{PORT}\nCollectorName={COLLECTOR}\nNode={NODE}\n{self.tls(NODE)}"
                 f"Directory={BASE}/client/disk/store\nStateDirectory={BASE}/client/state\nWindow={window[0]}\n"
-                f"NetworkTimeout=2s\nConnectTimeout=2s\nRetryMin=50ms\nRetryMax=500ms\nSegmentMaxSize={segment[0]}\n"
+                f"NetworkTimeout=1500ms\nConnectTimeout=1500ms\nRetryMin=50ms\nRetryMax=500ms\nSegmentMaxSize={segment[0]}\n"
                 "SpaceLeft=8M\n",
             "collector/aggregator.conf":
                 f"[Aggregator]\nName={COLLECTOR}\n{self.tls(COLLECTOR)}Directory={BASE}/collector/disk/store\n"
@@ -200,11 +198,6 @@ class Place:
         shutil.copytree(BASE, directory, symlinks=True, copy_function=copy_small,
                         ignore=lambda top, names: {n for n in names if n in ("image", "filler", "first", "second") or
                                                    n.endswith(".notify") or is_socket(os.path.join(top, n))})
-
-    def end(self):
-        for program in self.programs.values():
-            if program.pid:
-                os.kill(program.pid, signal.SIGKILL)
 
 
 def is_socket(path):
