@@ -112,6 +112,24 @@ int store_gaps_write(StoreGaps *gaps, Store *store, uint64_t now_usec)
         return gaps->written > before;
 }
 
+void store_gaps_commit_begin(StoreGaps *gaps)
+{
+        gaps->submitted = gaps->written;
+}
+
+void store_gaps_commit_end(StoreGaps *gaps, int error)
+{
+        if (error == 0)
+                gaps->durable = gaps->submitted;
+        else
+                gaps->written = gaps->submitted = gaps->durable;
+}
+
+bool store_gaps_told(const StoreGaps *gaps)
+{
+        return gaps->durable == gaps->report.n_damages + gaps->machine_death;
+}
+
 void store_gaps_done(StoreGaps *gaps)
 {
         store_report_done(&gaps->report);

@@ -36,6 +36,7 @@ static void step_back(StoreLoop *loop, int error)
 {
         loop->failed = 0;
         store_step_back(loop->store);
+        store_gaps_commit_end(&loop->gaps, error);
         intake_commit_end(loop->intake, error);
 }
 
@@ -94,7 +95,7 @@ static int run_job(void *userdata)
 static void after_commit(StoreLoop *loop)
 {
         loop->commits++;
-        if (loop->gaps.written == loop->gaps.report.n_damages + loop->gaps.machine_death)
+        if (store_gaps_told(&loop->gaps))
                 note_boot(loop);
         store_loop_calm(loop);
         if (loop->options.handler->durable)
@@ -110,6 +111,7 @@ static void on_job_done(int result, void *userdata)
         r = store_commit_end(loop->store, result, realtime_usec());
         if (r < 0)
                 store_loop_note_failure(loop, r);
+        store_gaps_commit_end(&loop->gaps, r);
         intake_commit_end(loop->intake, r);
         if (r >= 0)
                 after_commit(loop);
@@ -145,7 +147,9 @@ static bool commit_once(StoreLoop *loop)
                 return false;
         }
         (void) intake_commit_begin(loop->intake);
+        store_gaps_commit_begin(&loop->gaps);
         if (r == 0) {
+                store_gaps_commit_end(&loop->gaps, 0);
                 intake_commit_end(loop->intake, 0);
                 return true;
         }
@@ -344,7 +348,8 @@ static void fill_random(void *bytes, size_t size)
         }
 }
 
-/* Compares the kept boot with this one. */
+/* Compares the kept boot with this one. Without a kept one, which no sync makes lasting, it is another: better told for nothing than
+ * not. */
 static void judge_boot(StoreLoop *loop)
 {
         const StoreReport *report = &loop->gaps.report;
@@ -355,7 +360,7 @@ static void judge_boot(StoreLoop *loop)
                 return;
         r = loop->disk->read_link(loop->disk, BOOT_LINK, kept, sizeof kept);
         loop->boot_known = r >= 0 && strcmp(kept, loop->options.boot_id) == 0;
-        loop->gaps.machine_death = r >= 0 && !loop->boot_known && !report->created && !report->clean_end;
+        loop->gaps.machine_death = !loop->boot_known && !report->created && !report->clean_end;
 }
 
 static void tell_report(StoreLoop *loop)
