@@ -218,7 +218,7 @@ static int collect_first(const char *entry, void *userdata)
 
         if (sscanf(entry, "%20" SCNu64 ".%7s", &first, suffix) != 2 || strcmp(suffix, "idx") != 0 || strlen(entry) != 24)
                 return 0;
-        assert(firsts->n < ELEMENTSOF(firsts->first));
+        assert(firsts->n + 1 < ELEMENTSOF(firsts->first));
         for (i = firsts->n++; i > 0 && firsts->first[i - 1] > first; i--)
                 firsts->first[i] = firsts->first[i - 1];
         firsts->first[i] = first;
@@ -250,6 +250,26 @@ static bool check_segment_chain(World *world, uint64_t first, uint8_t chain[SHA2
         return !end || memcmp(chain, end, SHA256_SIZE) == 0 || wrong(world, "%s: the next segment has another head", name);
 }
 
+/* Nothing but whole batches is in the text of a segment that ends before own seq `end`. */
+static bool check_text(World *world, uint64_t first, uint64_t end)
+{
+        uint64_t size, expected = 0;
+        const uint8_t *bytes;
+        IndexEntry entry;
+        char name[64];
+
+        sprintf(name, "%020" PRIu64 ".idx", first);
+        bytes = sim_disk_bytes(world->sim, name, &size);
+        for (uint32_t i = 0; i < size / INDEX_ENTRY_SIZE; i++)
+                if (index_decode(bytes + (size_t) i * INDEX_ENTRY_SIZE, i, &entry) == 0 && entry.kind == INDEX_BATCH &&
+                    entry.batch.stored.count > 0 && entry.batch.stored.last < end)
+                        expected = MAX(expected, entry.batch.offset + entry.batch.stored.size);
+        sprintf(name, "%020" PRIu64 ".log", first);
+        if (!sim_disk_bytes(world->sim, name, &size) || size != expected)
+                return wrong(world, "%s has %" PRIu64 " bytes, its batches %" PRIu64, name, size, expected);
+        return true;
+}
+
 static bool check_files(World *world)
 {
         Disk *disk = sim_disk_attach(world->sim);
@@ -257,13 +277,14 @@ static bool check_files(World *world)
         Firsts firsts = { .n = 0 };
         IndexEntry entry;
         const uint8_t *bytes;
-        uint64_t size, expected = 0;
+        uint64_t size;
         char name[64];
         int r;
 
         r = disk->list(disk, ".", collect_first, &firsts);
         (void) disk_free(disk);
         assert(r == 0);
+        firsts.first[firsts.n] = UINT64_MAX;
         for (size_t i = 0; i < firsts.n; i++) {
                 head = NULL;
                 if (i + 1 < firsts.n) {
@@ -275,17 +296,11 @@ static bool check_files(World *world)
                 }
                 if (!check_segment_chain(world, firsts.first[i], chain, head))
                         return false;
+                /* A text that a faulty disk refused to cut is hidden by the next segment, from our readers at least. */
+                if ((i + 1 == firsts.n || world->cuts_lasting) &&
+                    !check_text(world, firsts.first[i], firsts.first[i + 1]))
+                        return false;
         }
-        if (firsts.n == 0)
-                return true;
-        sprintf(name, "%020" PRIu64 ".idx", firsts.first[firsts.n - 1]);
-        bytes = sim_disk_bytes(world->sim, name, &size);
-        for (uint32_t i = 0; i < size / INDEX_ENTRY_SIZE; i++)
-                if (index_decode(bytes + (size_t) i * INDEX_ENTRY_SIZE, i, &entry) == 0 && entry.kind == INDEX_BATCH)
-                        expected = MAX(expected, entry.batch.offset + entry.batch.stored.size);
-        sprintf(name, "%020" PRIu64 ".log", firsts.first[firsts.n - 1]);
-        if (!sim_disk_bytes(world->sim, name, &size) || size != expected)
-                return wrong(world, "%s has %" PRIu64 " bytes, its batches %" PRIu64, name, size, expected);
         return true;
 }
 

@@ -25,6 +25,7 @@ struct World {
         void *front_userdata;
         /* Spoils the job before it is run; may be NULL. */
         void (*spoil)(StoreJob *job, void *userdata);
+        bool cuts_lasting; /* the disk does not refuse to cut files: check the texts of all segments */
 
         Store *store;
         uint64_t now;

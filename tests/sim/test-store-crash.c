@@ -137,6 +137,7 @@ static bool run(uint64_t seed, Bug bug, char *ret_failure, uint64_t *cuts)
         bool fine;
 
         world->front = buggy_disk;
+        world->cuts_lasting = true;
         world->spoil = buggy_job;
         world->front_userdata = &bug;
         fine = world_come_back(world, true);
