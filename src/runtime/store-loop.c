@@ -361,6 +361,8 @@ static void judge_boot(StoreLoop *loop)
         r = loop->disk->read_link(loop->disk, BOOT_LINK, kept, sizeof kept);
         loop->boot_known = r >= 0 && strcmp(kept, loop->options.boot_id) == 0;
         loop->gaps.machine_death = !loop->boot_known && !report->created && !report->clean_end;
+        if (!loop->gaps.machine_death)
+                note_boot(loop);
 }
 
 static void tell_report(StoreLoop *loop)
