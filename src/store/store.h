@@ -26,7 +26,7 @@ typedef struct StoreOptions {
         uint64_t use_max;           /* bytes of all segments, 0: none */
         uint64_t keep_free;         /* bytes to leave free on the file system, 0: none */
         uint64_t retention_usec;    /* age at which whole segments go, 0: never */
-        bool delete_acked;          /* whole segments go once every source has released them */
+        bool delete_acked;          /* whole segments go once a collector has them in its custody */
         bool delete_unacked;        /* use_max may delete what is not released (a gap); else it says -ENOSPC */
         bool links;                 /* keep audit.log and the folder of links for ausearch */
         uint64_t stream_forget_usec; /* idle streams leave the table, 0: never */
@@ -34,7 +34,7 @@ typedef struct StoreOptions {
 
 /* What opening found, for the log and the gap records of the owner. */
 typedef struct StoreDamage {
-        uint64_t first, last; /* own seqs that cannot be read any more */
+        uint64_t first, last; /* own seqs that cannot be read any more; last = first - 1: an entry that described no record */
         uint64_t segment;     /* first seq of the segment they are in */
 } StoreDamage;
 
@@ -98,7 +98,8 @@ int store_commit_end(Store *store, int error, uint64_t now_usec);
  * then every append fails. Never while a job is in flight. */
 void store_step_back(Store *store);
 
-/* Writes the clean-end mark; commit it, then store_free(). */
+/* Asks for the clean-end mark, which is a commit of its own: commit until store_dirty() says no, then store_free(). A later append
+ * takes it back. */
 int store_finish(Store *store, uint64_t now_usec) _must_check_;
 
 /* Closes the open segment at the next commit (SIGUSR1). */
@@ -106,8 +107,9 @@ void store_rotate(Store *store);
 
 /* --- Sending --- */
 
-/* The store as `collector`'s source; there is one per collector. Owned by the store. NULL: no memory. Batches received as
- * filtered or custody, which have no records here, are not shown: own seqs stay contiguous. */
+/* The store as `collector`'s source; there is one per collector. Owned by the store. NULL: no memory, or too many. Batches
+ * received without records (filtered, custody) are not shown: own seqs stay contiguous. What another collector has in custody is
+ * not offered but explained, even if it is still held. */
 Source *store_source(Store *store, const char *collector);
 
 /* Gives the store a new stream id (the peer knows another history); all held batches are then offered under it, seqs below
@@ -122,7 +124,7 @@ typedef struct StoreStatus {
         uint64_t segments;
         uint64_t bytes; /* text and index of all segments */
         uint64_t streams;
-        uint64_t released; /* all sources have acked up to here */
+        uint64_t released; /* some collector has all up to here in its custody */
         uint64_t damaged;  /* batches found damaged when read, since open */
         StreamId stream;
 } StoreStatus;
