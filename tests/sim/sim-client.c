@@ -81,9 +81,9 @@ static size_t put_message(const Client *client, uint64_t number, uint8_t *out)
 static void receive(Client *client)
 {
         struct mmsghdr *headers = ring_landing_prepare(client->ring);
-        uint64_t n = MIN(client->generated - client->read, 1 + sim_below(RING_LANDING_MAX));
+        uint64_t n = 1 + sim_below(RING_LANDING_MAX);
 
-        for (uint64_t i = 0; i < n; i++) {
+        for (uint64_t i = 0; i < n && client->read < client->generated; i++) {
                 headers[i].msg_len = (unsigned) put_message(client, client->read + 1,
                                                             headers[i].msg_hdr.msg_iov->iov_base);
                 client->read++;
@@ -327,6 +327,14 @@ static void remote_free(Process *process)
         client->keeper = keeper_free(client->keeper);
 }
 
+static void remote_terminate(Process *process)
+{
+        Client *client = process->data;
+
+        outlet_end(client->uplink, LINK_BYE_ENDING, "remote is stopping", false);
+        keeper_finish(client->keeper);
+}
+
 /* --- The machine --- */
 
 /* What RAM held is gone: ring and kernel. */
@@ -344,7 +352,7 @@ static void on_reborn(Machine *machine)
 void sim_client_new(unsigned number, uint64_t n_records)
 {
         static const Program dispatcher = { .start = dispatcher_start, .free = dispatcher_free };
-        static const Program remote = { .start = remote_start, .free = remote_free };
+        static const Program remote = { .start = remote_start, .free = remote_free, .terminate = remote_terminate };
         Client *client = &clients[number];
         char name[16];
 

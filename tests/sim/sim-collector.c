@@ -190,6 +190,19 @@ Keeper *keeper_free(Keeper *keeper)
         return NULL;
 }
 
+static void on_finished(void *userdata)
+{
+        Keeper *keeper = userdata;
+
+        sim_process_exit(keeper->process);
+}
+
+void keeper_finish(Keeper *keeper)
+{
+        inlet_close(keeper->inlet);
+        store_loop_finish(keeper->store, on_finished, keeper);
+}
+
 /* --- The aggregator --- */
 
 static Process *aggregator;
@@ -209,9 +222,16 @@ static void aggregator_free(Process *process)
         process->data = keeper_free(process->data);
 }
 
+static void aggregator_terminate(Process *process)
+{
+        keeper_finish(process->data);
+}
+
 void sim_collector_new(void)
 {
-        static const Program program = { .start = aggregator_start, .free = aggregator_free };
+        static const Program program = {
+                .start = aggregator_start, .free = aggregator_free, .terminate = aggregator_terminate
+        };
         Machine *machine = sim_machine_new("collector");
 
         machine->service = sim_service_new(machine, true);

@@ -48,7 +48,21 @@ static bool kill_process(const char *prefix, uint64_t *at, uint64_t scale)
         if (at && sim_chance(70))
                 *at = 1 + sim_below(scale);
         else
-                sim_process_kill(process, sim_spread(USEC_PER_SEC));
+                sim_process_kill(process, sim_absence(USEC_PER_SEC));
+        return true;
+}
+
+static bool restart(void)
+{
+        Process *process = random_process(sim_chance(40) ? "aggregator" : "remote"), *before = sim.current;
+
+        if (!process || process->terminating)
+                return false;
+        sim_trace("%s is told to stop", process->name);
+        process->terminating = true;
+        sim.current = process;
+        process->program->terminate(process);
+        sim.current = before;
         return true;
 }
 
@@ -57,7 +71,7 @@ static bool die(Machine *machine)
         if (!machine->up || machine->die_usec != 0)
                 return false;
         if (sim_chance(30)) {
-                sim_machine_kill(machine, sim_spread(3 * USEC_PER_SEC));
+                sim_machine_kill(machine, sim_absence(2 * USEC_PER_SEC));
                 return true;
         }
         sim_disk_cut_at(machine->disk, 1 + sim_below(20));
@@ -111,6 +125,8 @@ static bool strike(Fault fault)
                 return kill_process("remote", &sim.processes[0].kill_call, 30);
         case FAULT_KILL_COLLECTOR:
                 return kill_process("aggregator", &sim.processes[0].kill_call, 30);
+        case FAULT_RESTART:
+                return restart();
         case FAULT_PAUSE:
                 return pause_process();
         case FAULT_CUT:
@@ -147,7 +163,7 @@ static void expire(void)
                 Machine *machine = &sim.machines[i];
 
                 if (machine->die_usec != 0 && machine->die_usec <= sim.now)
-                        sim_machine_kill(machine, sim_spread(3 * USEC_PER_SEC));
+                        sim_machine_kill(machine, sim_absence(2 * USEC_PER_SEC));
                 if (machine->space_until != 0 && machine->space_until <= sim.now) {
                         sim_trace("the disk of %s has room again", machine->name);
                         sim_disk_set_capacity(machine->disk, UINT64_C(1) << 40);

@@ -21,5 +21,7 @@ typedef struct KeeperOptions {
 int keeper_new(Process *process, const KeeperOptions *options, Keeper **ret);
 Keeper *keeper_free(Keeper *keeper);
 Store *keeper_store(Keeper *keeper);
+/* Takes nothing more and ends in order, then its process. */
+void keeper_finish(Keeper *keeper);
 /* Nothing waits to be committed. */
 bool keeper_settled(Keeper *keeper);

@@ -438,7 +438,7 @@ int getsockopt(int fd, int level, int name, void *value, socklen_t *size)
         return 0;
 }
 
-int accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
+int accept4(int fd, __SOCKADDR_ARG address, socklen_t *size, int flags)
 {
         Service *service = socket_of(fd)->service;
         Socket *s;

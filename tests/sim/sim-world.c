@@ -15,14 +15,15 @@
 
 /* A program that cannot start is started again, as systemd would. */
 #define START_AGAIN_USEC USEC_PER_SEC
-#define TRACE_LINES 200U
+#define TRACE_LINES 20000U
 #define TRACE_LINE 240U
 
 World sim;
 
 const char *const fault_names[_FAULT_MAX] = {
         [FAULT_KILL_DISPATCHER] = "dispatcher-killed", [FAULT_KILL_REMOTE] = "remote-killed",
-        [FAULT_KILL_COLLECTOR] = "collector-killed",   [FAULT_PAUSE] = "process-stopped",
+        [FAULT_KILL_COLLECTOR] = "collector-killed",   [FAULT_RESTART] = "restarted",
+        [FAULT_PAUSE] = "process-stopped",
         [FAULT_CUT] = "connection-cut",                [FAULT_HALF_OPEN] = "connection-half-open",
         [FAULT_PARTITION] = "network-down",            [FAULT_CLIENT_DIES] = "client-power-cut",
         [FAULT_COLLECTOR_DIES] = "collector-power-cut", [FAULT_NO_SPACE] = "disk-full",
@@ -67,6 +68,11 @@ uint64_t sim_spread(uint64_t mean)
         return sim_below(2 * mean + 1) * (1 + sim_below(4)) / 2 / (1 + sim_below(4)) + 1;
 }
 
+uint64_t sim_absence(uint64_t mean)
+{
+        return sim_spread(sim_chance(10) ? 20 * mean : mean);
+}
+
 /* --- Trace --- */
 
 static char trace_lines[TRACE_LINES][TRACE_LINE];
@@ -89,7 +95,9 @@ void sim_trace(const char *format, ...)
 
 void sim_trace_print(void)
 {
-        for (uint64_t i = n_trace > TRACE_LINES ? n_trace - TRACE_LINES : 0; i < n_trace; i++)
+        uint64_t n = MIN((uint64_t) sim.options.trace, TRACE_LINES);
+
+        for (uint64_t i = n_trace > n ? n_trace - n : 0; i < n_trace; i++)
                 printf("%s\n", trace_lines[i % TRACE_LINES]);
 }
 
@@ -110,7 +118,7 @@ void sim_fail(const char *format, ...)
 static void new_boot(Machine *machine)
 {
         machine->boots++;
-        (void) snprintf(machine->boot_id, sizeof machine->boot_id, "%s-boot-%u", machine->name, machine->boots);
+        (void) snprintf(machine->boot_id, sizeof machine->boot_id, "boot-%u", machine->boots);
 }
 
 Machine *sim_machine_new(const char *name)
@@ -157,9 +165,15 @@ static void bury(Process *process, uint64_t back_usec)
         sim_event_free(process->event);
         sim.current = before;
         process->event = NULL;
-        process->alive = process->condemned = false;
+        process->alive = process->condemned = process->terminating = false;
         process->paused_until = process->kill_step = process->kill_call = process->fail_write = 0;
         process->start_usec = sim.now + back_usec;
+}
+
+void sim_process_exit(Process *process)
+{
+        sim_trace("%s ends", process->name);
+        process->condemned = true;
 }
 
 void sim_process_kill(Process *process, uint64_t back_usec)
@@ -216,9 +230,9 @@ static void after_event(Process *process)
         if (machine && sim_disk_is_cut(machine->disk))
                 machine->dying = true;
         if (machine && machine->dying)
-                sim_machine_kill(machine, sim_spread(3 * USEC_PER_SEC));
+                sim_machine_kill(machine, sim_absence(2 * USEC_PER_SEC));
         else if (process->condemned)
-                sim_process_kill(process, sim_spread(500 * USEC_PER_MSEC));
+                sim_process_kill(process, sim_absence(500 * USEC_PER_MSEC));
         sim.current = NULL;
 }
 
@@ -258,6 +272,17 @@ static bool start_one(void)
         return false;
 }
 
+/* In a process that may die within: the ring's steps jump out of it. */
+static void dispatch(sd_event_source *source)
+{
+        if (_setjmp(sim.jump) == 0) {
+                sim_event_dispatch(source);
+        } else {
+                sim.current->condemned = true;
+                sim_event_abandon(sim.current->event);
+        }
+}
+
 static bool run_one(void)
 {
         sd_event_source *source, *chosen = NULL;
@@ -276,13 +301,8 @@ static bool run_one(void)
         if (!chosen)
                 return false;
         sim.current = process;
-        if (_setjmp(sim.jump) == 0) {
-                sim_event_dispatch(chosen);
-        } else {
-                sim.current->condemned = true;
-                sim_event_abandon(sim.current->event);
-        }
-        after_event(sim.current);
+        dispatch(chosen);
+        after_event(process);
         return true;
 }
 

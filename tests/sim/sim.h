@@ -34,6 +34,7 @@ typedef enum Fault {
         FAULT_KILL_DISPATCHER,
         FAULT_KILL_REMOTE,
         FAULT_KILL_COLLECTOR,
+        FAULT_RESTART,
         FAULT_PAUSE,
         FAULT_CUT,
         FAULT_HALF_OPEN,
@@ -68,11 +69,13 @@ typedef struct Process Process;
 typedef struct Machine Machine;
 typedef struct Service Service;
 
-/* A program: what runs in a process. */
+/* A program: what runs in a process. Told to end, it is started again. */
 typedef struct Program {
         /* Returns 0, or a negative errno: it could not start and is tried again. */
         int (*start)(Process *process);
         void (*free)(Process *process);
+        /* SIGTERM: it ends in order, by sim_process_exit(). NULL: it does not hear. */
+        void (*terminate)(Process *process);
 } Program;
 
 struct Process {
@@ -81,6 +84,7 @@ struct Process {
         Machine *machine;
         sd_event *event;
         bool alive;
+        bool terminating;      /* it was told to end */
         bool starting;         /* in its program's start() */
         bool condemned;        /* it dies behind this event: nothing it still does has an effect */
         uint64_t paused_until; /* SIGSTOP */
@@ -110,7 +114,7 @@ struct Machine {
 
 typedef struct Options {
         Bug bug;
-        bool trace;
+        unsigned trace;    /* so many lines of a history that fails are printed */
         bool no_ack_check; /* leave it to the end to find what was acked and is not there */
 } Options;
 
@@ -131,7 +135,7 @@ typedef struct World {
         char failure[512]; /* the first; empty: none */
 
         /* Sizes and timings of this history. */
-        uint64_t segment_size, window, socket_size, delay_usec, job_usec, text_max;
+        uint64_t segment_size, window, socket_size, delay_usec, job_usec, text_max, long_percent;
         uint64_t timeout_usec, interval_usec;
         bool activated; /* listening sockets are kept by somebody else while their process is dead */
 } World;
@@ -150,7 +154,9 @@ uint64_t sim_below(uint64_t n); /* 0 for 0 */
 bool sim_chance(unsigned percent);
 /* Around `mean`, often much less, sometimes several times as much. */
 uint64_t sim_spread(uint64_t mean);
-/* One line of the trace: its last 200 lines are printed with --trace. */
+/* How long somebody is away: mostly about `mean`, now and then long enough for others to run full. */
+uint64_t sim_absence(uint64_t mean);
+/* One line of the trace. */
 void sim_trace(const char *format, ...) _printf_(1, 2);
 void sim_trace_print(void);
 /* The history has failed. Only the first time counts. */
@@ -159,6 +165,8 @@ Machine *sim_machine_new(const char *name);
 Process *sim_process_new(const char *name, Machine *machine, const Program *program);
 /* Nothing that the process does reaches the outside any more. */
 bool sim_process_is_gone(const Process *process);
+/* The process ends behind this event. */
+void sim_process_exit(Process *process);
 void sim_process_kill(Process *process, uint64_t back_usec);
 /* The machine loses power now; its processes start again when it is back. */
 void sim_machine_kill(Machine *machine, uint64_t back_usec);

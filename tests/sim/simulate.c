@@ -18,6 +18,7 @@
 /* Without faults everything arrives within this, or never. */
 #define LIVENESS_USEC (900 * USEC_PER_SEC)
 #define EVENTS_MAX UINT64_C(20000000)
+#define TRACE_LINES 200U
 
 typedef struct Command {
         Options options;
@@ -49,6 +50,7 @@ static void choose_sizes(void)
         sim.delay_usec = power_of_two(6, 16);
         sim.job_usec = power_of_two(6, 16);
         sim.text_max = sim_chance(30) ? RECORD_TEXT_MAX : 600;
+        sim.long_percent = sim_chance(15) ? 100 : 14;
         sim.timeout_usec = (5 + sim_below(20)) * USEC_PER_SEC;
         sim.activated = sim_chance(50);
 }
@@ -105,7 +107,7 @@ static void run(uint64_t seed, const Options *options, Verdict *ret)
 static bool counts(void)
 {
         for (unsigned i = 0; i < _FAULT_MAX; i++)
-                if (sim.struck[i] > 0 && i != FAULT_PAUSE && i != FAULT_SLOW_SYNC)
+                if (sim.struck[i] > 0 && i != FAULT_RESTART && i != FAULT_PAUSE && i != FAULT_SLOW_SYNC)
                         return true;
         return false;
 }
@@ -159,7 +161,7 @@ static bool run_seeds(const Command *command, Total *total)
         bool fine = true;
 
         if (!file) {
-                fprintf(stderr, "%s: %m\n", command->seeds_file);
+                fprintf(stderr, "%s: %s\n", command->seeds_file, strerror(errno));
                 return false;
         }
         while (fgets(line, sizeof line, file))
@@ -196,18 +198,24 @@ static void report(const Total *total, double took)
 
 static int run_bug(const Command *command)
 {
+        const char *bug = bug_names[command->options.bug];
+        Command without = *command;
         Total total = { 0 };
+        uint64_t seed;
 
-        for (uint64_t i = 0; total.histories < command->histories; i++)
-                if (!run_one(command, command->seed + i, &total)) {
-                        printf("bug %s caught by history %" PRIu64 " (--seed=%" PRIu64 "): %s\n", bug_names[command->options.bug],
-                               total.histories, command->seed + i, sim.failure);
-                        if (command->options.trace)
-                                sim_trace_print();
-                        return EXIT_SUCCESS;
-                }
-        printf("bug %s was NOT caught by %" PRIu64 " histories\n", bug_names[command->options.bug], total.histories);
-        return EXIT_FAILURE;
+        for (seed = command->seed; total.histories < command->histories; seed++)
+                if (!run_one(command, seed, &total))
+                        break;
+        if (!sim.failure[0]) {
+                printf("bug %s was NOT caught by %" PRIu64 " histories\n", bug, total.histories);
+                return EXIT_FAILURE;
+        }
+        printf("bug %s caught by history %" PRIu64 " (--seed=%" PRIu64 "): %s\n", bug, total.histories, seed, sim.failure);
+        if (command->options.trace)
+                sim_trace_print();
+        /* It is this bug that was caught. */
+        without.options.bug = BUG_NONE;
+        return run_one(&without, seed, &total) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static int run_all(const Command *command)
@@ -242,11 +250,11 @@ static Bug find_bug(const char *name)
 
 static void usage(void)
 {
-        puts("simulate [--histories=N] [--seed=S] [--trace] [--seeds=FILE] [--bug=NAME] [--no-ack-check]\n"
-             "  --histories=N   so many histories in which something failed (300)\n"
+        puts("simulate [--histories=N] [--seed=S] [--trace[=LINES]] [--seeds=FILE] [--bug=NAME] [--no-ack-check]\n"
+             "  --histories=N   so many histories that count: with a crash, a cut or a disk fault (300)\n"
              "  --seed=S        from this seed on; without it a fresh one, which is printed\n"
              "  --seeds=FILE    first those in a file, one a line\n"
-             "  --trace         print the last 200 events of a history that failed\n"
+             "  --trace[=LINES] print the last events of a history that failed (200)\n"
              "  --bug=NAME      with a seeded bug: success is that one of the histories fails\n"
              "  --no-ack-check  do not compare acks with what is on the medium, only the end");
 }
@@ -263,7 +271,7 @@ int main(int argc, char **argv)
 {
         static const struct option options[] = {
                 { "histories", required_argument, NULL, 'n' }, { "seed", required_argument, NULL, 's' },
-                { "seeds", required_argument, NULL, 'f' },     { "trace", no_argument, NULL, 't' },
+                { "seeds", required_argument, NULL, 'f' },     { "trace", optional_argument, NULL, 't' },
                 { "bug", required_argument, NULL, 'b' },       { "no-ack-check", no_argument, NULL, 'a' },
                 { "help", no_argument, NULL, 'h' },            { 0 },
         };
@@ -282,7 +290,7 @@ int main(int argc, char **argv)
                         command.seeds_file = optarg;
                         break;
                 case 't':
-                        command.options.trace = true;
+                        command.options.trace = optarg ? (unsigned) strtoul(optarg, NULL, 10) : TRACE_LINES;
                         break;
                 case 'b':
                         command.options.bug = find_bug(optarg);
