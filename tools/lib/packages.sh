@@ -10,7 +10,9 @@ packages_build=(gcc libc6-dev meson ninja-build pkg-config
 packages_demo=("${packages_build[@]}" systemd python3-minimal libpython3-stdlib libauparse0)
 packages_quick=("${packages_demo[@]}" python3 git shellcheck)
 # shellcheck disable=SC2034 # used by name, in packages_list()
-packages_test=("${packages_quick[@]}" clang libclang-rt-14-dev
+packages_images=("${packages_build[@]}" libfuse3-dev fuse3 e2fsprogs xfsprogs python3 iproute2 util-linux mount git)
+# shellcheck disable=SC2034
+packages_test=("${packages_quick[@]}" clang libclang-rt-14-dev libfuse3-dev fuse3 e2fsprogs xfsprogs
         systemd-container mmdebstrap debian-archive-keyring iproute2 util-linux procps gnutls-bin)
 
 packages_list() { # packages_list PURPOSE: one a line
