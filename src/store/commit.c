@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Group commit. The text of a group is written as it comes; its index entries are written here, by one write:
+/* Group commit. The text of a group is written as it comes; its index entries are written here, by one
+ * write:
  *
- *      [header, in a new segment]  COMMIT: how far the store was durable before  [its own entries]  BATCH, BATCH, …
+ *      [header, in a new segment]  COMMIT: how far it was durable before  [own entries]  BATCH, BATCH, …
  *
  * then a job syncs text and index, and only its good end makes the group durable.
  *
- * 1. A COMMIT entry is written only when everything it speaks of is synced. So whatever is found damaged at or before it is
- *    damage, and only what lies behind it can be a torn end. When nothing follows at once it is written alone: that costs
- *    one small write and no sync of its own.
+ * 1. A COMMIT entry is written only when everything it speaks of is synced. So whatever is found damaged at
+ *    or before it is damage, and only what lies behind it can be a torn end. When nothing follows at once
+ *    it is written alone: that costs one small write and no sync of its own.
  * 2. An index of a new segment gets its name in the job, behind the syncs.
- * 3. The segment rotated out is synced with the first group of the next, so the order of segments is the order of time.
+ * 3. The segment rotated out is synced with the first group of the next, so the order of segments is the
+ *    order of time.
  * 4. An error of the job ends the segment: what was not durable is forgotten, everything steps back.
  */
 
@@ -42,7 +44,9 @@ static void put_commit(Writer *writer, uint32_t flags, uint64_t now_usec)
         IndexEntry entry = {
                 .kind = INDEX_COMMIT,
                 .flags = flags,
-                .commit = { .segment = store->durable.segment, .last = store->durable.last, .time_usec = now_usec },
+                .commit = {.segment = store->durable.segment,
+                           .last = store->durable.last,
+                           .time_usec = now_usec},
         };
 
         /* Of a segment that this one replaces, sizes would be taken for those of this file. */
@@ -67,7 +71,8 @@ static void put_custody(Writer *writer, Collector *collector, uint64_t now_usec)
         put(writer, &entry);
 }
 
-/* What a new segment repeats, so that it alone tells everything: durable positions, custody, the last deletion. */
+/* What a new segment repeats, so that it alone tells everything: durable positions, custody, the last
+ * deletion. */
 static void put_header(Writer *writer, uint64_t now_usec)
 {
         Store *store = writer->store;
@@ -179,8 +184,9 @@ static bool begins_header_only(const Store *store)
 
 bool store_dirty(const Store *store)
 {
-        if (store->group.n > 0 || store->restart_wanted || store->n_pending > 0 || store->streams.n_ending > 0 ||
-            begins_header_only(store) || finishes(store) || retention_due(store))
+        if (store->group.n > 0 || store->restart_wanted || store->n_pending > 0 ||
+            store->streams.n_ending > 0 || begins_header_only(store) || finishes(store) ||
+            retention_due(store))
                 return true;
         /* With one collector its custody can wait for the next group: nothing depends on it yet. */
         for (size_t i = 0; i < store->n_collectors; i++)
@@ -203,8 +209,8 @@ static void forget_idle(Store *store, uint64_t now_usec)
 
 static size_t entries_max(const Store *store)
 {
-        size_t n = 2 + store->n_pending + 2 * store->n_collectors + store->n_victims + 1 + store->streams.n_ending +
-                   store->group.n + 1;
+        size_t n = 2 + store->n_pending + 2 * store->n_collectors + store->n_victims + 1 +
+                   store->streams.n_ending + store->group.n + 1;
 
         return store->fresh ? n + 3 + store->streams.n : n;
 }
@@ -306,8 +312,8 @@ int store_commit_begin(Store *store, uint64_t now_usec, StoreJob *ret_job)
         return 1;
 }
 
-/* Nothing that was promised is at stake, so a file that can no more be synced holds nobody up; being tried twice, one error does not
- * bring back what was cut. */
+/* Nothing that was promised is at stake, so a file that can no more be synced holds nobody up; being tried
+ * twice, one error does not bring back what was cut. */
 static void sync_cut(const StoreJob *job)
 {
         for (size_t i = 0; i < ELEMENTSOF(job->cut); i++)
@@ -345,7 +351,8 @@ void commit_write_mark(Store *store, uint64_t now_usec)
         memcpy(writer.chain, store->written.chain, SHA256_SIZE);
         put_commit(&writer, 0, now_usec);
         if (segment_write_index(store, bytes, sizeof bytes) < 0) {
-                /* No room: the next commit says it. Anything else: nothing of it was promised, only the segment ends. */
+                /* No room: the next commit says it. Anything else: nothing of it was promised, only the
+                 * segment ends. */
                 if (store->failed)
                         commit_step_back(store);
                 return;

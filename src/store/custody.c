@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The collectors: how far each has the store's records in its custody, and what explains the seqs that a collector is not
- * shown.
+/* The collectors: how far each has the store's records in its custody, and what explains the seqs that a
+ * collector is not shown.
  *
  * 1. A collector is not shown what another has in custody: it is told so instead (reason custody).
  * 2. What nobody acked and is not held any more is told as lost, with the reason for which it was deleted.
- * 3. After the store's stream was restarted nobody has anything of the new one; below the oldest held, custody is what the old
- *    stream's collectors had.
+ * 3. After the store's stream was restarted nobody has anything of the new one; below the oldest held,
+ *    custody is what the old stream's collectors had.
  */
 
 #include "store/store-internal.h"
@@ -85,7 +85,8 @@ uint64_t custody_released_before(const Store *store)
 
 static uint64_t oldest_held(const Store *store)
 {
-        return store->n_segments > 0 ? MIN(store->segments[0].first, store->durable.last + 1) : store->durable.last + 1;
+        return store->n_segments > 0 ? MIN(store->segments[0].first, store->durable.last + 1)
+                                     : store->durable.last + 1;
 }
 
 /* The other collector that has most. */
@@ -134,10 +135,13 @@ void custody_explain(Collector *collector, uint64_t seq, Batch *ret)
                 explain(BATCH_CUSTODY, seq, MIN(end, o->seq), o->name, ret);
         } else if (custody_released_before(store) >= seq) {
                 stream_id_format(&store->restart.restart.old, collector->old_stream);
-                explain(BATCH_CUSTODY, seq, MIN(end, custody_released_before(store)), collector->old_stream, ret);
+                explain(BATCH_CUSTODY, seq, MIN(end, custody_released_before(store)), collector->old_stream,
+                        ret);
         } else {
                 explain(BATCH_LOST, seq, end,
-                        reason > 0 && reason < _INDEX_DELETED_MAX ? deleted_reasons[reason] : STORE_DAMAGED_REASON, ret);
+                        reason > 0 && reason < _INDEX_DELETED_MAX ? deleted_reasons[reason]
+                                                                  : STORE_DAMAGED_REASON,
+                        ret);
         }
 }
 

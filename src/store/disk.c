@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The real disk: each function is one system call, relative to one directory descriptor, so that a store whose directory is
- * renamed or mounted over goes on in the directory it locked.
+/* The real disk: each function is one system call, relative to one directory descriptor, so that a store
+ * whose directory is renamed or mounted over goes on in the directory it locked.
  */
 
 #include "store/disk.h"
@@ -35,7 +35,8 @@ static int errno_or(int result)
 
 static int real_open(Disk *disk, const char *name, int flags)
 {
-        return errno_or(openat(directory_of(disk), name, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, FILE_MODE));
+        return errno_or(
+                openat(directory_of(disk), name, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, FILE_MODE));
 }
 
 static void real_close(Disk *disk, int handle)
@@ -136,7 +137,8 @@ static int real_read_link(Disk *disk, const char *name, char *ret_target, size_t
         return 0;
 }
 
-static int real_list(Disk *disk, const char *name, int (*found)(const char *entry, void *userdata), void *userdata)
+static int real_list(Disk *disk, const char *name, int (*found)(const char *entry, void *userdata),
+                     void *userdata)
 {
         int fd = openat(directory_of(disk), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         const struct dirent *entry;

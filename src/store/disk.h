@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The store's system calls: one small table over one directory, so that tests can fail, tear, reorder and lose. Names are
- * relative to the directory. All functions return 0 or more, or a negative errno; none retries, none blocks but the syncs,
- * which run on the worker.
+/* The store's system calls: one small table over one directory, so that tests can fail, tear, reorder and
+ * lose. Names are relative to the directory. All functions return 0 or more, or a negative errno; none
+ * retries, none blocks but the syncs, which run on the worker.
  */
 
 #include "basic/macro.h"
@@ -40,7 +40,8 @@ struct Disk {
         int (*link)(Disk *disk, const char *target, const char *name);
         int (*read_link)(Disk *disk, const char *name, char *ret_target, size_t size);
         /* Calls found() for each entry of the directory `name` ("." for the store's own), in no order. */
-        int (*list)(Disk *disk, const char *name, int (*found)(const char *entry, void *userdata), void *userdata);
+        int (*list)(Disk *disk, const char *name, int (*found)(const char *entry, void *userdata),
+                    void *userdata);
         int (*space)(Disk *disk, DiskSpace *ret);
         /* Takes the directory for this process alone; -EBUSY when another has it. Held until free. */
         int (*lock)(Disk *disk);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The codec of index entries. Every entry stands alone: magic, number and checksum say whether it is one and the right one,
- * so a damaged entry hides no other. Bytes behind the fields known here are zero and not looked at, so that fields can be
- * added at the end of a body.
+/* The codec of index entries. Every entry stands alone: magic, number and checksum say whether it is one
+ * and the right one, so a damaged entry hides no other. Bytes behind the fields known here are zero and not
+ * looked at, so that fields can be added at the end of a body.
  */
 
 #include "store/index.h"
@@ -55,7 +55,8 @@ static StreamId get_id(const uint8_t *p)
 /* Of the whole entry but the checksum itself. */
 static uint64_t entry_checksum(const uint8_t *bytes)
 {
-        return checksum64_pair(bytes, OFFSET_CHECKSUM, bytes + OFFSET_NUMBER, INDEX_ENTRY_SIZE - OFFSET_NUMBER);
+        return checksum64_pair(bytes, OFFSET_CHECKSUM, bytes + OFFSET_NUMBER,
+                               INDEX_ENTRY_SIZE - OFFSET_NUMBER);
 }
 
 static void encode_batch(const IndexEntry *entry, uint8_t *p)
@@ -71,18 +72,33 @@ static void encode_batch(const IndexEntry *entry, uint8_t *p)
         memcpy(p + 136, entry->batch.sha256, SHA256_SIZE);
 }
 
+static void encode_segment(const IndexEntry *entry, uint8_t *p)
+{
+        put_le64(p + 24, entry->segment.version);
+        put_id(p + 32, &entry->segment.stream);
+        put_le64(p + 48, entry->segment.first);
+        put_le64(p + 56, entry->segment.created_usec);
+        put_le64(p + 64, entry->segment.previous);
+        put_le32(p + 72, entry->segment.rows);
+        memcpy(p + 80, entry->segment.head, SHA256_SIZE);
+        put_le64(p + 112, entry->segment.last_usec);
+}
+
+static void encode_checkpoint(const IndexEntry *entry, uint8_t *p)
+{
+        put_le64(p + 24, entry->checkpoint.seq);
+        put_le64(p + 32, entry->checkpoint.time_usec);
+        put_le64(p + 40, entry->checkpoint.serial);
+        memcpy(p + 48, entry->checkpoint.previous, SHA256_SIZE);
+        put_le64(p + 80, entry->checkpoint.key_id);
+        memcpy(p + 88, entry->checkpoint.signature, sizeof entry->checkpoint.signature);
+}
+
 static void encode_body(const IndexEntry *entry, uint8_t *p)
 {
         switch (entry->kind) {
         case INDEX_SEGMENT:
-                put_le64(p + 24, entry->segment.version);
-                put_id(p + 32, &entry->segment.stream);
-                put_le64(p + 48, entry->segment.first);
-                put_le64(p + 56, entry->segment.created_usec);
-                put_le64(p + 64, entry->segment.previous);
-                put_le32(p + 72, entry->segment.rows);
-                memcpy(p + 80, entry->segment.head, SHA256_SIZE);
-                put_le64(p + 112, entry->segment.last_usec);
+                encode_segment(entry, p);
                 break;
         case INDEX_STREAM:
                 put_id(p + 24, &entry->stream.stream);
@@ -128,12 +144,7 @@ static void encode_body(const IndexEntry *entry, uint8_t *p)
                 put_le64(p + 48, entry->damaged.segment);
                 break;
         case INDEX_CHECKPOINT:
-                put_le64(p + 24, entry->checkpoint.seq);
-                put_le64(p + 32, entry->checkpoint.time_usec);
-                put_le64(p + 40, entry->checkpoint.serial);
-                memcpy(p + 48, entry->checkpoint.previous, SHA256_SIZE);
-                put_le64(p + 80, entry->checkpoint.key_id);
-                memcpy(p + 88, entry->checkpoint.signature, sizeof entry->checkpoint.signature);
+                encode_checkpoint(entry, p);
                 break;
         case INDEX_RESTART:
                 put_id(p + 24, &entry->restart.stream);
@@ -161,7 +172,8 @@ void index_encode(const IndexEntry *entry, StoreHash hash, uint8_t chain[static 
         if (hash) {
                 memcpy(chained, chain, SHA256_SIZE);
                 memcpy(chained + SHA256_SIZE, ret_bytes, OFFSET_CHECKSUM);
-                memcpy(chained + SHA256_SIZE + OFFSET_CHECKSUM, ret_bytes + OFFSET_NUMBER, OFFSET_CHAIN - OFFSET_NUMBER);
+                memcpy(chained + SHA256_SIZE + OFFSET_CHECKSUM, ret_bytes + OFFSET_NUMBER,
+                       OFFSET_CHAIN - OFFSET_NUMBER);
                 hash(chained, sizeof chained, ret_bytes + OFFSET_CHAIN);
                 memcpy(chain, ret_bytes + OFFSET_CHAIN, SHA256_SIZE);
         }
@@ -178,24 +190,39 @@ static int decode_batch(const uint8_t *p, IndexEntry *entry)
         entry->batch.received_usec = get_le64(p + 120);
         entry->batch.received_reason = p[128];
         memcpy(entry->batch.sha256, p + 136, SHA256_SIZE);
-        if (entry->batch.received_reason >= _BATCH_REASON_MAX || batch_decode(p + 24, &entry->batch.stored) < 0 ||
-            entry->batch.stored.reason != BATCH_RECORDS)
+        if (entry->batch.received_reason >= _BATCH_REASON_MAX ||
+            batch_decode(p + 24, &entry->batch.stored) < 0 || entry->batch.stored.reason != BATCH_RECORDS)
                 return -EBADMSG;
         return 0;
+}
+
+static void decode_segment(const uint8_t *p, IndexEntry *entry)
+{
+        entry->segment.version = get_le64(p + 24);
+        entry->segment.stream = get_id(p + 32);
+        entry->segment.first = get_le64(p + 48);
+        entry->segment.created_usec = get_le64(p + 56);
+        entry->segment.previous = get_le64(p + 64);
+        entry->segment.rows = get_le32(p + 72);
+        memcpy(entry->segment.head, p + 80, SHA256_SIZE);
+        entry->segment.last_usec = get_le64(p + 112);
+}
+
+static void decode_checkpoint(const uint8_t *p, IndexEntry *entry)
+{
+        entry->checkpoint.seq = get_le64(p + 24);
+        entry->checkpoint.time_usec = get_le64(p + 32);
+        entry->checkpoint.serial = get_le64(p + 40);
+        memcpy(entry->checkpoint.previous, p + 48, SHA256_SIZE);
+        entry->checkpoint.key_id = get_le64(p + 80);
+        memcpy(entry->checkpoint.signature, p + 88, sizeof entry->checkpoint.signature);
 }
 
 static int decode_body(const uint8_t *p, IndexEntry *entry)
 {
         switch (entry->kind) {
         case INDEX_SEGMENT:
-                entry->segment.version = get_le64(p + 24);
-                entry->segment.stream = get_id(p + 32);
-                entry->segment.first = get_le64(p + 48);
-                entry->segment.created_usec = get_le64(p + 56);
-                entry->segment.previous = get_le64(p + 64);
-                entry->segment.rows = get_le32(p + 72);
-                memcpy(entry->segment.head, p + 80, SHA256_SIZE);
-                entry->segment.last_usec = get_le64(p + 112);
+                decode_segment(p, entry);
                 return 0;
         case INDEX_STREAM:
                 entry->stream.stream = get_id(p + 24);
@@ -238,12 +265,7 @@ static int decode_body(const uint8_t *p, IndexEntry *entry)
                 entry->damaged.segment = get_le64(p + 48);
                 return 0;
         case INDEX_CHECKPOINT:
-                entry->checkpoint.seq = get_le64(p + 24);
-                entry->checkpoint.time_usec = get_le64(p + 32);
-                entry->checkpoint.serial = get_le64(p + 40);
-                memcpy(entry->checkpoint.previous, p + 48, SHA256_SIZE);
-                entry->checkpoint.key_id = get_le64(p + 80);
-                memcpy(entry->checkpoint.signature, p + 88, sizeof entry->checkpoint.signature);
+                decode_checkpoint(p, entry);
                 return 0;
         case INDEX_RESTART:
                 entry->restart.stream = get_id(p + 24);

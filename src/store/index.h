@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The index: one file of fixed-size entries beside each segment's text (docs/store.md). Every entry validates itself, so
- * that damage is found and passed over, and entry n of a file is at n × INDEX_ENTRY_SIZE.
+/* The index: one file of fixed-size entries beside each segment's text (docs/store.md). Every entry validates
+ * itself, so that damage is found and passed over, and entry n of a file is at n × INDEX_ENTRY_SIZE.
  *
  *      offset  size
  *           0     4  magic "ARIX"
@@ -12,31 +12,35 @@
  *          16     4  number         of this entry in its file, from 0
  *          20     4  flags          by kind
  *          24   200  body           by kind, rest zero
- *         224    32  chain          SHA-256(chain of the entry before ‖ bytes 0..7 ‖ bytes 16..223), zero where not chained
+ *         224    32  chain          SHA-256(chain of the entry before ‖ bytes 0..7 ‖ bytes 16..223),
+ *                                   zero where not chained
  *
- * Bodies (offsets within the entry):
+ * Bodies (offset in the entry, size, field):
  *
  *      SEGMENT     the first entry of every index. flags: 1 chained
- *                  24 8 format version (1)  32 16 stream  48 8 first seq  56 8 created  64 8 first seq of the segment
- *                  before, 0 none  72 4 rows: entries that follow and repeat what older segments said  80 32 chain of the
- *                  last entry of the segment before  112 8 receive time of the last batch before
+ *                  24 8 format version (1)  32 16 stream  48 8 first seq  56 8 created
+ *                  64 8 first seq of the segment before, 0 none
+ *                  72 4 rows: entries that follow and repeat what older segments said
+ *                  80 32 chain of the last entry of the segment before
+ *                  112 8 receive time of the last batch before
  *      STREAM      a row of the table of streams
  *                  24 16 stream  40 8 last  48 8 checksum  56 8 seen  64 1 size, 65 120 owner
  *      BATCH       24 48 batch header (own seqs)  72 16 stream  88 8 received first  96 8 received last
  *                  104 8 received checksum  112 8 text offset  120 8 receive time  128 1 received reason
  *                  136 32 SHA-256 of the payload, zero where not chained
  *      COMMIT      how far this segment, or the one it names, was durable. flags: 1 clean end
- *                  24 8 first seq of the segment  32 8 text size  40 8 index size  48 8 last own seq  56 8 time
+ *                  24 8 first seq of the segment  32 8 text size  40 8 index size  48 8 last own seq
+ *                  56 8 time
  *      CUSTODY     24 8 seq  32 8 checksum  40 8 time  64 1 size, 65 120 collector
- *      DELETED     24 8 first seq  32 8 last seq  40 8 time  48 8 bytes  56 1 reason (1 acked, 2 size, 3 age, 4 free space,
- *                  5 asked)  64 32 chain of the segment's last entry
- *      STREAM_END  24 16 stream  40 8 last  48 8 time  56 1 reason (1 ended by its sender, 2 idle, 3 forgotten by hand)
+ *      DELETED     24 8 first seq  32 8 last seq  40 8 time  48 8 bytes  56 1 IndexDeleted
+ *                  64 32 chain of the segment's last entry
+ *      STREAM_END  24 16 stream  40 8 last  48 8 time  56 1 IndexStreamEnd
  *      DAMAGED     24 8 first seq  32 8 last seq  40 8 time  48 8 first seq of the segment it is in
  *      CHECKPOINT  24 8 seq  32 8 time  40 8 number  48 32 SHA-256 of the checkpoint before  80 8 key id
  *                  88 64 Ed25519 signature over the note (docs/protocol.md, RECEIPT)
  *      RESTART     the store's own stream goes on under another id
- *                  24 16 new stream  40 16 old stream  56 8 last own seq  64 8 last seq in some collector's custody under
- *                  the old one  72 8 time
+ *                  24 16 new stream  40 16 old stream  56 8 last own seq
+ *                  64 8 last seq in some collector's custody under any old one  72 8 time
  *
  * Times are realtime microseconds.
  */
@@ -170,9 +174,12 @@ typedef struct IndexEntry {
 /* SHA-256, lent by a higher floor (GnuTLS). */
 typedef void (*StoreHash)(const void *data, size_t size, uint8_t ret_digest[static SHA256_SIZE]);
 
-/* Encodes an entry. With `hash`, its chain is computed from `chain` (of the entry before), which moves on to it. */
+/* Encodes an entry. With `hash`, its chain is computed from `chain` (of the entry before), which moves on to
+ * it. */
 void index_encode(const IndexEntry *entry, StoreHash hash, uint8_t chain[static SHA256_SIZE],
                   uint8_t ret_bytes[static INDEX_ENTRY_SIZE]);
 
-/* Reads an entry. Returns 0, or -EBADMSG when it is none, damaged or not number `number`. The chain is not followed. */
-int index_decode(const uint8_t bytes[static INDEX_ENTRY_SIZE], uint32_t number, IndexEntry *ret_entry) _must_check_;
+/* Reads an entry. Returns 0, or -EBADMSG when it is none, damaged or not number `number`. The chain is not
+ * followed. */
+int index_decode(const uint8_t bytes[static INDEX_ENTRY_SIZE], uint32_t number,
+                 IndexEntry *ret_entry) _must_check_;

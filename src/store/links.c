@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Names for the tools that know only auditd's: `audit.log` is a link to the open segment, and the folder `ausearch` has links
- * audit.log, audit.log.1, audit.log.2 … from the newest to the oldest, as ausearch and aureport -if want them.
+/* Names for the tools that know only auditd's: `audit.log` is a link to the open segment, and the folder
+ * `ausearch` has links audit.log, audit.log.1, audit.log.2 … from the newest to the oldest, as ausearch and
+ * aureport -if want them.
  *
- * The folder is a link to one of two directories; the new one is built beside and switched to by one rename, so that a
- * reader sees the old names or the new, never a mixture. All this is convenience: what fails is tried again at the next change,
- * and nothing of it is synced, as it is made again at start where it does not agree.
+ * The folder is a link to one of two directories; the new one is built beside and switched to by one
+ * rename, so that a reader sees the old names or the new, never a mixture. All this is convenience: what
+ * fails is tried again at the next change, and nothing of it is synced, as it is made again at start where
+ * it does not agree.
  */
 
 #include "store/store-internal.h"

@@ -3,12 +3,12 @@
 /* The store as a source: from a seq to the batch that begins there.
  *
  * 1. Only what is durable is shown.
- * 2. The payload is hashed before it is shown; what does not verify, or has no readable entry, is explained as lost with the
- *    reason store-damaged, exactly those seqs, and everything else goes on.
+ * 2. The payload is hashed before it is shown; what does not verify, or has no readable entry, is explained
+ *    as lost with the reason store-damaged, exactly those seqs, and everything else goes on.
  * 3. An entry whose seqs lie behind its segment's end (text and index of a failed group) is not looked at.
  *
- * A reader has its own handles, so writing, rotating and deleting do not care where readers stand. Reading in order costs one
- * read of the text a batch, and one of the index every CACHE_ENTRIES batches.
+ * A reader has its own handles, so writing, rotating and deleting do not care where readers stand. Reading
+ * in order costs one read of the text a batch, and one of the index every CACHE_ENTRIES batches.
  */
 
 #include "store/store-internal.h"
@@ -97,7 +97,8 @@ static int fill_cache(Collector *collector, uint32_t number)
         if (!collector->cache)
                 return -ENOMEM;
         collector->n_cached = 0;
-        r = segment_read(disk, collector->files.index, collector->cache, (size_t) n * INDEX_ENTRY_SIZE, offset);
+        r = segment_read(disk, collector->files.index, collector->cache, (size_t) n * INDEX_ENTRY_SIZE,
+                         offset);
         if (r < 0 && n > 1) {
                 /* One bad block must not hide its neighbours. */
                 n = 1;
@@ -120,8 +121,9 @@ static int entry_at(Collector *collector, uint32_t number, IndexEntry *ret)
                 if (r < 0)
                         return error_is_damage(r) ? 0 : r;
         }
-        return index_decode(collector->cache + (size_t) (number - collector->cached_first) * INDEX_ENTRY_SIZE, number,
-                            ret) == 0;
+        return index_decode(collector->cache +
+                                    (size_t) (number - collector->cached_first) * INDEX_ENTRY_SIZE,
+                            number, ret) == 0;
 }
 
 /* From entry *number on, the first batch that is not before seq. 1: found; 0: none; or a negative errno. */
@@ -133,7 +135,8 @@ static int scan(Collector *collector, uint64_t seq, uint32_t *number, IndexEntry
                 r = entry_at(collector, *number, ret);
                 if (r < 0)
                         return r;
-                if (r > 0 && ret->kind == INDEX_BATCH && ret->batch.stored.count > 0 && ret->batch.stored.last >= seq)
+                if (r > 0 && ret->kind == INDEX_BATCH && ret->batch.stored.count > 0 &&
+                    ret->batch.stored.last >= seq)
                         return 1;
         }
         return 0;
@@ -164,7 +167,8 @@ static int search(Collector *collector, uint64_t seq, uint32_t *ret_number)
         return 0;
 }
 
-/* The entry of the batch that holds seq, or of the first behind it. 1: found; 0: none in this segment; or negative errno. */
+/* The entry of the batch that holds seq, or of the first behind it. 1: found; 0: none in this segment; or
+ * negative errno. */
 static int find(Collector *collector, const Segment *segment, uint64_t seq, Cursor *cursor, IndexEntry *ret)
 {
         uint64_t end = segment_last(collector->store, segment);
@@ -176,7 +180,8 @@ static int find(Collector *collector, const Segment *segment, uint64_t seq, Curs
                 r = count_entries(collector);
         if (r < 0)
                 return r;
-        if (cursor && cursor->position[0] == segment->first && cursor->position[1] < collector->index_entries) {
+        if (cursor && cursor->position[0] == segment->first &&
+            cursor->position[1] < collector->index_entries) {
                 number = (uint32_t) cursor->position[1];
                 r = scan(collector, seq, &number, ret);
                 if (r < 0)
@@ -208,7 +213,8 @@ static int read_payload(Collector *collector, const IndexEntry *entry, Batch *re
                 collector->payload = malloc(BATCH_PAYLOAD_MAX);
         if (!collector->payload)
                 return -ENOMEM;
-        r = segment_read(disk, collector->files.text, collector->payload, entry->batch.stored.size, entry->batch.offset);
+        r = segment_read(disk, collector->files.text, collector->payload, entry->batch.stored.size,
+                         entry->batch.offset);
         if (r < 0)
                 return error_is_damage(r) ? 0 : r;
         *ret = entry->batch.stored;

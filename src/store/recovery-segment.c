@@ -2,13 +2,16 @@
 
 /* The last segment at start: from its entries to the state, what is cut and what is damage.
  *
- * 1. The mark is the last COMMIT entry that speaks of this segment, at least the end of its header. What lies behind it and does
- *    not verify, with all that follows, is a torn end and is cut: it was never acked, or not by us.
- * 2. What lies before the mark and does not verify is damage: nothing is cut, the segment is not written again, its seqs are
- *    reported and named in DAMAGED entries of the next segment.
- * 3. Accepted bytes behind the mark are written again and synced before they count: they may be in the page cache only, left
- *    by a process whose sync failed, and then another sync alone would say "done" without doing anything.
- * 4. Only errors of the disk make opening fail, and none is taken for damage behind the mark, where it could hide what was acked.
+ * 1. The mark is the last COMMIT entry that speaks of this segment, at least the end of its header. What
+ *    lies behind it and does not verify, with all that follows, is a torn end and is cut: it was never
+ *    acked, or not by us.
+ * 2. What lies before the mark and does not verify is damage: nothing is cut, the segment is not written
+ *    again, its seqs are reported and named in DAMAGED entries of the next segment.
+ * 3. Accepted bytes behind the mark are written again and synced before they count: they may be in the page
+ *    cache only, left by a process whose sync failed, and then another sync alone would say "done" without
+ *    doing anything.
+ * 4. Only errors of the disk make opening fail, and none is taken for damage behind the mark, where it
+ *    could hide what was acked.
  * 5. Doing all this twice, or dying at any point of it, leads to the same.
  */
 
@@ -50,7 +53,8 @@ static int entry_at(Found *found, int handle, uint32_t number, IndexEntry *ret)
 
         if (number < found->chunk_first || number - found->chunk_first >= found->n_chunk) {
                 found->n_chunk = 0;
-                r = segment_read(found->store->disk, handle, found->chunk, (size_t) n * INDEX_ENTRY_SIZE, offset);
+                r = segment_read(found->store->disk, handle, found->chunk, (size_t) n * INDEX_ENTRY_SIZE,
+                                 offset);
                 if (r < 0) {
                         n = 1;
                         r = segment_read(found->store->disk, handle, found->chunk, INDEX_ENTRY_SIZE, offset);
@@ -60,7 +64,8 @@ static int entry_at(Found *found, int handle, uint32_t number, IndexEntry *ret)
                 found->chunk_first = number;
                 found->n_chunk = n;
         }
-        return index_decode(found->chunk + (size_t) (number - found->chunk_first) * INDEX_ENTRY_SIZE, number, ret) == 0;
+        return index_decode(found->chunk + (size_t) (number - found->chunk_first) * INDEX_ENTRY_SIZE, number,
+                            ret) == 0;
 }
 
 /* Reads all entries once: where the mark is, and whether the header can be relied on. */
@@ -90,7 +95,8 @@ static int find_mark(Found *found, int handle)
                         found->created_usec = entry.segment.created_usec;
                 }
                 if (entry.kind == INDEX_COMMIT && entry.commit.segment == found->first &&
-                    entry.commit.index_size <= (uint64_t) i * INDEX_ENTRY_SIZE && entry.commit.last < UINT64_MAX &&
+                    entry.commit.index_size <= (uint64_t) i * INDEX_ENTRY_SIZE &&
+                    entry.commit.last < UINT64_MAX &&
                     (!found->mark_known || entry.commit.index_size / INDEX_ENTRY_SIZE >= found->mark)) {
                         found->mark_known = true;
                         found->mark = (uint32_t) (entry.commit.index_size / INDEX_ENTRY_SIZE);
@@ -232,7 +238,8 @@ static int replay_older(Found *older, Store *store, uint64_t first, bool apply)
         int handle, r;
 
         *older = (Found) { .store = store, .first = first, .replay = { .store = store, .first = first } };
-        older->n_entries = (uint32_t) MIN(segment_file_size(store->disk, first, ".idx") / INDEX_ENTRY_SIZE, UINT32_MAX);
+        older->n_entries =
+                (uint32_t) MIN(segment_file_size(store->disk, first, ".idx") / INDEX_ENTRY_SIZE, UINT32_MAX);
         segment_name(first, ".idx", name);
         handle = store->disk->open(store->disk, name, O_RDONLY);
         if (handle < 0)
@@ -249,7 +256,8 @@ static int replay_older(Found *older, Store *store, uint64_t first, bool apply)
         return MIN(r, 0);
 }
 
-/* With the last header damaged, what it repeated is taken from the segments before it, as far back as needed. */
+/* With the last header damaged, what it repeated is taken from the segments before it, as far back as
+ * needed. */
 static int replay_before(Found *found)
 {
         Store *store = found->store;
@@ -298,7 +306,8 @@ static int make_durable(Found *found, const SegmentFiles *files)
 
         r = write_again(found, files->text, MIN(found->mark_text, text_end), text_end);
         if (r == 0)
-                r = write_again(found, files->index, (uint64_t) MIN(found->mark, found->accepted) * INDEX_ENTRY_SIZE,
+                r = write_again(found, files->index,
+                                (uint64_t) MIN(found->mark, found->accepted) * INDEX_ENTRY_SIZE,
                                 (uint64_t) found->accepted * INDEX_ENTRY_SIZE);
         if (r == 0)
                 r = disk->sync(disk, files->text);
@@ -332,7 +341,8 @@ static uint64_t count_lines(Found *found, const SegmentFiles *files)
                 size = MIN(found->text_size - at, BATCH_PAYLOAD_MAX);
                 if (segment_read(found->store->disk, files->text, found->payload, size, at) < 0)
                         break;
-                for (const uint8_t *p = found->payload; (p = memchr(p, '\n', size - (size_t) (p - found->payload))); p++)
+                for (const uint8_t *p = found->payload;
+                     (p = memchr(p, '\n', size - (size_t) (p - found->payload))); p++)
                         n++;
         }
         return n;
@@ -353,9 +363,12 @@ static int restart_uncertain(Found *found, const SegmentFiles *files)
         if (r < 0)
                 return r;
         store->options.random(&id, sizeof id);
-        store->restart = (IndexEntry) {
+        store->restart = (IndexEntry){
                 .kind = INDEX_RESTART,
-                .restart = { .stream = id, .old = replay->stream, .last = replay->last, .time_usec = found->now_usec },
+                .restart = {.stream = id,
+                            .old = replay->stream,
+                            .last = replay->last,
+                            .time_usec = found->now_usec},
         };
         for (size_t i = 0; i < store->n_collectors; i++) {
                 released = MAX(released, store->collectors[i]->seq);
@@ -381,7 +394,8 @@ static int open_files(Found *found, SegmentFiles *files)
         segment_name(found->first, ".log", name);
         files->text = disk->open(disk, name, O_RDWR);
         if (files->text == -ENOENT) {
-                /* The entry in the directory was lost with all that was not synced; if not, its batches are damaged. */
+                /* The entry in the directory was lost with all that was not synced; if not, its batches are
+                 * damaged. */
                 files->text = disk->open(disk, name, O_RDWR | O_CREAT);
                 found->store->directory_dirty = true;
         }
@@ -394,7 +408,8 @@ static int open_files(Found *found, SegmentFiles *files)
         return r;
 }
 
-/* The store goes on behind what was accepted: in this segment, or in a new one when this one must not be written. */
+/* The store goes on behind what was accepted: in this segment, or in a new one when this one must not be
+ * written. */
 static void take_over(Found *found, SegmentFiles *files, bool go_on)
 {
         Store *store = found->store;
@@ -471,7 +486,8 @@ int recovery_segment(Store *store, uint64_t now_usec, StoreReport *report)
         if (found->payload)
                 r = examine(found, &files);
         if (r == 0) {
-                /* A file that refuses to be cut is not written to again; who reads it stops at its last batch. */
+                /* A file that refuses to be cut is not written to again; who reads it stops at its last
+                 * batch. */
                 go_on = !found->damaged && cut(found, &files) == 0;
                 r = make_durable(found, &files);
         }

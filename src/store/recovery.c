@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Opening a directory: which files are segments, what was begun or deleted half, and the rest of recovery around the last
- * segment (recovery-segment.c).
+/* Opening a directory: which files are segments, what was begun or deleted half, and the rest of recovery
+ * around the last segment (recovery-segment.c).
  */
 
 #include "store/store-internal.h"
@@ -52,7 +52,8 @@ static int compare(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
-/* A text without index: begun and never durable. Nobody was told that its records are safe, still they are not thrown away. */
+/* A text without index: begun and never durable. Nobody was told that its records are safe, still they are
+ * not thrown away. */
 static void set_aside_text(Store *store, uint64_t first)
 {
         char name[STORE_NAME_MAX], aside[STORE_NAME_MAX + sizeof ".orphan"];
@@ -97,7 +98,8 @@ static void finish_deletions(Store *store, const Names *texts)
                 retention_remove_files(store, &store->segments[n++]);
         segment_drop_oldest(store, n);
         for (size_t i = 0; i < texts->n; i++)
-                if (texts->firsts[i] <= last && store->n_segments > 0 && texts->firsts[i] < store->segments[0].first)
+                if (texts->firsts[i] <= last && store->n_segments > 0 &&
+                    texts->firsts[i] < store->segments[0].first)
                         retention_remove_files(store, &(Segment) { .first = texts->firsts[i] });
 }
 
@@ -121,7 +123,8 @@ static void drop_announced(Store *store)
         }
 }
 
-/* What damage was found is written down at once; on a full disk it goes with the first commit there is room for. */
+/* What damage was found is written down at once; on a full disk it goes with the first commit there is room
+ * for. */
 static int write_down_damage(Store *store, uint64_t now_usec)
 {
         StoreJob job;

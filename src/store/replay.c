@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What one index entry does to the state of the store: recovery is this, from the first entry of a segment to the last. */
+/* What one index entry does to the state of the store: recovery is this, from the first entry of a segment
+ * to the last. */
 
 #include "store/store-internal.h"
 
@@ -27,7 +28,8 @@ static int replay_batch(Replay *replay, const IndexEntry *entry)
         if (!own)
                 stream = streams_find(&replay->store->streams, &entry->batch.stream);
         if (replay->strict &&
-            (stored->first != replay->last + 1 || (stored->count > 0 && entry->batch.offset != replay->text_size) ||
+            (stored->first != replay->last + 1 ||
+             (stored->count > 0 && entry->batch.offset != replay->text_size) ||
              (!own && entry->batch.received_first != (stream ? stream->durable.last : 0) + 1)))
                 return 0;
         if (!own) {
@@ -36,7 +38,7 @@ static int replay_batch(Replay *replay, const IndexEntry *entry)
                 if (!stream)
                         return -ENOMEM;
                 stream->seen_usec = entry->batch.received_usec;
-                stream->durable = (StreamPoint) { entry->batch.received_last, entry->batch.received_checksum };
+                stream->durable = (StreamPoint){entry->batch.received_last, entry->batch.received_checksum};
                 stream->written = stream->flight = stream->durable;
         }
         if (stored->count > 0) {

@@ -88,7 +88,8 @@ int retention_admit(Store *store, uint64_t size)
                 return -ENOSPC;
         if (!store->space_short)
                 return 0;
-        if (store->disk->space(store->disk, &space) == 0 && space.bytes_free < options->keep_free && !may_go(store, 0))
+        if (store->disk->space(store->disk, &space) == 0 && space.bytes_free < options->keep_free &&
+            !may_go(store, 0))
                 return -ENOSPC;
         store->space_short = false;
         return 0;

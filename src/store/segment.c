@@ -2,11 +2,12 @@
 
 /* The open segment: a text and an index that are only ever appended to, at explicit offsets.
  *
- * 1. A segment's index is written as new.idx and gets its own name when its header and first group are synced: an index under
- *    its own name always begins with a whole header, and without it there is no segment.
+ * 1. A segment's index is written as new.idx and gets its own name when its header and first group are
+ *    synced: an index under its own name always begins with a whole header, and without it there is no
+ *    segment.
  * 2. After a write or sync that failed with anything but no room, nothing is written to that file any more.
- * 3. Room is allocated before it is needed, so that no room is found out before anything is half written, and so that the
- *    record that says so still fits.
+ * 3. Room is allocated before it is needed, so that no room is found out before anything is half written,
+ *    and so that the record that says so still fits.
  */
 
 #include "store/store-internal.h"
@@ -110,8 +111,8 @@ void segment_load(Store *store, Segment *segment)
         handle = store->disk->open(store->disk, name, O_RDONLY);
         if (handle < 0)
                 return;
-        if (segment_read(store->disk, handle, bytes, sizeof bytes, 0) == 0 && index_decode(bytes, 0, &entry) == 0 &&
-            entry.kind == INDEX_SEGMENT) {
+        if (segment_read(store->disk, handle, bytes, sizeof bytes, 0) == 0 &&
+            index_decode(bytes, 0, &entry) == 0 && entry.kind == INDEX_SEGMENT) {
                 segment->created_usec = entry.segment.created_usec;
                 memcpy(segment->head, entry.segment.head, SHA256_SIZE);
                 segment->loaded = true;
@@ -178,7 +179,8 @@ int segment_write(Disk *disk, int handle, const uint8_t *data, size_t size, uint
         return 0;
 }
 
-/* Creates a file that nobody else has; what an earlier attempt left under the name has nothing durable in it. */
+/* Creates a file that nobody else has; what an earlier attempt left under the name has nothing durable in
+ * it. */
 static int create_file(Disk *disk, const char *name)
 {
         int handle = disk->open(disk, name, O_RDWR | O_CREAT | O_EXCL), r;
@@ -263,8 +265,8 @@ static int begin(Store *store, uint64_t now_usec)
         return 0;
 }
 
-/* Takes back a segment of which nothing is durable. If its index got its name already it says no more than was durable
- * before, so it does not matter in which order these become lasting. */
+/* Takes back a segment of which nothing is durable. If its index got its name already it says no more than
+ * was durable before, so it does not matter in which order these become lasting. */
 static void discard(Store *store)
 {
         char name[STORE_NAME_MAX];
@@ -280,8 +282,8 @@ static void discard(Store *store)
         store->n_segments--;
 }
 
-/* Our own readers stop at the next segment's first seq; people's read the text to its end, and what is cut comes again in the next
- * segment. The files stay open until the cut is synced. */
+/* Our own readers stop at the next segment's first seq; people's read the text to its end, and what is cut
+ * comes again in the next segment. The files stay open until the cut is synced. */
 static void cut_files(Store *store, SegmentFiles *files)
 {
         uint64_t index_size = (uint64_t) store->durable.entries * INDEX_ENTRY_SIZE;

@@ -9,7 +9,9 @@
  *      segment.c    the open pair of files: begin, write, reserve, end
  *      streams.c    the table of streams
  *      custody.c    the collectors: who has what, and what explains seqs that are not shown
- *      recovery.c   from the files to the state above; recovery-segment.c for the last one, by replay.c for each entry
+ *      recovery.c   from the files to the state above
+ *      recovery-segment.c   … for the last segment
+ *      replay.c     … for each entry
  *      reader.c     the source: from a seq to a batch
  *      links.c      names for ausearch and tail
  */
@@ -19,9 +21,11 @@
 
 #include <sys/queue.h>
 
-/* Room kept ahead of the text that only store_append_own() may use: a few gap records of the longest kind. */
+/* Room kept ahead of the text that only store_append_own() may use: a few gap records of the longest
+ * kind. */
 #define STORE_RESERVE (4U * RECORD_LINE_MAX)
-/* How far ahead files are allocated: large enough that a system call for it is rare, small enough to waste on a small disk. */
+/* How far ahead files are allocated: large enough that a system call for it is rare, small enough to waste
+ * on a small disk. */
 #define STORE_TEXT_CHUNK (4U * 1024U * 1024U)
 #define STORE_INDEX_CHUNK (256U * 1024U)
 /* Entries kept free in the index for a commit's own: mark, custody, deletions, clean end. */
@@ -32,7 +36,8 @@
 #define STORE_SEGMENT_ENTRIES_MAX (512U * 1024U)
 /* Segments deleted by one commit. */
 #define STORE_VICTIMS_MAX 16U
-/* Collectors whose custody is remembered: those of a long configuration; further ones displace nobody, they are refused. */
+/* Collectors whose custody is remembered: those of a long configuration; further ones displace nobody, they
+ * are refused. */
 #define STORE_COLLECTORS_MAX 32U
 /* An interrupted write is repeated this often before it counts as failed. */
 #define STORE_INTERRUPTED_MAX 8U
@@ -204,10 +209,11 @@ uint64_t segment_last(const Store *store, const Segment *segment);
 void segment_load(Store *store, Segment *segment);
 /* 0 when there is none. */
 uint64_t segment_file_size(Disk *disk, uint64_t first, const char *suffix);
-/* A new segment with room for what comes first; without that room the one before stays open, whose reserve is still there. */
+/* A new segment with room for what comes first; without that room the one before stays open, whose reserve
+ * is still there. */
 int segment_begin(Store *store, uint64_t size, bool own, uint64_t now_usec) _must_check_;
-/* Ends the open segment for good: it is cut at its last durable batch and not written any more. One without durable group is
- * taken back; then it is the one rotated out that ends. */
+/* Ends the open segment for good: it is cut at its last durable batch and not written any more. One without
+ * durable group is taken back; then it is the one rotated out that ends. */
 void segment_end(Store *store);
 /* Makes the room for `size` more bytes of text and one more entry sure, as far as the file system can. */
 int segment_reserve(Store *store, uint64_t size, bool own) _must_check_;

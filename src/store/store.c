@@ -45,9 +45,11 @@ int store_open(const StoreOptions *options, uint64_t now_usec, Store **ret_store
         store->options = *options;
         store->disk = options->disk;
         store->current = store->before = store->ended = SEGMENT_FILES_NULL;
-        /* Whole segments are deleted: keep several within the limit, or retention has nothing to choose from. */
+        /* Whole segments are deleted: keep several within the limit, or retention has nothing to choose
+         * from. */
         if (options->use_max > 0)
-                store->options.segment_size_max = MIN(options->segment_size_max, MAX(options->use_max / 8, 1));
+                store->options.segment_size_max =
+                        MIN(options->segment_size_max, MAX(options->use_max / 8, 1));
         r = streams_init(&store->streams, options->random);
         if (r == 0)
                 r = store->disk->lock(store->disk);
@@ -75,7 +77,8 @@ static bool rotation_due(const Store *store, uint64_t size, uint64_t now_usec)
 {
         if (store->group.n > 0 || store->fresh)
                 return false;
-        if (store->chained != (store->options.hash != NULL) || store->written.entries >= STORE_SEGMENT_ENTRIES_MAX)
+        if (store->chained != (store->options.hash != NULL) ||
+            store->written.entries >= STORE_SEGMENT_ENTRIES_MAX)
                 return true;
         if (store->written.last < store->current.first)
                 return false;
@@ -118,7 +121,8 @@ static void add_row(Store *store, const Stream *stream)
         strcpy(entry->stream.owner, stream->owner);
 }
 
-static void add_batch(Store *store, const StreamId *stream, const Batch *received, const Batch *stored, uint64_t now_usec)
+static void add_batch(Store *store, const StreamId *stream, const Batch *received, const Batch *stored,
+                      uint64_t now_usec)
 {
         IndexEntry *entry = &store->group.entries[store->group.n++];
         Batch *batch = &entry->batch.stored;
@@ -191,7 +195,8 @@ static bool may_own(const Stream *stream, const char *owner)
 }
 
 /* The row of a stream that `owner` may write to, made if it is new. */
-static int admit_stream(Store *store, const StreamId *id, const char *owner, const Batch *received, Stream **ret)
+static int admit_stream(Store *store, const StreamId *id, const char *owner, const Batch *received,
+                        Stream **ret)
 {
         Stream *stream;
 
@@ -210,8 +215,8 @@ static int admit_stream(Store *store, const StreamId *id, const char *owner, con
         return 0;
 }
 
-static int sink_append(Sink *sink, const StreamId *id, const char *owner, const Batch *received, const Batch *stored,
-                       uint64_t realtime_usec)
+static int sink_append(Sink *sink, const StreamId *id, const char *owner, const Batch *received,
+                       const Batch *stored, uint64_t realtime_usec)
 {
         Store *store = container_of(sink, Store, sink);
         Stream *stream;
@@ -228,7 +233,8 @@ static int sink_append(Sink *sink, const StreamId *id, const char *owner, const 
                 streams_drop_new(&store->streams, stream);
                 return r;
         }
-        if (stream->written.last == 0 || stream->ending != STREAM_LIVES || strcmp(stream->owner, owner) != 0) {
+        if (stream->written.last == 0 || stream->ending != STREAM_LIVES ||
+            strcmp(stream->owner, owner) != 0) {
                 strcpy(stream->owner, owner);
                 add_row(store, stream);
         }
@@ -239,7 +245,8 @@ static int sink_append(Sink *sink, const StreamId *id, const char *owner, const 
         return 0;
 }
 
-static int sink_position(Sink *sink, const StreamId *id, const char *owner, uint64_t *ret_last, uint64_t *ret_checksum)
+static int sink_position(Sink *sink, const StreamId *id, const char *owner, uint64_t *ret_last,
+                         uint64_t *ret_checksum)
 {
         const Store *store = container_of(sink, Store, sink);
         const Stream *stream = streams_find(&store->streams, id);

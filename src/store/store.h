@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The store: a durable, ordered log of sealed batches; remote's spool and the aggregator's log alike. A directory of
- * segments, each a plain text audit log and an index (docs/store.md).
+/* The store: a durable, ordered log of sealed batches; remote's spool and the aggregator's log alike. A
+ * directory of segments, each a plain text audit log and an index (docs/store.md).
  *
  *      append (written) → commit_begin (submitted) → job on the worker → commit_end (durable)
  *
- * At most one job is in flight. Rotation, deletion and close happen between jobs. Nothing that is not durable is ever shown
- * by a source or may be acked. Pure but for its disk table; the clock is handed in (realtime microseconds).
+ * At most one job is in flight. Rotation, deletion and close happen between jobs. Nothing that is not
+ * durable is ever shown by a source or may be acked. Pure but for its disk table; the clock is handed in
+ * (realtime microseconds).
  */
 
 #include "basic/batch.h"
@@ -27,14 +28,15 @@ typedef struct StoreOptions {
         uint64_t keep_free;         /* bytes to leave free on the file system, 0: none */
         uint64_t retention_usec;    /* age at which whole segments go, 0: never */
         bool delete_acked;          /* whole segments go once a collector has them in its custody */
-        bool delete_unacked;        /* use_max may delete what is not released (a gap); else it says -ENOSPC */
+        bool delete_unacked; /* use_max may delete what is not released (a gap); else it says -ENOSPC */
         bool links;                 /* keep audit.log and the folder of links for ausearch */
         uint64_t stream_forget_usec; /* idle streams leave the table, 0: never */
 } StoreOptions;
 
 /* What opening found, for the log and the gap records of the owner. */
 typedef struct StoreDamage {
-        uint64_t first, last; /* own seqs that cannot be read any more; last = first - 1: an entry that described no record */
+        uint64_t first, last; /* own seqs that cannot be read any more; last = first - 1: an entry that
+                                 described no record */
         uint64_t segment;     /* first seq of the segment they are in */
 } StoreDamage;
 
@@ -49,11 +51,13 @@ typedef struct StoreReport {
 
 void store_report_done(StoreReport *report);
 
-/* Opens (creates, recovers). `now_usec` is the time for entries written here. Returns 0; -EBUSY when another process has the
- * directory; -EPROTONOSUPPORT for a newer format; an errno of the disk. */
-int store_open(const StoreOptions *options, uint64_t now_usec, Store **ret_store, StoreReport *ret_report) _must_check_;
+/* Opens (creates, recovers). `now_usec` is the time for entries written here. Returns 0; -EBUSY when
+ * another process has the directory; -EPROTONOSUPPORT for a newer format; an errno of the disk. */
+int store_open(const StoreOptions *options, uint64_t now_usec, Store **ret_store,
+               StoreReport *ret_report) _must_check_;
 
-/* Closes without a clean end, as a crash would: nothing is written. For a clean end commit with store_finish() first. */
+/* Closes without a clean end, as a crash would: nothing is written. For a clean end commit with
+ * store_finish() first. */
 Store *store_free(Store *store);
 DEFINE_CLEANUP(Store *, store_free)
 
@@ -61,7 +65,8 @@ DEFINE_CLEANUP(Store *, store_free)
 
 Sink *store_sink(Store *store);
 
-/* Appends a batch of the store's owner's own making (gap records): origin local, no stream. As sink append. */
+/* Appends a batch of the store's owner's own making (gap records): origin local, no stream. As sink
+ * append. */
 int store_append_own(Store *store, const Batch *batch, uint64_t now_usec) _must_check_;
 
 /* The stream was ended by its sender: it leaves the table with the next commit. */
@@ -73,7 +78,7 @@ typedef struct StoreJob {
         Disk *disk;
         int handles[4]; /* text and index of the segment, and of the one before when it was rotated out */
         size_t n_handles;
-        int cut[2];            /* of a poisoned segment, cut at its last durable batch: synced too, negative: none */
+        int cut[2]; /* of a poisoned segment, cut at its last durable batch: synced too, negative: none */
         char from[64], to[64]; /* the rename behind the syncs that makes a new segment count; empty: none */
         bool directory;
 } StoreJob;
@@ -81,25 +86,26 @@ typedef struct StoreJob {
 /* Whether there is anything that a commit would make durable. */
 bool store_dirty(const Store *store);
 
-/* Closes the open group: writes its index entries, rotates if due, and returns the job. 1: run it, then store_commit_end();
- * 0: nothing to do; negative errno: as from append, nothing was submitted. Never while a job is in flight. */
+/* Closes the open group: writes its index entries, rotates if due, and returns the job. 1: run it, then
+ * store_commit_end(); 0: nothing to do; negative errno: as from append, nothing was submitted. Never while
+ * a job is in flight. */
 int store_commit_begin(Store *store, uint64_t now_usec, StoreJob *ret_job) _must_check_;
 
 /* Runs the syncs; on any thread. Returns 0 or the first error. */
 int store_job_run(const StoreJob *job) _must_check_;
 
-/* Ends the job. With 0 the group is durable: positions of its streams, source ranges. With an error the segment is poisoned:
- * ended at its last durable batch, never written again; all that was not durable is forgotten and the next append begins a
- * new segment; streams' positions step back. Returns `error`. An append that failed meanwhile does not spoil the group in
- * flight; step back after this. */
+/* Ends the job. With 0 the group is durable: positions of its streams, source ranges. With an error the
+ * segment is poisoned: ended at its last durable batch, never written again; all that was not durable is
+ * forgotten and the next append begins a new segment; streams' positions step back. Returns `error`. An
+ * append that failed meanwhile does not spoil the group in flight; step back after this. */
 int store_commit_end(Store *store, int error, uint64_t now_usec);
 
-/* After a failed write (append or commit_begin returned something else than no-room or -EAGAIN): the same step back. Until
- * then every append fails. Never while a job is in flight. */
+/* After a failed write (append or commit_begin returned something else than no-room or -EAGAIN): the same
+ * step back. Until then every append fails. Never while a job is in flight. */
 void store_step_back(Store *store);
 
-/* Asks for the clean-end mark, which is a commit of its own: commit until store_dirty() says no, then store_free(). A later append
- * takes it back. */
+/* Asks for the clean-end mark, which is a commit of its own: commit until store_dirty() says no, then
+ * store_free(). A later append takes it back. */
 int store_finish(Store *store, uint64_t now_usec) _must_check_;
 
 /* Closes the open segment at the next commit (SIGUSR1). */
@@ -107,13 +113,13 @@ void store_rotate(Store *store);
 
 /* --- Sending --- */
 
-/* The store as `collector`'s source; there is one per collector. Owned by the store. NULL: no memory, or too many. Batches
- * received without records (filtered, custody) are not shown: own seqs stay contiguous. What another collector has in custody is
- * not offered but explained, even if it is still held. */
+/* The store as `collector`'s source; there is one per collector. Owned by the store. NULL: no memory, or
+ * too many. Batches received without records (filtered, custody) are not shown: own seqs stay contiguous.
+ * What another collector has in custody is not offered but explained, even if it is still held. */
 Source *store_source(Store *store, const char *collector);
 
-/* Gives the store a new stream id (the peer knows another history); all held batches are then offered under it, seqs below
- * the oldest held explained. Takes effect with the next commit. */
+/* Gives the store a new stream id (the peer knows another history); all held batches are then offered under
+ * it, seqs below the oldest held explained. Takes effect with the next commit. */
 int store_restart_stream(Store *store, uint64_t now_usec) _must_check_;
 
 /* --- Facts for status --- */

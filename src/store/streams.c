@@ -2,8 +2,8 @@
 
 /* The table of streams: who delivers here, and how far. It is the whole de-duplication state of a receiver.
  *
- * Each row has three positions: written, in the group in flight, durable. Rows that moved are on one list for the open group
- * and one for the group in flight, so that a commit costs what moved, not what is known.
+ * Each row has three positions: written, in the group in flight, durable. Rows that moved are on one list
+ * for the open group and one for the group in flight, so that a commit costs what moved, not what is known.
  */
 
 #include "store/store-internal.h"

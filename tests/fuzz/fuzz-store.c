@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A directory with anything in it, as a disk may hand it back. The input is a byte of flags (1: set the checksums of the
- * entries right; 2: and of the batch headers in them; 4: an older segment is there, too; 8: chained), the number of entries of the
- * index, the entries, and the text. Whatever is in the files, the store opens or says why not, shows only what verifies, goes
- * on, and is in order afterwards.
+/* A directory with anything in it, as a disk may hand it back. The input is a byte of flags (1: set the
+ * checksums of the entries right; 2: and of the batch headers in them; 4: an older segment is there, too;
+ * 8: chained), the number of entries of the index, the entries, and the text. Whatever is in the files, the
+ * store opens or says why not, shows only what verifies, goes on, and is in order afterwards.
  */
 
 #include "fuzz.h"
@@ -96,7 +96,8 @@ static void go_on(SimDisk *sim, uint8_t flags)
         if (!open_store(sim, flags, &store))
                 return;
         read_all(store);
-        if (store_sink(store)->position(store_sink(store), &id, "owner", &last, &checksum) == 0 && last < UINT64_MAX - 9) {
+        if (store_sink(store)->position(store_sink(store), &id, "owner", &last, &checksum) == 0 &&
+            last < UINT64_MAX - 9) {
                 batch = fixture_batch(9, last + 1, last + 2, text);
                 r = store_sink(store)->append(store_sink(store), &id, "owner", &batch, &batch, 11);
                 CHECK(r == 0 || r == -EOVERFLOW);
@@ -105,7 +106,8 @@ static void go_on(SimDisk *sim, uint8_t flags)
                         store_status(store, &status);
                         (void) store_free(store);
                         CHECK(open_store(sim, flags, &store));
-                        CHECK(store_sink(store)->position(store_sink(store), &id, "owner", &last, &checksum) == 0);
+                        CHECK(store_sink(store)->position(store_sink(store), &id, "owner", &last,
+                                                          &checksum) == 0);
                         CHECK(last == batch.last && checksum == batch.checksum);
                         read_all(store);
                 }

@@ -132,7 +132,8 @@ static int fault_read_link(Disk *disk, const char *name, char *ret_target, size_
         return FORWARD(read_link, name, ret_target, size);
 }
 
-static int fault_list(Disk *disk, const char *name, int (*found)(const char *entry, void *userdata), void *userdata)
+static int fault_list(Disk *disk, const char *name, int (*found)(const char *entry, void *userdata),
+                      void *userdata)
 {
         return FORWARD(list, name, found, userdata);
 }

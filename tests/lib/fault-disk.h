@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A disk in front of another that makes one call, or all calls from one on, fail with a given errno. With FAULT_SHORT writes
- * and reads do less than asked instead. To sweep: n = 1, 2, … until a run ends with plan.hit false.
+/* A disk in front of another that makes one call, or all calls from one on, fail with a given errno. With
+ * FAULT_SHORT writes and reads do less than asked instead. To sweep: n = 1, 2, … until a run ends with
+ * plan.hit false.
  */
 
 #include "store/disk.h"

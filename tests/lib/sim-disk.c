@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* See sim-disk.h. A file is two byte arrays, the cache and the medium, and a mark for each sector in which they may differ. The
- * directory is two tables of names, and a log of what was done since it was synced, of which any part may survive.
+/* See sim-disk.h. A file is two byte arrays, the cache and the medium, and a mark for each sector in which
+ * they may differ. The directory is two tables of names, and a log of what was done since it was synced, of
+ * which any part may survive.
  */
 
 #include "sim-disk.h"
@@ -265,7 +266,8 @@ static SimProcess *process_of(Disk *disk)
         return container_of(disk, SimProcess, disk);
 }
 
-/* Before each call that changes something: 1: do it; 0: the power is cut in the middle of it; -EIO: it is cut. */
+/* Before each call that changes something: 1: do it; 0: the power is cut in the middle of it; -EIO: it is
+ * cut. */
 static int step(SimDisk *sim)
 {
         if (sim->cut)
@@ -525,7 +527,8 @@ static int sim_read_link(Disk *disk, const char *name, char *ret_target, size_t 
         return 0;
 }
 
-static int sim_list(Disk *disk, const char *name, int (*found)(const char *entry, void *userdata), void *userdata)
+static int sim_list(Disk *disk, const char *name, int (*found)(const char *entry, void *userdata),
+                    void *userdata)
 {
         SimDisk *sim = process_of(disk)->sim;
         size_t prefix = strcmp(name, ".") == 0 ? 0 : strlen(name) + 1;

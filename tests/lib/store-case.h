@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the unit tests of the store share: one store on a simulated disk, opened before each test, and short words for what is
- * done with it.
+/* What the unit tests of the store share: one store on a simulated disk, opened before each test, and short
+ * words for what is done with it.
  */
 
 #include "check-main.h"

@@ -65,7 +65,8 @@ static inline size_t fixture_line(unsigned stream, uint64_t seq, char *out)
 /* first..last as a batch of records in `out`. */
 static inline Batch fixture_batch(unsigned stream, uint64_t first, uint64_t last, char *out)
 {
-        Batch batch = { .first = first, .last = last, .origin = BATCH_ORIGIN_KERNEL, .payload = (uint8_t *) out };
+        Batch batch = {
+                .first = first, .last = last, .origin = BATCH_ORIGIN_KERNEL, .payload = (uint8_t *) out};
         size_t size = 0;
 
         for (uint64_t seq = first; seq <= last; seq++)

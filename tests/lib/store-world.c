@@ -2,9 +2,10 @@
 
 /* See store-world.h. What must hold after anything that may happen to a disk or a process:
  *
- * 1. A stream's position is at least what was acked and at most what was sent, at the end of a batch, with its checksum.
- * 2. What a source shows is every line of every stream up to its position, once, in order, whole; own seqs that were shown
- *    before still mean the same records.
+ * 1. A stream's position is at least what was acked and at most what was sent, at the end of a batch, with
+ *    its checksum.
+ * 2. What a source shows is every line of every stream up to its position, once, in order, whole; own seqs
+ *    that were shown before still mean the same records.
  * 3. Nothing half stays in the open segment's text; the chain of entries holds over all segments.
  * 4. Only what a collector acked was deleted. Opening twice gives the same.
  */
@@ -128,22 +129,24 @@ static bool check_positions(World *world, uint64_t positions[WORLD_STREAMS])
 
         for (unsigned s = 0; s < WORLD_STREAMS; s++) {
                 id = fixture_stream(s);
-                if (store_sink(world->store)->position(store_sink(world->store), &id, "owner", &positions[s], &checksum) < 0)
+                if (store_sink(world->store)
+                            ->position(store_sink(world->store), &id, "owner", &positions[s], &checksum) < 0)
                         return wrong(world, "stream %u: no position", s);
                 if (positions[s] < world->acked[s] || positions[s] > world->sent[s])
-                        return wrong(world, "stream %u at %" PRIu64 ", acked %" PRIu64 ", sent %" PRIu64, s, positions[s],
-                                    world->acked[s], world->sent[s]);
+                        return wrong(world, "stream %u at %" PRIu64 ", acked %" PRIu64 ", sent %" PRIu64, s,
+                                     positions[s], world->acked[s], world->sent[s]);
                 for (first = 1; first <= positions[s]; first = batch.last + 1)
                         batch = make_batch(s, first, text);
                 if (first != positions[s] + 1 || (positions[s] > 0 && checksum != batch.checksum))
-                        return wrong(world, "stream %u at %" PRIu64 ": no batch ends there", s, positions[s]);
+                        return wrong(world, "stream %u at %" PRIu64 ": no batch ends there", s,
+                                     positions[s]);
         }
         return true;
 }
 
 /* One shown batch: its lines are the next of their stream. */
-static bool check_batch(World *world, const Batch *batch, uint64_t shown[WORLD_STREAMS], bool whole[WORLD_STREAMS],
-                        const uint64_t positions[WORLD_STREAMS])
+static bool check_batch(World *world, const Batch *batch, uint64_t shown[WORLD_STREAMS],
+                        bool whole[WORLD_STREAMS], const uint64_t positions[WORLD_STREAMS])
 {
         const char *p = (const char *) batch->payload, *end = p + batch->size;
         unsigned long long seq;
@@ -152,7 +155,8 @@ static bool check_batch(World *world, const Batch *batch, uint64_t shown[WORLD_S
         size_t size;
 
         for (uint64_t own = batch->first; own <= batch->last; own++) {
-                if (sscanf(p, "node=n%u type=USER msg=audit(1.000:%llu)", &s, &seq) != 2 || s >= WORLD_STREAMS)
+                if (sscanf(p, "node=n%u type=USER msg=audit(1.000:%llu)", &s, &seq) != 2 ||
+                    s >= WORLD_STREAMS)
                         return wrong(world, "own seq %" PRIu64 ": no line of ours", own);
                 size = fixture_line(s, seq, line);
                 if ((size_t) (end - p) < size || memcmp(p, line, size) != 0)
@@ -184,7 +188,8 @@ static bool check_shown(World *world, const uint64_t positions[WORLD_STREAMS])
         store_status(world->store, &status);
         source->range(source, &range);
         if (status.oldest > world->released + 1)
-                return wrong(world, "deleted up to %" PRIu64 ", acked only %" PRIu64, status.oldest - 1, world->released);
+                return wrong(world, "deleted up to %" PRIu64 ", acked only %" PRIu64, status.oldest - 1,
+                             world->released);
         if (range.newest < world->own_durable)
                 return wrong(world, "newest %" PRIu64 " was %" PRIu64, range.newest, world->own_durable);
         /* After a deletion a stream's first shown line may be any. */
@@ -193,13 +198,16 @@ static bool check_shown(World *world, const uint64_t positions[WORLD_STREAMS])
         for (seq = range.oldest; (r = source->get(source, seq, &cursor, &batch)) > 0; seq = batch.last + 1) {
                 if (batch.reason == BATCH_RECORDS ? !check_batch(world, &batch, shown, whole, positions)
                                                   : batch.reason == BATCH_LOST)
-                        return world->failure[0] ? false : wrong(world, "%" PRIu64 "..%" PRIu64 " lost", batch.first, batch.last);
+                        return world->failure[0] ? false
+                                                 : wrong(world, "%" PRIu64 "..%" PRIu64 " lost", batch.first,
+                                                         batch.last);
         }
         if (r < 0 || seq != range.newest + 1)
                 return wrong(world, "reading ends at %" PRIu64 ": %s", seq, strerror(-r));
         for (unsigned s = 0; s < WORLD_STREAMS; s++)
                 if (whole[s] && next_line(s, shown[s], positions[s]) != 0)
-                        return wrong(world, "stream %u shown to %" PRIu64 ", position %" PRIu64, s, shown[s], positions[s]);
+                        return wrong(world, "stream %u shown to %" PRIu64 ", position %" PRIu64, s, shown[s],
+                                     positions[s]);
         world->own_durable = range.newest;
         return true;
 }
@@ -216,7 +224,8 @@ static int collect_first(const char *entry, void *userdata)
         char suffix[8];
         size_t i;
 
-        if (sscanf(entry, "%20" SCNu64 ".%7s", &first, suffix) != 2 || strcmp(suffix, "idx") != 0 || strlen(entry) != 24)
+        if (sscanf(entry, "%20" SCNu64 ".%7s", &first, suffix) != 2 || strcmp(suffix, "idx") != 0 ||
+            strlen(entry) != 24)
                 return 0;
         assert(firsts->n + 1 < ELEMENTSOF(firsts->first));
         for (i = firsts->n++; i > 0 && firsts->first[i - 1] > first; i--)
@@ -247,7 +256,8 @@ static bool check_segment_chain(World *world, uint64_t first, uint8_t chain[SHA2
                 if (memcmp(again, bytes + (size_t) i * INDEX_ENTRY_SIZE, INDEX_ENTRY_SIZE) != 0)
                         return wrong(world, "%s: the chain breaks at entry %u", name, i);
         }
-        return !end || memcmp(chain, end, SHA256_SIZE) == 0 || wrong(world, "%s: the next segment has another head", name);
+        return !end || memcmp(chain, end, SHA256_SIZE) == 0 ||
+               wrong(world, "%s: the next segment has another head", name);
 }
 
 /* Nothing but whole batches is in the text of a segment that ends before own seq `end`. */
@@ -261,8 +271,9 @@ static bool check_text(World *world, uint64_t first, uint64_t end)
         sprintf(name, "%020" PRIu64 ".idx", first);
         bytes = sim_disk_bytes(world->sim, name, &size);
         for (uint32_t i = 0; i < size / INDEX_ENTRY_SIZE; i++)
-                if (index_decode(bytes + (size_t) i * INDEX_ENTRY_SIZE, i, &entry) == 0 && entry.kind == INDEX_BATCH &&
-                    entry.batch.stored.count > 0 && entry.batch.stored.last < end)
+                if (index_decode(bytes + (size_t) i * INDEX_ENTRY_SIZE, i, &entry) == 0 &&
+                    entry.kind == INDEX_BATCH && entry.batch.stored.count > 0 &&
+                    entry.batch.stored.last < end)
                         expected = MAX(expected, entry.batch.offset + entry.batch.stored.size);
         sprintf(name, "%020" PRIu64 ".log", first);
         if (!sim_disk_bytes(world->sim, name, &size) || size != expected)
@@ -296,7 +307,8 @@ static bool check_files(World *world)
                 }
                 if (!check_segment_chain(world, firsts.first[i], chain, head))
                         return false;
-                /* A text that a faulty disk refused to cut is hidden by the next segment, from our readers at least. */
+                /* A text that a faulty disk refused to cut is hidden by the next segment, from our readers
+                 * at least. */
                 if ((i + 1 == firsts.n || world->cuts_lasting) &&
                     !check_text(world, firsts.first[i], firsts.first[i + 1]))
                         return false;
@@ -381,7 +393,8 @@ bool world_come_back(World *world, bool cuts)
                 store_report_done(&report);
                 if (r > 0)
                         return wrong(world, "%d ranges reported as damaged", r);
-                if (!check_positions(world, i == 0 ? positions : again) || !check_shown(world, positions) || !check_files(world))
+                if (!check_positions(world, i == 0 ? positions : again) || !check_shown(world, positions) ||
+                    !check_files(world))
                         return false;
                 if (i == 0)
                         world_die(world);
@@ -441,10 +454,12 @@ static void remember_own(World *world)
         unsigned s;
 
         source->range(source, &range);
-        for (uint64_t own = MAX(world->own_durable + 1, range.oldest); own <= range.newest; own = batch.last + 1) {
+        for (uint64_t own = MAX(world->own_durable + 1, range.oldest); own <= range.newest;
+             own = batch.last + 1) {
                 if (source->get(source, own, NULL, &batch) <= 0 || batch.reason != BATCH_RECORDS)
                         return;
-                for (const char *p = (const char *) batch.payload; own <= batch.last; own++, p = strchr(p, '\n') + 1)
+                for (const char *p = (const char *) batch.payload; own <= batch.last;
+                     own++, p = strchr(p, '\n') + 1)
                         if (sscanf(p, "node=n%u type=USER msg=audit(1.000:%llu)", &s, &seq) == 2)
                                 world->own[own] = (WorldOwn) { s, seq };
                 world->own_durable = batch.last;

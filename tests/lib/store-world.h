@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A store on a simulated disk with senders, a collector and a memory of what was acked and shown, so that after any crash or
- * failure it can be asked whether everything still holds (world_come_back()).
+/* A store on a simulated disk with senders, a collector and a memory of what was acked and shown, so that
+ * after any crash or failure it can be asked whether everything still holds (world_come_back()).
  */
 
 #include "store-fixture.h"
@@ -29,7 +29,8 @@ struct World {
 
         Store *store;
         uint64_t now;
-        /* Last seqs of each stream: acked, in the group in flight, appended; and ever sent, before any step back. */
+        /* Last seqs of each stream: acked, in the group in flight, appended; and ever sent, before any step
+         * back. */
         uint64_t acked[WORLD_STREAMS], flight[WORLD_STREAMS], written[WORLD_STREAMS], sent[WORLD_STREAMS];
         WorldOwn own[WORLD_OWN_MAX]; /* what own seqs meant when they were durable */
         uint64_t own_durable;        /* up to where */
@@ -51,7 +52,8 @@ uint64_t world_below(World *world, uint64_t n);
 int world_open(World *world);
 /* The process dies. */
 void world_die(World *world);
-/* Opens, perhaps cut several times on the way (`cuts`), and checks everything, twice. Returns whether all holds. */
+/* Opens, perhaps cut several times on the way (`cuts`), and checks everything, twice. Returns whether all
+ * holds. */
 bool world_come_back(World *world, bool cuts);
 
 /* One random thing that happens. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Random operations on a store and on an array that does the same the simple way; after each commit and each start both must
- * agree in everything a user of the store can ask: positions, range, every batch, every explanation, every checksum.
+/* Random operations on a store and on an array that does the same the simple way; after each commit and
+ * each start both must agree in everything a user of the store can ask: positions, range, every batch,
+ * every explanation, every checksum.
  *
  * Seeds are random and printed; AUDIT_RELAY_SEED=n replays one, AUDIT_RELAY_SEEDS=m takes more or fewer.
  */
@@ -142,7 +143,8 @@ static void check_all(Model *model)
         store_status(model->store, &status);
         /* Which whole segments went is the store's business; never what is not acked. */
         ck_assert_uint_ge(status.oldest, model->oldest);
-        ck_assert_uint_le(status.oldest, MAX(MAX(model->custody[0], model->custody[1]), model->old_released) + 1);
+        ck_assert_uint_le(status.oldest,
+                          MAX(MAX(model->custody[0], model->custody[1]), model->old_released) + 1);
         model->oldest = status.oldest;
         for (unsigned c = 0; c < COLLECTORS; c++) {
                 Source *source = source_of(model, c);
@@ -153,7 +155,8 @@ static void check_all(Model *model)
                 ck_assert_uint_eq(range.oldest, MAX(model->oldest, model->custody[1 - c] + 1));
                 ck_assert(stream_id_equal(&range.stream, &model->stream));
                 for (unsigned i = 0; i < 8; i++)
-                        check_get(model, c, 1 + below(model, newest(model) + 2), below(model, 2) ? &cursor : NULL);
+                        check_get(model, c, 1 + below(model, newest(model) + 2),
+                                  below(model, 2) ? &cursor : NULL);
         }
 }
 
@@ -244,7 +247,8 @@ static void reopen(Model *model)
                 ck_assert_int_eq(store_finish(model->store, ++model->now), 0);
                 commit_all(model);
         } else {
-                /* Without a clean end a lone collector's last acks may be forgotten: write them down with something. */
+                /* Without a clean end a lone collector's last acks may be forgotten: write them down with
+                 * something. */
                 append(model);
                 commit_all(model);
         }

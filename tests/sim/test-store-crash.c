@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Power cuts, kills and failing syncs at random calls of a random workload, over a disk that keeps only what POSIX promises
- * (tests/lib/sim-disk.h); the recovery that follows is cut, too. What must hold then is in tests/lib/store-world.c.
+/* Power cuts, kills and failing syncs at random calls of a random workload, over a disk that keeps only
+ * what POSIX promises (tests/lib/sim-disk.h); the recovery that follows is cut, too. What must hold then is
+ * in tests/lib/store-world.c.
  *
  * Five bugs, put between store and disk, must each be caught by this, or the test proves nothing.
  */
@@ -68,8 +69,10 @@ static int buggy_truncate(Disk *disk, int handle, uint64_t size)
                 return inner->call arguments;                                    \
         }
 PASS(int, open, (Disk *disk, const char *name, int flags), (inner, name, flags))
-PASS(ssize_t, read, (Disk *disk, int handle, void *data, size_t n, uint64_t at), (inner, handle, data, n, at))
-PASS(ssize_t, write, (Disk *disk, int handle, const struct iovec *v, int n, uint64_t at), (inner, handle, v, n, at))
+PASS(ssize_t, read, (Disk * disk, int handle, void *data, size_t n, uint64_t at),
+     (inner, handle, data, n, at))
+PASS(ssize_t, write, (Disk * disk, int handle, const struct iovec *v, int n, uint64_t at),
+     (inner, handle, v, n, at))
 PASS(int, size, (Disk *disk, int handle, uint64_t *ret), (inner, handle, ret))
 PASS(int, allocate, (Disk *disk, int handle, uint64_t at, uint64_t n), (inner, handle, at, n))
 PASS(int, rename, (Disk *disk, const char *from, const char *to), (inner, from, to))
@@ -142,7 +145,8 @@ static bool run(uint64_t seed, Bug bug, char *ret_failure, uint64_t *cuts)
         world->front_userdata = &bug;
         fine = world_come_back(world, true);
         for (unsigned life = 0; life < LIVES && fine; life++) {
-                sim_disk_cut_at(world->sim, world_below(world, 4) ? 1 + world_below(world, 4 * OPERATIONS) : 0);
+                sim_disk_cut_at(world->sim,
+                                world_below(world, 4) ? 1 + world_below(world, 4 * OPERATIONS) : 0);
                 for (unsigned i = 0; i < OPERATIONS && !sim_disk_is_cut(world->sim); i++)
                         world_operate(world);
                 world_die(world);
@@ -171,18 +175,21 @@ static uint64_t environment(const char *name, uint64_t otherwise)
 
 START_TEST(nothing_acked_is_lost)
 {
-        static const char *const states[] = { "store.begun", "store.replaced", "store.deleted", "store.step-back",
-                                              "store.cut", "store.taken-back" };
-        uint64_t seed = environment("AUDIT_RELAY_SEED", 1), n = environment("AUDIT_RELAY_SEEDS", SEEDS), cuts = 0;
+        static const char *const states[] = {"store.begun",     "store.replaced", "store.deleted",
+                                             "store.step-back", "store.cut",      "store.taken-back"};
+        uint64_t seed = environment("AUDIT_RELAY_SEED", 1), n = environment("AUDIT_RELAY_SEEDS", SEEDS),
+                 cuts = 0;
         struct timespec begin_time, end_time;
         char failure[256];
         double seconds;
 
         clock_gettime(CLOCK_MONOTONIC, &begin_time);
         for (uint64_t i = seed; i < seed + n; i++)
-                ck_assert_msg(run(i, BUG_NONE, failure, &cuts), "AUDIT_RELAY_SEED=%" PRIu64 ": %s", i, failure);
+                ck_assert_msg(run(i, BUG_NONE, failure, &cuts), "AUDIT_RELAY_SEED=%" PRIu64 ": %s", i,
+                              failure);
         clock_gettime(CLOCK_MONOTONIC, &end_time);
-        seconds = (double) (end_time.tv_sec - begin_time.tv_sec) + (double) (end_time.tv_nsec - begin_time.tv_nsec) / 1e9;
+        seconds = (double) (end_time.tv_sec - begin_time.tv_sec) +
+                  (double) (end_time.tv_nsec - begin_time.tv_nsec) / 1e9;
         for (size_t i = 0; i < ELEMENTSOF(states); i++)
                 ck_assert_msg(n < SEEDS || world_marked(states[i]) > 0, "%s was never reached", states[i]);
         printf("# %" PRIu64 " power cuts, %.0f a second\n", cuts, (double) cuts / seconds);

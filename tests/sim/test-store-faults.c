@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Every call to the disk fails in turn, once and for ever, with each errno a disk may answer, also by doing less than asked.
- * Whatever it is: nothing acked is lost, nothing is twice, and with the fault gone the store goes on. A sweep ends with a run
- * that no fault reached.
+/* Every call to the disk fails in turn, once and for ever, with each errno a disk may answer, also by doing
+ * less than asked. Whatever it is: nothing acked is lost, nothing is twice, and with the fault gone the
+ * store goes on. A sweep ends with a run that no fault reached.
  */
 
 #include "check-main.h"
@@ -18,10 +18,10 @@ static const struct {
         int error;
         bool for_ever;
 } faults[] = {
-        { -EIO, false },    { -EIO, true },    { -ENOSPC, false }, { -ENOSPC, true },    { -EDQUOT, false },
-        { -EDQUOT, true },  { -EFBIG, false }, { -EINTR, false },  { -EINTR, true },     { -EMFILE, false },
-        { -EMFILE, true },  { -EROFS, false }, { -EROFS, true },   { FAULT_SHORT, false }, { FAULT_SHORT, true },
-        { -EOPNOTSUPP, false },
+        {-EIO, false},    {-EIO, true},         {-ENOSPC, false},    {-ENOSPC, true},
+        {-EDQUOT, false}, {-EDQUOT, true},      {-EFBIG, false},     {-EINTR, false},
+        {-EINTR, true},   {-EMFILE, false},     {-EMFILE, true},     {-EROFS, false},
+        {-EROFS, true},   {FAULT_SHORT, false}, {FAULT_SHORT, true}, {-EOPNOTSUPP, false},
 };
 
 static Disk *put_in_front(Disk *inner, void *plan)

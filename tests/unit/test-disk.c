@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The real disk's calls do what the table says, and the simulated disk agrees with it in all that the store relies on. */
+/* The real disk's calls do what the table says, and the simulated disk agrees with it in all that the store
+ * relies on. */
 
 #include "check-main.h"
 #include "sim-disk.h"

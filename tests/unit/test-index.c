@@ -139,7 +139,8 @@ static bool read_vector(const char *name, uint8_t bytes[static INDEX_ENTRY_SIZE]
 
                 if (strncmp(line, name, size) != 0 || line[size] != ':')
                         continue;
-                for (const char *p = line + size + 2; n < INDEX_ENTRY_SIZE && sscanf(p, "%2x", &byte) == 1; p += 2)
+                for (const char *p = line + size + 2; n < INDEX_ENTRY_SIZE && sscanf(p, "%2x", &byte) == 1;
+                     p += 2)
                         bytes[n++] = (uint8_t) byte;
                 found = n == INDEX_ENTRY_SIZE;
         }

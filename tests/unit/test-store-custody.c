@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Which segments go and when, who has what in custody, and what a collector is told about seqs that are not shown to it. */
+/* Which segments go and when, who has what in custody, and what a collector is told about seqs that are not
+ * shown to it. */
 
 #include "store-case.h"
 

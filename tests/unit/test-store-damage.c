@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Bits rot, files vanish, disks lie. What was acked is never cut as if it were a torn end: it is reported with exactly its seqs,
- * the segment is left as it is, and everything else is still there.
+/* Bits rot, files vanish, disks lie. What was acked is never cut as if it were a torn end: it is reported
+ * with exactly its seqs, the segment is left as it is, and everything else is still there.
  */
 
 #include "store-case.h"
@@ -21,8 +21,9 @@ static uint64_t entry_of(uint64_t own)
 
         bytes = sim_disk_bytes(sim, FIRST_INDEX, &size);
         for (uint32_t i = 0; i < size / INDEX_ENTRY_SIZE; i++)
-                if (index_decode(bytes + (size_t) i * INDEX_ENTRY_SIZE, i, &entry) == 0 && entry.kind == INDEX_BATCH &&
-                    entry.batch.stored.first <= own && own <= entry.batch.stored.last)
+                if (index_decode(bytes + (size_t) i * INDEX_ENTRY_SIZE, i, &entry) == 0 &&
+                    entry.kind == INDEX_BATCH && entry.batch.stored.first <= own &&
+                    own <= entry.batch.stored.last)
                         return (uint64_t) i * INDEX_ENTRY_SIZE;
         ck_abort_msg("own seq %" PRIu64 " has no entry", own);
 }
@@ -348,7 +349,8 @@ START_TEST(any_byte_of_the_index_may_rot)
 }
 END_TEST
 
-/* A process whose sync failed leaves its bytes in the page cache: the next process must not count them as durable. */
+/* A process whose sync failed leaves its bytes in the page cache: the next process must not count them as
+ * durable. */
 START_TEST(bytes_left_by_a_failed_sync_are_written_again)
 {
         StoreJob job;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the store does when everything goes well: positions, groups, rotation, streams that end, the clean end, names for
- * ausearch.
+/* What the store does when everything goes well: positions, groups, rotation, streams that end, the clean
+ * end, names for ausearch.
  */
 
 #include "store-case.h"
@@ -403,7 +403,8 @@ END_TEST
 START_TEST(a_newer_format_is_left_alone)
 {
         uint8_t bytes[INDEX_ENTRY_SIZE], chain[SHA256_SIZE] = { 0 };
-        IndexEntry entry = { .kind = INDEX_SEGMENT, .segment = { .version = INDEX_FORMAT_VERSION + 1, .first = 1 } };
+        IndexEntry entry = {.kind = INDEX_SEGMENT,
+                            .segment = {.version = INDEX_FORMAT_VERSION + 1, .first = 1}};
         StoreOptions newer;
         StoreReport ignored;
         Store *other;
