@@ -34,7 +34,7 @@ def enter(main):
     child = os.fork()
     if child == 0:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
         settle()
         sys.exit(main())
     # A terminal's Ctrl-C reaches the child as well.

@@ -25,7 +25,7 @@ Step = collections.namedtuple("Step", "kind what pause down targets detail")
 
 def pause(chance):
     """Before a fault. Every fourth hits programs that have just begun to run, or to connect."""
-    return chance.uniform(0, 0.03) if chance.random() < 0.25 else chance.uniform(0.05, 0.45)
+    return chance.uniform(0, 0.03) if chance.random() < 0.25 else chance.uniform(0.05, 0.35)
 
 
 def down(chance):
