@@ -67,6 +67,13 @@ static bool advance_ending(StoreLoop *loop)
                 return false;
         }
         intake_end_all(loop->intake, LINK_BYE_ENDING, 0, "the receiver is stopping");
+        /* Behind the mark nobody would tell these any more. */
+        if (!store_gaps_told(&loop->gaps)) {
+                r = store_gaps_write(&loop->gaps, loop->store, realtime_usec());
+                if (r < 0)
+                        end_now(loop, strerror(-r));
+                return r >= 0;
+        }
         r = store_finish(loop->store, realtime_usec());
         if (r < 0) {
                 end_now(loop, strerror(-r));
