@@ -2,8 +2,9 @@
 
 /* A client: a kernel that numbers its records, dispatcher and remote.
  *
- * The kernel's queue is two numbers; it outlives the dispatcher, as a socket that PID 1 holds does, and not the machine. Messages land
- * in the ring as recvmmsg() would put them there, and are formatted and published by the shipping writer.
+ * The kernel's queue is two numbers; it outlives the dispatcher, as a socket that PID 1 holds does, and not
+ * the machine. Messages land in the ring as recvmmsg() would put them there, and are formatted and published
+ * by the shipping writer.
  */
 
 #include "sim-keeper.h"
@@ -72,7 +73,7 @@ static size_t put_message(const Client *client, uint64_t number, uint8_t *out)
 {
         size_t size = oracle_text(client->number, number, (char *) out + sizeof(struct nlmsghdr),
                                   RING_MESSAGE_MAX - sizeof(struct nlmsghdr));
-        struct nlmsghdr header = { .nlmsg_len = (uint32_t) size, .nlmsg_type = RECORD_TYPE };
+        struct nlmsghdr header = {.nlmsg_len = (uint32_t) size, .nlmsg_type = RECORD_TYPE};
 
         memcpy(out, &header, sizeof header);
         return sizeof header + size;
@@ -101,7 +102,8 @@ static void take_message(Client *client, Writer *writer, const uint8_t *data, si
         size -= sizeof(struct nlmsghdr);
         *full = !room;
         if (room)
-                writer_commit(writer, record_format(RECORD_TYPE, data, size, ring_node(client->ring), room, &state->replaced));
+                writer_commit(writer, record_format(RECORD_TYPE, data, size, ring_node(client->ring), room,
+                                                    &state->replaced));
         else
                 gap_count_dropped(state, RECORD_TYPE, realtime_usec());
 }
@@ -145,7 +147,8 @@ static int on_kernel(sd_event_source *source, uint64_t usec, void *userdata)
                 receive(client);
                 take_landed(client);
         }
-        (void) sd_event_source_set_time(source, client->read < client->generated ? sim.now : client->next_usec);
+        (void) sd_event_source_set_time(source,
+                                        client->read < client->generated ? sim.now : client->next_usec);
         if (client->read < client->n_records)
                 (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
         return 0;
@@ -224,7 +227,7 @@ static const OutletHandler outlet_handler = {
 
 static int open_ring(Client *client)
 {
-        RingOptions options = { .path = client->ring_path, .size = RING_SIZE_MIN, .node = client->node };
+        RingOptions options = {.path = client->ring_path, .size = RING_SIZE_MIN, .node = client->node};
         RingStatus status;
         bool created;
         int r;
@@ -267,10 +270,11 @@ static int dispatcher_start(Process *process)
         if (r < 0)
                 return r;
         take_landed(client);
-        (void) sd_event_add_time(process->event, &client->kernel, CLOCK_MONOTONIC, sim.now, 0, on_kernel, client);
-        (void) sd_event_source_set_priority(client->kernel, LOOP_DATA);
-        return sd_event_add_time(process->event, &client->tick, CLOCK_MONOTONIC, sim.now + TICK_USEC, 0, on_dispatcher_tick,
+        (void) sd_event_add_time(process->event, &client->kernel, CLOCK_MONOTONIC, sim.now, 0, on_kernel,
                                  client);
+        (void) sd_event_source_set_priority(client->kernel, LOOP_DATA);
+        return sd_event_add_time(process->event, &client->tick, CLOCK_MONOTONIC, sim.now + TICK_USEC, 0,
+                                 on_dispatcher_tick, client);
 }
 
 static void dispatcher_free(Process *process)
@@ -287,6 +291,8 @@ static void on_remote_durable(StoreLoop *loop, void *userdata)
 {
         Client *client = userdata;
 
+        if (!client->remote->terminating)
+                oracle_clean_end(client->number, false);
         if (client->uplink)
                 outlet_wake(client->uplink);
 }
@@ -333,6 +339,7 @@ static void remote_terminate(Process *process)
 
         outlet_end(client->uplink, LINK_BYE_ENDING, "remote is stopping", false);
         keeper_finish(client->keeper);
+        oracle_clean_end(client->number, true);
 }
 
 /* --- The machine --- */
@@ -351,16 +358,18 @@ static void on_reborn(Machine *machine)
 
 void sim_client_new(unsigned number, uint64_t n_records)
 {
-        static const Program dispatcher = { .start = dispatcher_start, .free = dispatcher_free };
-        static const Program remote = { .start = remote_start, .free = remote_free, .terminate = remote_terminate };
+        static const Program dispatcher = {.start = dispatcher_start, .free = dispatcher_free};
+        static const Program remote = {
+                .start = remote_start, .free = remote_free, .terminate = remote_terminate};
         Client *client = &clients[number];
         char name[16];
 
         if (!directory[0]) {
-                strcpy(directory, access("/dev/shm", W_OK) == 0 ? "/dev/shm/simulate-XXXXXX" : "/tmp/simulate-XXXXXX");
+                strcpy(directory,
+                       access("/dev/shm", W_OK) == 0 ? "/dev/shm/simulate-XXXXXX" : "/tmp/simulate-XXXXXX");
                 assert(mkdtemp(directory));
         }
-        *client = (Client) { .number = number, .n_records = n_records };
+        *client = (Client){.number = number, .n_records = n_records};
         (void) snprintf(client->node, sizeof client->node, "c%u", number);
         (void) snprintf(client->ring_path, sizeof client->ring_path, "%s/ring-%u", directory, number);
         client->machine = sim_machine_new(client->node);

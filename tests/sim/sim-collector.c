@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The receiving programs: the aggregator whole, and the half of remote that is the same. The sockets are handed in; everything
- * else is put together as the programs do it.
+/* The receiving programs: the aggregator whole, and the half of remote that is the same. The sockets are
+ * handed in; everything else is put together as the programs do it.
  */
 
 #include "sim-keeper.h"
@@ -29,7 +29,7 @@ static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, 
 {
         Keeper *keeper = inlet_userdata(inlet_session_inlet(session));
 
-        *ret_identity = (InletIdentity) { .owner = keeper->options.owner, .node = keeper->options.name };
+        *ret_identity = (InletIdentity){.owner = keeper->options.owner, .node = keeper->options.name};
         return 0;
 }
 
@@ -51,8 +51,10 @@ static void on_flush(IntakeSession *session)
         LinkReceiver *receiver = &session->receiver;
 
         if (sim.options.bug == BUG_ACK_BEFORE_COMMIT_END && receiver->state == LINK_RECEIVER_CONNECTED)
-                assert(link_receiver_ack(receiver, session->output, receiver->received, receiver->bytes_received) == 0);
-        if (receiver->state == LINK_RECEIVER_CONNECTED && receiver->acked > 0 && !sim_process_is_gone(sim.current))
+                assert(link_receiver_ack(receiver, session->output, receiver->received,
+                                         receiver->bytes_received) == 0);
+        if (receiver->state == LINK_RECEIVER_CONNECTED && receiver->acked > 0 &&
+            !sim_process_is_gone(sim.current))
                 oracle_ack_out(sim.current->machine, &receiver->stream, receiver->acked);
         inlet_flush(session);
 }
@@ -127,13 +129,14 @@ static int make(Keeper *keeper)
 {
         StoreLoopOptions store = {
                 .directory = "store",
-                .store = {
-                        .hash = keeper->options.chained ? reader_hash : NULL,
-                        .segment_size_max = sim.segment_size,
-                        .delete_acked = !keeper->options.chained,
-                        .links = keeper->options.chained,
-                },
-                .conditions = { "low", "full", "error", "damaged" },
+                .store =
+                        {
+                                .hash = keeper->options.chained ? reader_hash : NULL,
+                                .segment_size_max = sim.segment_size,
+                                .delete_acked = !keeper->options.chained,
+                                .links = keeper->options.chained,
+                        },
+                .conditions = {"low", "full", "error", "damaged"},
                 .node = keeper->options.name,
                 .name = keeper->options.name,
                 .boot_id = keeper->options.chained ? NULL : keeper->process->machine->boot_id,
@@ -159,8 +162,8 @@ static int make(Keeper *keeper)
         if (r == 0)
                 r = inlet_listen(keeper->inlet, sim_service_listen(keeper->options.service));
         if (r == 0)
-                r = sd_event_add_time(keeper->process->event, &keeper->tick, CLOCK_MONOTONIC, sim.now + TICK_USEC, 0, on_tick,
-                                      keeper);
+                r = sd_event_add_time(keeper->process->event, &keeper->tick, CLOCK_MONOTONIC,
+                                      sim.now + TICK_USEC, 0, on_tick, keeper);
         return r;
 }
 
@@ -209,7 +212,7 @@ static Process *aggregator;
 
 static int aggregator_start(Process *process)
 {
-        KeeperOptions options = { .service = process->machine->service, .name = "collector", .chained = true };
+        KeeperOptions options = {.service = process->machine->service, .name = "collector", .chained = true};
         Keeper *keeper;
         int r = keeper_new(process, &options, &keeper);
 
@@ -230,8 +233,7 @@ static void aggregator_terminate(Process *process)
 void sim_collector_new(void)
 {
         static const Program program = {
-                .start = aggregator_start, .free = aggregator_free, .terminate = aggregator_terminate
-        };
+                .start = aggregator_start, .free = aggregator_free, .terminate = aggregator_terminate};
         Machine *machine = sim_machine_new("collector");
 
         machine->service = sim_service_new(machine, true);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* As much of sd-event as the shipping code uses. A process has one loop; sources run by priority, those of equal priority in
- * random order, one at a time, whenever the world says that this process is next.
+/* As much of sd-event as the shipping code uses. A process has one loop; sources run by priority, those of
+ * equal priority in random order, one at a time, whenever the world says that this process is next.
  */
 
 #include "sim.h"
@@ -152,8 +152,8 @@ static sd_event_source *add(sd_event *event, sd_event_source **ret, void *userda
         return source;
 }
 
-int sd_event_add_io(sd_event *event, sd_event_source **ret, int fd, uint32_t events, sd_event_io_handler_t callback,
-                    void *userdata)
+int sd_event_add_io(sd_event *event, sd_event_source **ret, int fd, uint32_t events,
+                    sd_event_io_handler_t callback, void *userdata)
 {
         sd_event_source *source = add(event, ret, userdata);
 
@@ -165,8 +165,8 @@ int sd_event_add_io(sd_event *event, sd_event_source **ret, int fd, uint32_t eve
         return 0;
 }
 
-int sd_event_add_time(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec, uint64_t accuracy,
-                      sd_event_time_handler_t callback, void *userdata)
+int sd_event_add_time(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
+                      uint64_t accuracy, sd_event_time_handler_t callback, void *userdata)
 {
         sd_event_source *source = add(event, ret, userdata);
 
@@ -176,8 +176,8 @@ int sd_event_add_time(sd_event *event, sd_event_source **ret, clockid_t clock, u
         return 0;
 }
 
-int sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec, uint64_t accuracy,
-                               sd_event_time_handler_t callback, void *userdata)
+int sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
+                               uint64_t accuracy, sd_event_time_handler_t callback, void *userdata)
 {
         return sd_event_add_time(event, ret, clock, sim.now + usec, accuracy, callback, userdata);
 }

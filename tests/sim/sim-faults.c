@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What strikes, and when: a process of its own that belongs to no machine. Each history has its own subset of kinds and its own
- * rate: where everything happens at once, nothing gets far enough to go wrong in an interesting place.
+/* What strikes, and when: a process of its own that belongs to no machine. Each history has its own subset
+ * of kinds and its own rate: where everything happens at once, nothing gets far enough to go wrong in an
+ * interesting place.
  */
 
 #include "sim.h"
@@ -21,7 +22,8 @@ static Process *random_process(const char *prefix)
         for (unsigned i = 0; i < sim.n_processes; i++) {
                 Process *p = &sim.processes[i];
 
-                if (p->alive && p->machine && strncmp(p->name, prefix, strlen(prefix)) == 0 && sim_below(++n) == 0)
+                if (p->alive && p->machine && strncmp(p->name, prefix, strlen(prefix)) == 0 &&
+                    sim_below(++n) == 0)
                         chosen = p;
         }
         return chosen;
@@ -44,7 +46,8 @@ static bool kill_process(const char *prefix, uint64_t *at, uint64_t scale)
 
         if (!process)
                 return false;
-        at = at ? (uint64_t *) (void *) ((char *) process + ((char *) at - (char *) &sim.processes[0])) : NULL;
+        at = at ? (uint64_t *) (void *) ((char *) process + ((char *) at - (char *) &sim.processes[0]))
+                : NULL;
         if (at && sim_chance(70))
                 *at = 1 + sim_below(scale);
         else
@@ -89,7 +92,8 @@ static bool fill_disk(Machine *machine)
         if (!machine->up || machine->space_until != 0)
                 return false;
         sim_trace("the disk of %s is nearly full", machine->name);
-        sim_disk_set_capacity(machine->disk, space.bytes_total - space.bytes_free + sim_below(3 * sim.segment_size));
+        sim_disk_set_capacity(machine->disk,
+                              space.bytes_total - space.bytes_free + sim_below(3 * sim.segment_size));
         machine->space_until = sim.now + sim_spread(5 * USEC_PER_SEC);
         return true;
 }
@@ -110,7 +114,8 @@ static bool pause_process(void)
         if (!process)
                 return false;
         process->paused_until = sim.now + sim_spread(3 * USEC_PER_SEC);
-        sim_trace("%s is stopped for %.3f s", process->name, (double) (process->paused_until - sim.now) / USEC_PER_SEC);
+        sim_trace("%s is stopped for %.3f s", process->name,
+                  (double) (process->paused_until - sim.now) / USEC_PER_SEC);
         return true;
 }
 
@@ -191,7 +196,8 @@ static int world_start(Process *process)
 {
         sd_event_source *source;
 
-        return sd_event_add_time(process->event, &source, CLOCK_MONOTONIC, sim.now + sim_spread(pause_usec), 0, on_fault, NULL);
+        return sd_event_add_time(process->event, &source, CLOCK_MONOTONIC, sim.now + sim_spread(pause_usec),
+                                 0, on_fault, NULL);
 }
 
 static void world_free(Process *process)
@@ -200,7 +206,7 @@ static void world_free(Process *process)
 
 void sim_faults_begin(uint64_t until_usec)
 {
-        static const Program program = { .start = world_start, .free = world_free };
+        static const Program program = {.start = world_start, .free = world_free};
         unsigned percent = 10 + (unsigned) sim_below(50);
 
         until = until_usec;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A machine's SimDisk as one process sees it: calls come back short or interrupted, writes fail, the process dies between two of
- * them; and the seeded bugs, as far as they are mistakes in using a disk. Those that are mistakes around jobs and acks stand
- * between the shipping objects, put there by the linker (--wrap).
+/* A machine's SimDisk as one process sees it: calls come back short or interrupted, writes fail, the process
+ * dies between two of them; and the seeded bugs, as far as they are mistakes in using a disk. Those that are
+ * mistakes around jobs and acks stand between the shipping objects, put there by the linker (--wrap).
  */
 
 #include "sim.h"
@@ -202,7 +202,8 @@ static int faulty_read_link(Disk *disk, const char *name, char *ret_target, size
         return inner->read_link(inner, name, ret_target, size);
 }
 
-static int faulty_list(Disk *disk, const char *name, int (*found)(const char *entry, void *userdata), void *userdata)
+static int faulty_list(Disk *disk, const char *name, int (*found)(const char *entry, void *userdata),
+                       void *userdata)
 {
         Disk *inner = faulty_of(disk)->inner;
 
@@ -236,7 +237,7 @@ Disk *sim_faulty_disk(Process *process)
         assert(faulty);
         faulty->process = process;
         faulty->inner = sim_disk_attach(process->machine->disk);
-        faulty->disk = (Disk) {
+        faulty->disk = (Disk){
                 .open = faulty_open,
                 .close = faulty_close,
                 .read = faulty_read,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Sockets. What is sent waits in the receiver's wire, arrives in pieces of random size at random times, in order; the wire is
- * short, so that senders find it full. A connection can be cut (both ends see an error, what is under way is lost) or go
- * half-open (nothing arrives any more and nobody is told). The C library's functions are defined here for these descriptors.
+/* Sockets. What is sent waits in the receiver's wire, arrives in pieces of random size at random times, in
+ * order; the wire is short, so that senders find it full. A connection can be cut (both ends see an error,
+ * what is under way is lost) or go half-open (nothing arrives any more and nobody is told). The C library's
+ * functions are defined here for these descriptors.
  */
 
 #include "sim.h"
@@ -31,7 +32,7 @@ struct Service {
 
 typedef struct Socket {
         bool used;
-        Service *service; /* a listener's */
+        Service *service;     /* a listener's */
         const Process *owner; /* NULL: waits in the backlog */
         const Machine *machine;
         bool network;
@@ -54,7 +55,9 @@ static unsigned n_services;
 
 static Socket *socket_of(int fd)
 {
-        return fd >= FD_BASE && fd < FD_BASE + SOCKETS_MAX && sockets[fd - FD_BASE].used ? &sockets[fd - FD_BASE] : NULL;
+        return fd >= FD_BASE && fd < FD_BASE + SOCKETS_MAX && sockets[fd - FD_BASE].used
+                       ? &sockets[fd - FD_BASE]
+                       : NULL;
 }
 
 static int number_of(const Socket *s)
@@ -71,7 +74,7 @@ static Socket *socket_new(const Machine *machine, bool network)
 {
         for (int i = 0; i < SOCKETS_MAX; i++)
                 if (!sockets[i].used) {
-                        sockets[i] = (Socket) {
+                        sockets[i] = (Socket){
                                 .used = true,
                                 .machine = machine,
                                 .network = network,
@@ -110,7 +113,8 @@ static bool reached(const Socket *s)
 {
         const Socket *peer = peer_of(s);
 
-        return !s->hole && s->machine->cut_until <= sim.now && (!peer || peer->machine->cut_until <= sim.now);
+        return !s->hole && s->machine->cut_until <= sim.now &&
+               (!peer || peer->machine->cut_until <= sim.now);
 }
 
 static void establish(Socket *s)
@@ -214,7 +218,7 @@ Service *sim_service_new(Machine *machine, bool network)
         Service *service = &services[n_services++];
 
         assert(n_services <= ELEMENTSOF(services));
-        *service = (Service) { .machine = machine, .network = network, .listeners = sim.activated };
+        *service = (Service){.machine = machine, .network = network, .listeners = sim.activated};
         return service;
 }
 
@@ -336,13 +340,15 @@ bool sim_net_strike(NetFault fault)
         for (int i = 0; i < SOCKETS_MAX; i++) {
                 Socket *s = &sockets[i];
 
-                if (s->used && s->peer >= 0 && s->owner && !s->hole && (s->network || fault == NET_CUT) && sim_below(++n) == 0)
+                if (s->used && s->peer >= 0 && s->owner && !s->hole && (s->network || fault == NET_CUT) &&
+                    sim_below(++n) == 0)
                         chosen = s;
         }
         if (!chosen)
                 return false;
         peer = peer_of(chosen);
-        sim_trace("connection %d-%d %s", number_of(chosen), chosen->peer, fault == NET_CUT ? "is cut" : "goes half-open");
+        sim_trace("connection %d-%d %s", number_of(chosen), chosen->peer,
+                  fault == NET_CUT ? "is cut" : "goes half-open");
         if (fault == NET_HALF_OPEN) {
                 chosen->hole = true;
                 peer->hole = sim_chance(50);

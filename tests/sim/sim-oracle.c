@@ -2,9 +2,12 @@
 
 /* What the world has to be in the end, kept apart from everything that runs in it.
  *
- *  1. What a ring has published is accepted. Its life is an epoch: one stream, seq after seq a numbered record or a gap record.
- *  2. All of a client's records between two of a ring's are counted by that ring's gap records: nothing is dropped silently.
- *  3. Each accepted record is in the collector's store once, byte for byte, in the order of its epochs and seqs.
+ *  1. What a ring has published is accepted. Its life is an epoch: one stream, seq after seq a numbered
+ * record or a gap record.
+ *  2. All of a client's records between two of a ring's are counted by that ring's gap records: nothing is
+ * dropped silently.
+ *  3. Each accepted record is in the collector's store once, byte for byte, in the order of its epochs and
+ * seqs.
  *  4. Of an epoch whose machine died the end may be missing: what nobody had acked. Nothing else may.
  *  5. What was acked is on the acker's medium at that moment, and there in the end.
  *  6. Nothing else is in the collector's store but gap records that somebody had to write.
@@ -34,7 +37,7 @@ typedef struct Epoch {
         uint64_t base;     /* the kernel's records before it */
         uint64_t numbered; /* records among them */
         uint64_t last_number;
-        uint64_t told;     /* dropped, by its gap records */
+        uint64_t told; /* dropped, by its gap records */
         bool died;
 } Epoch;
 
@@ -49,6 +52,7 @@ static Epoch epochs[EPOCHS_MAX];
 static size_t n_epochs;
 static Promise promises[PROMISES_MAX];
 static size_t n_promises;
+static bool clean_end[SIM_CLIENTS_MAX];
 static uint64_t deaths[SIM_CLIENTS_MAX], deaths_to_tell[SIM_CLIENTS_MAX], dropped_total;
 
 /* --- The lines --- */
@@ -63,8 +67,10 @@ static uint64_t mix(uint64_t a, uint64_t b)
 size_t oracle_text(unsigned client, uint64_t number, char *out, size_t size)
 {
         static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789 =\"";
-        uint64_t h = mix(client, number), padding = h % 100 < sim.long_percent ? mix(h, 1) % sim.text_max : h % 200;
-        int n = snprintf(out, size, "audit(%" PRIu64 ".%03" PRIu64 ":%" PRIu64 "): client=%u number=%" PRIu64 " pad=",
+        uint64_t h = mix(client, number),
+                 padding = h % 100 < sim.long_percent ? mix(h, 1) % sim.text_max : h % 200;
+        int n = snprintf(out, size,
+                         "audit(%" PRIu64 ".%03" PRIu64 ":%" PRIu64 "): client=%u number=%" PRIu64 " pad=",
                          1700000000 + number / 1000, number % 1000, number, client, number);
 
         padding = MIN(padding, RECORD_TEXT_MAX - (uint64_t) n);
@@ -110,7 +116,8 @@ static uint64_t numbered_line(unsigned client, const uint8_t *line, size_t size)
         static char expected[RECORD_LINE_MAX];
         uint64_t number = find_number(line, size, " number=");
 
-        if (number == 0 || oracle_line(client, number, expected, sizeof expected) != size || memcmp(line, expected, size) != 0)
+        if (number == 0 || oracle_line(client, number, expected, sizeof expected) != size ||
+            memcmp(line, expected, size) != 0)
                 return 0;
         return number;
 }
@@ -123,7 +130,7 @@ static Promise *promise_of(const StreamId *stream, bool by_collector)
                 if (promises[i].by_collector == by_collector && stream_id_equal(&promises[i].stream, stream))
                         return &promises[i];
         assert(n_promises < PROMISES_MAX);
-        promises[n_promises] = (Promise) { .stream = *stream, .by_collector = by_collector };
+        promises[n_promises] = (Promise){.stream = *stream, .by_collector = by_collector};
         return &promises[n_promises++];
 }
 
@@ -143,12 +150,13 @@ void oracle_ring(unsigned client, const StreamId *stream, uint64_t read)
                 sim_fail("the ring of c%u began anew though its machine lives", client);
         assert(n_epochs < EPOCHS_MAX);
         sim_trace("ring of c%u begins behind %" PRIu64, client, read);
-        epochs[n_epochs++] = (Epoch) { .client = client, .stream = *stream, .base = read, .last_number = read };
+        epochs[n_epochs++] = (Epoch){.client = client, .stream = *stream, .base = read, .last_number = read};
 }
 
 static void accept_line(Epoch *epoch, const uint8_t *line, size_t size)
 {
-        Accepted record = { .number = numbered_line(epoch->client, line, size), .line = checksum64(line, size) };
+        Accepted record = {.number = numbered_line(epoch->client, line, size),
+                           .line = checksum64(line, size)};
 
         if (epoch->newest == epoch->allocated) {
                 epoch->allocated = MAX(2 * epoch->allocated, UINT64_C(256));
@@ -157,8 +165,8 @@ static void accept_line(Epoch *epoch, const uint8_t *line, size_t size)
         }
         if (record.number > 0) {
                 if (record.number <= epoch->last_number)
-                        sim_fail("the ring of c%u has record %" PRIu64 " behind %" PRIu64, epoch->client, record.number,
-                                 epoch->last_number);
+                        sim_fail("the ring of c%u has record %" PRIu64 " behind %" PRIu64, epoch->client,
+                                 record.number, epoch->last_number);
                 epoch->last_number = record.number;
                 epoch->numbered++;
         } else if (is_gap(line, size) && contains(line, size, "reason=ring-full")) {
@@ -173,19 +181,21 @@ void oracle_published(unsigned client, Source *source, uint64_t dropped, uint64_
 {
         Epoch *epoch = epoch_of(client);
         SourceRange range;
-        Cursor cursor = { 0 };
+        Cursor cursor = {0};
         Batch batch;
 
         source->range(source, &range);
         while (epoch->newest < range.newest) {
                 const uint8_t *p, *end;
 
-                if (source->get(source, epoch->newest + 1, &cursor, &batch) != 1 || batch.reason != BATCH_RECORDS) {
+                if (source->get(source, epoch->newest + 1, &cursor, &batch) != 1 ||
+                    batch.reason != BATCH_RECORDS) {
                         sim_fail("the ring of c%u does not have seq %" PRIu64, client, epoch->newest + 1);
                         return;
                 }
                 for (p = batch.payload; p < batch.payload + batch.size; p = end) {
-                        end = (const uint8_t *) memchr(p, '\n', (size_t) (batch.payload + batch.size - p)) + 1;
+                        end = (const uint8_t *) memchr(p, '\n', (size_t) (batch.payload + batch.size - p)) +
+                              1;
                         accept_line(epoch, p, (size_t) (end - p));
                 }
                 if (epoch->newest != batch.last) {
@@ -194,8 +204,9 @@ void oracle_published(unsigned client, Source *source, uint64_t dropped, uint64_
                 }
         }
         if (read - epoch->base != epoch->numbered + epoch->told + dropped)
-                sim_fail("c%u: %" PRIu64 " records read, %" PRIu64 " published, %" PRIu64 " told as dropped, %" PRIu64
-                         " to be told", client, read - epoch->base, epoch->numbered, epoch->told, dropped);
+                sim_fail("c%u: %" PRIu64 " records read, %" PRIu64 " published, %" PRIu64
+                         " told as dropped, %" PRIu64 " to be told",
+                         client, read - epoch->base, epoch->numbered, epoch->told, dropped);
 }
 
 void oracle_client_died(unsigned client)
@@ -206,7 +217,12 @@ void oracle_client_died(unsigned client)
                 return;
         deaths[client]++;
         epoch->died = true;
-        deaths_to_tell[client] += promise_of(&epoch->stream, false)->out > 0;
+        deaths_to_tell[client] += promise_of(&epoch->stream, false)->out > 0 && !clean_end[client];
+}
+
+void oracle_clean_end(unsigned client, bool clean)
+{
+        clean_end[client] = clean;
 }
 
 void oracle_acked(const StreamId *stream, uint64_t seq, bool by_collector)
@@ -241,7 +257,8 @@ typedef struct Judge {
 } Judge;
 
 /* 1: found; 0: it was there already; -1: nobody accepted it. */
-static int find_accepted(unsigned client, uint64_t number, uint64_t line, size_t *ret_epoch, uint64_t *ret_seq)
+static int find_accepted(unsigned client, uint64_t number, uint64_t line, size_t *ret_epoch,
+                         uint64_t *ret_seq)
 {
         int result = -1;
 
@@ -266,13 +283,15 @@ static int find_accepted(unsigned client, uint64_t number, uint64_t line, size_t
 }
 
 /* The expected place is looked at first: looking for it everywhere is for when something is wrong. */
-static int match(const Judge *judge, unsigned client, uint64_t number, uint64_t line, size_t *ret_epoch, uint64_t *ret_seq)
+static int match(const Judge *judge, unsigned client, uint64_t number, uint64_t line, size_t *ret_epoch,
+                 uint64_t *ret_seq)
 {
         size_t e = judge->epoch[client];
         uint64_t seq = judge->seq[client];
 
-        if (e < n_epochs && epochs[e].client == client && seq < epochs[e].newest && epochs[e].records[seq].line == line &&
-            epochs[e].records[seq].number == number && !epochs[e].records[seq].seen) {
+        if (e < n_epochs && epochs[e].client == client && seq < epochs[e].newest &&
+            epochs[e].records[seq].line == line && epochs[e].records[seq].number == number &&
+            !epochs[e].records[seq].seen) {
                 epochs[e].records[seq].seen = true;
                 *ret_epoch = e;
                 *ret_seq = seq + 1;
@@ -298,7 +317,9 @@ static void judge_line(Judge *judge, const uint8_t *line, size_t size)
                 return;
         }
         number = numbered_line(client, line, size);
-        r = number > 0 || is_gap(line, size) ? match(judge, client, number, checksum64(line, size), &epoch, &seq) : -1;
+        r = number > 0 || is_gap(line, size)
+                    ? match(judge, client, number, checksum64(line, size), &epoch, &seq)
+                    : -1;
         if (r < 0) {
                 judge->verdict->unaccounted++;
                 sim_trace("nobody accepted: %.*s", (int) MIN(size, 150U), (const char *) line);
@@ -347,7 +368,8 @@ static void judge_epoch(const Epoch *epoch, Verdict *verdict)
                 if (epoch->records[i].seen)
                         continue;
                 verdict->lost++;
-                sim_trace("c%u: seq %" PRIu64 " of %" PRIu64 " (record %" PRIu64 ") is lost; acked are %" PRIu64 "%s",
+                sim_trace("c%u: seq %" PRIu64 " of %" PRIu64 " (record %" PRIu64
+                          ") is lost; acked are %" PRIu64 "%s",
                           epoch->client, i + 1, epoch->newest, epoch->records[i].number, acked,
                           epoch->died ? ", the machine died" : "");
         }
@@ -357,10 +379,10 @@ static void judge_epoch(const Epoch *epoch, Verdict *verdict)
 
 void oracle_judge(const Machine *collector, Verdict *ret)
 {
-        Judge judge = { .verdict = ret };
+        Judge judge = {.verdict = ret};
         const char *why;
 
-        *ret = (Verdict) { 0 };
+        *ret = (Verdict){0};
         for (unsigned c = 0; c < SIM_CLIENTS_MAX; c++)
                 for (size_t e = n_epochs; e-- > 0;)
                         if (epochs[e].client == c)
@@ -376,18 +398,21 @@ void oracle_judge(const Machine *collector, Verdict *ret)
                 judge_epoch(&epochs[i], ret);
         ret->dropped = dropped_total;
         for (unsigned c = 0; c < sim.n_clients; c++)
-                if ((judge.deaths_told[c] > 0 && deaths[c] == 0) || (judge.deaths_told[c] == 0 && deaths_to_tell[c] > 0)) {
+                if ((judge.deaths_told[c] > 0 && deaths[c] == 0) ||
+                    (judge.deaths_told[c] == 0 && deaths_to_tell[c] > 0)) {
                         ret->unaccounted++;
-                        sim_trace("c%u died %" PRIu64 " times, its log says %" PRIu64, c, deaths[c], judge.deaths_told[c]);
+                        sim_trace("c%u died %" PRIu64 " times, its log says %" PRIu64, c, deaths[c],
+                                  judge.deaths_told[c]);
                 }
         if (ret->lost + ret->duplicated + ret->unaccounted > 0)
-                sim_fail("%" PRIu64 " lost, %" PRIu64 " duplicated, %" PRIu64 " unaccounted", ret->lost, ret->duplicated,
-                         ret->unaccounted);
+                sim_fail("%" PRIu64 " lost, %" PRIu64 " duplicated, %" PRIu64 " unaccounted", ret->lost,
+                         ret->duplicated, ret->unaccounted);
 }
 
 void oracle_begin(void)
 {
         n_epochs = n_promises = 0;
+        memset(clean_end, 0, sizeof clean_end);
         memset(deaths, 0, sizeof deaths);
         memset(deaths_to_tell, 0, sizeof deaths_to_tell);
 }

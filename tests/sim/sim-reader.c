@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Reads what a store has written from the description of its files, not with its code: so a mistake that writer and reader of the
- * store share is still a mistake here.
+/* Reads what a store has written from the description of its files, not with its code: so a mistake that
+ * writer and reader of the store share is still a mistake here.
  */
 
 #include "sim.h"
@@ -66,7 +66,8 @@ static bool text_is_good(const uint8_t *entry, const uint8_t *text, uint64_t tex
 {
         uint64_t offset = get_le64(entry + 112), size = get_le32(entry + 44);
 
-        return offset <= text_size && size <= text_size - offset && checksum64(text + offset, size) == get_le64(entry + 56);
+        return offset <= text_size && size <= text_size - offset &&
+               checksum64(text + offset, size) == get_le64(entry + 56);
 }
 
 /* --- Which segments there are --- */
@@ -134,25 +135,28 @@ static bool wrong(Walk *walk, uint64_t segment, uint32_t entry, const char *what
 /* Each seq of a stream once, in order, none left out. */
 static bool follow_stream(Walk *walk, const ReaderBatch *batch)
 {
-        static const StreamId own = { { 0 } };
+        static const StreamId own = {{0}};
         size_t i;
 
         if (memcmp(&batch->stream, &own, sizeof own) == 0)
                 return true;
-        for (i = 0; i < walk->n_positions && memcmp(&walk->positions[i].stream, &batch->stream, sizeof own) != 0; i++)
+        for (i = 0;
+             i < walk->n_positions && memcmp(&walk->positions[i].stream, &batch->stream, sizeof own) != 0;
+             i++)
                 ;
         if (i == walk->n_positions) {
                 assert(i < ELEMENTSOF(walk->positions));
-                walk->positions[walk->n_positions++] = (Position) { batch->stream, 0 };
+                walk->positions[walk->n_positions++] = (Position){batch->stream, 0};
         }
-        if (batch->received_first != walk->positions[i].last + 1 || batch->received_last < batch->received_first)
+        if (batch->received_first != walk->positions[i].last + 1 ||
+            batch->received_last < batch->received_first)
                 return false;
         walk->positions[i].last = batch->received_last;
         return true;
 }
 
-static bool walk_batch(Walk *walk, uint64_t segment, uint32_t number, const uint8_t *entry, const uint8_t *text,
-                       uint64_t text_size, uint64_t *text_end)
+static bool walk_batch(Walk *walk, uint64_t segment, uint32_t number, const uint8_t *entry,
+                       const uint8_t *text, uint64_t text_size, uint64_t *text_end)
 {
         ReaderBatch batch = read_batch(entry, text);
 
@@ -168,7 +172,8 @@ static bool walk_batch(Walk *walk, uint64_t segment, uint32_t number, const uint
         return true;
 }
 
-/* `next_head`: of the segment behind it; what follows the entry with that chain was given up. NULL: the last one. */
+/* `next_head`: of the segment behind it; what follows the entry with that chain was given up. NULL: the last
+ * one. */
 static bool walk_segment(Walk *walk, uint64_t first, uint8_t chain[static CHAIN], const uint8_t *next_head)
 {
         uint64_t index_size, text_size = 0, text_end = 0;
@@ -190,13 +195,15 @@ static bool walk_segment(Walk *walk, uint64_t first, uint8_t chain[static CHAIN]
                 if (!entry_is_good(entry, i))
                         return wrong(walk, first, i, "does not verify");
                 if ((get_le16(entry + 4) == KIND_SEGMENT) != (i == 0))
-                        return wrong(walk, first, i, "a header is where none should be, or none where one should");
+                        return wrong(walk, first, i,
+                                     "a header is where none should be, or none where one should");
                 if (walk->chained && i == 0 && memcmp(entry + 80, chain, CHAIN) != 0)
                         return wrong(walk, first, i, "the chain of the segment before is another");
                 follow_chain(chain, entry);
                 if (walk->chained && memcmp(chain, entry + 224, CHAIN) != 0)
                         return wrong(walk, first, i, "the chain breaks");
-                if (get_le16(entry + 4) == KIND_BATCH && !walk_batch(walk, first, i, entry, text, text_size, &text_end))
+                if (get_le16(entry + 4) == KIND_BATCH &&
+                    !walk_batch(walk, first, i, entry, text, text_size, &text_end))
                         return false;
         }
         if (text_size != text_end)
@@ -204,17 +211,17 @@ static bool walk_segment(Walk *walk, uint64_t first, uint8_t chain[static CHAIN]
         return true;
 }
 
-const char *reader_walk(const SimDisk *disk, bool chained, void (*found)(const ReaderBatch *batch, void *userdata),
-                        void *userdata)
+const char *reader_walk(const SimDisk *disk, bool chained,
+                        void (*found)(const ReaderBatch *batch, void *userdata), void *userdata)
 {
         Walk *walk = calloc(1, sizeof *walk);
         Firsts *firsts = calloc(1, sizeof *firsts);
         Disk *reading = sim_disk_attach((SimDisk *) (uintptr_t) disk);
-        uint8_t chain[CHAIN] = { 0 };
+        uint8_t chain[CHAIN] = {0};
         const char *why;
 
         assert(walk && firsts);
-        *walk = (Walk) { .disk = disk, .chained = chained, .found = found, .userdata = userdata };
+        *walk = (Walk){.disk = disk, .chained = chained, .found = found, .userdata = userdata};
         assert(reading->list(reading, ".", collect, firsts) == 0);
         (void) disk_free(reading);
         qsort(firsts->first, firsts->n, sizeof firsts->first[0], compare);

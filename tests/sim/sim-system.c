@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What else the shipping code asks the system and its own lower half for: clocks, randomness, the worker's thread, where a
- * store's disk is, peers' names; and its log and states, which become lines of the trace.
+/* What else the shipping code asks the system and its own lower half for: clocks, randomness, the worker's
+ * thread, where a store's disk is, peers' names; and its log and states, which become lines of the trace.
  */
 
 #include "sim.h"
@@ -38,7 +38,7 @@ int clock_gettime(clockid_t clock, struct timespec *ret)
 {
         uint64_t usec = clock == CLOCK_REALTIME ? realtime_usec() : sim.now;
 
-        *ret = (struct timespec) { (time_t) (usec / USEC_PER_SEC), (long) (usec % USEC_PER_SEC) * 1000 };
+        *ret = (struct timespec){(time_t) (usec / USEC_PER_SEC), (long) (usec % USEC_PER_SEC) * 1000};
         return 0;
 }
 
@@ -64,7 +64,8 @@ struct Worker {
 
 static uint64_t job_time(void)
 {
-        return sim.now + sim_spread(sim.current->machine->slow_until > sim.now ? 2 * USEC_PER_SEC : sim.job_usec);
+        return sim.now +
+               sim_spread(sim.current->machine->slow_until > sim.now ? 2 * USEC_PER_SEC : sim.job_usec);
 }
 
 static int on_worker(sd_event_source *source, uint64_t usec, void *userdata)
@@ -88,7 +89,8 @@ int worker_new(sd_event *event, const char *name, int64_t priority, Worker **ret
         Worker *worker = calloc(1, sizeof *worker);
 
         assert(worker);
-        (void) sd_event_add_time(event, &worker->timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_worker, worker);
+        (void) sd_event_add_time(event, &worker->timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_worker,
+                                 worker);
         (void) sd_event_source_set_priority(worker->timer, priority);
         *ret = worker;
         return 0;
@@ -107,7 +109,8 @@ bool worker_busy(const Worker *worker)
         return worker->busy;
 }
 
-void worker_start(Worker *worker, int (*run)(void *userdata), void (*done)(int result, void *userdata), void *userdata)
+void worker_start(Worker *worker, int (*run)(void *userdata), void (*done)(int result, void *userdata),
+                  void *userdata)
 {
         assert(!worker->busy);
         worker->busy = true;
@@ -136,7 +139,7 @@ int disk_open(const char *path, Disk **ret)
 
 void connection_peer_init(ConnectionPeer *peer)
 {
-        *peer = (ConnectionPeer) { .pid = -1, .uid = (uid_t) -1, .gid = (gid_t) -1 };
+        *peer = (ConnectionPeer){.pid = -1, .uid = (uid_t) -1, .gid = (gid_t) -1};
 }
 
 int connection_peer_get(ConnectionPeer *peer, int fd)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Seed, clock, trace, machines and processes. Time stands still while something is ready to run and then jumps to the next
- * thing that happens.
+/* Seed, clock, trace, machines and processes. Time stands still while something is ready to run and then
+ * jumps to the next thing that happens.
  */
 
 #include "sim.h"
@@ -21,13 +21,19 @@
 World sim;
 
 const char *const fault_names[_FAULT_MAX] = {
-        [FAULT_KILL_DISPATCHER] = "dispatcher-killed", [FAULT_KILL_REMOTE] = "remote-killed",
-        [FAULT_KILL_COLLECTOR] = "collector-killed",   [FAULT_RESTART] = "restarted",
+        [FAULT_KILL_DISPATCHER] = "dispatcher-killed",
+        [FAULT_KILL_REMOTE] = "remote-killed",
+        [FAULT_KILL_COLLECTOR] = "collector-killed",
+        [FAULT_RESTART] = "restarted",
         [FAULT_PAUSE] = "process-stopped",
-        [FAULT_CUT] = "connection-cut",                [FAULT_HALF_OPEN] = "connection-half-open",
-        [FAULT_PARTITION] = "network-down",            [FAULT_CLIENT_DIES] = "client-power-cut",
-        [FAULT_COLLECTOR_DIES] = "collector-power-cut", [FAULT_NO_SPACE] = "disk-full",
-        [FAULT_WRITE_ERROR] = "write-error",           [FAULT_SYNC_ERROR] = "sync-error",
+        [FAULT_CUT] = "connection-cut",
+        [FAULT_HALF_OPEN] = "connection-half-open",
+        [FAULT_PARTITION] = "network-down",
+        [FAULT_CLIENT_DIES] = "client-power-cut",
+        [FAULT_COLLECTOR_DIES] = "collector-power-cut",
+        [FAULT_NO_SPACE] = "disk-full",
+        [FAULT_WRITE_ERROR] = "write-error",
+        [FAULT_SYNC_ERROR] = "sync-error",
         [FAULT_SLOW_SYNC] = "sync-slow",
 };
 
@@ -87,7 +93,8 @@ void sim_trace(const char *format, ...)
         if (!sim.options.trace)
                 return;
         n_trace++;
-        n = snprintf(line, TRACE_LINE, "%12.6f %-10s ", (double) sim.now / USEC_PER_SEC, sim.current ? sim.current->name : "");
+        n = snprintf(line, TRACE_LINE, "%12.6f %-10s ", (double) sim.now / USEC_PER_SEC,
+                     sim.current ? sim.current->name : "");
         va_start(ap, format);
         (void) vsnprintf(line + n, TRACE_LINE - (size_t) n, format, ap);
         va_end(ap);
@@ -150,7 +157,8 @@ bool sim_process_is_gone(const Process *process)
 {
         const Machine *machine = process->machine;
 
-        return process->condemned || (machine && (machine->dying || !machine->up || sim_disk_is_cut(machine->disk)));
+        return process->condemned ||
+               (machine && (machine->dying || !machine->up || sim_disk_is_cut(machine->disk)));
 }
 
 /* Frees what it had in memory; nothing of that has an effect outside. */
@@ -263,7 +271,8 @@ static bool start_one(void)
         for (unsigned i = 0; i < sim.n_processes; i++) {
                 Process *process = &sim.processes[i];
 
-                if (process->alive || process->start_usec > sim.now || (process->machine && !process->machine->up))
+                if (process->alive || process->start_usec > sim.now ||
+                    (process->machine && !process->machine->up))
                         continue;
                 start(process);
                 after_event(process);
@@ -346,7 +355,7 @@ bool sim_step(void)
 
 void sim_begin(uint64_t seed, const Options *options)
 {
-        sim = (World) { .seed = seed, .random = seed * UINT64_C(0x2545f4914f6cdd1d) + 1, .options = *options };
+        sim = (World){.seed = seed, .random = seed * UINT64_C(0x2545f4914f6cdd1d) + 1, .options = *options};
         n_trace = 0;
 }
 

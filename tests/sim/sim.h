@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The simulated world. What ships runs here as it is: ring, link, store, intake, inlet, outlet, connection, store-loop. What is
- * simulated is below it: sd-event, sockets, the worker's thread, clocks, randomness, the disk.
+/* The simulated world. What ships runs here as it is: ring, link, store, intake, inlet, outlet, connection,
+ * store-loop. What is simulated is below it: sd-event, sockets, the worker's thread, clocks, randomness, the
+ * disk.
  *
  *      simulate.c         histories, the command line, the last line
  *      sim-world.c        seed, clock, trace, machines and processes, who runs next
@@ -16,7 +17,8 @@
  *      sim-oracle.c       who promised what; what must be in the collector's store in the end
  *      sim-reader.c       reads a store's files, without the store's code
  *
- * One seed is one history: everything random comes from it, and nothing depends on addresses or on the time of day.
+ * One seed is one history: everything random comes from it, and nothing depends on addresses or on the time
+ * of day.
  */
 
 #include "basic/batch.h"
@@ -104,12 +106,12 @@ struct Machine {
         unsigned boots;
         char boot_id[40];
         SimDisk *disk;
-        uint64_t slow_until;  /* syncs take seconds */
-        uint64_t space_until; /* capacity is limited */
-        uint64_t die_usec;    /* at the latest, when a cut is armed */
-        Service *service;     /* where its receiver listens */
+        uint64_t slow_until;              /* syncs take seconds */
+        uint64_t space_until;             /* capacity is limited */
+        uint64_t die_usec;                /* at the latest, when a cut is armed */
+        Service *service;                 /* where its receiver listens */
         void (*reborn)(Machine *machine); /* it comes up after a crash: what RAM held is gone */
-        unsigned client;      /* number, or SIM_CLIENTS_MAX */
+        unsigned client;                  /* number, or SIM_CLIENTS_MAX */
 };
 
 typedef struct Options {
@@ -235,8 +237,8 @@ void oracle_begin(void);
 void oracle_done(void);
 /* A ring begins its life, behind the `read` first records of the kernel. */
 void oracle_ring(unsigned client, const StreamId *stream, uint64_t read);
-/* The ring has published up to `newest`; `source` reads it. `dropped`: records not yet told by a gap record; `generated`: records
- * that the dispatcher has read from the kernel, all published or dropped. */
+/* The ring has published up to `newest`; `source` reads it. `dropped`: records not yet told by a gap record;
+ * `generated`: records that the dispatcher has read from the kernel, all published or dropped. */
 void oracle_published(unsigned client, Source *source, uint64_t dropped, uint64_t generated);
 /* Whoever sends that stream was told that all up to seq is in custody. */
 void oracle_acked(const StreamId *stream, uint64_t seq, bool by_collector);
@@ -244,9 +246,12 @@ void oracle_acked(const StreamId *stream, uint64_t seq, bool by_collector);
 void oracle_ack_out(const Machine *machine, const StreamId *stream, uint64_t seq);
 /* The machine of a client died, and its ring with it. */
 void oracle_client_died(unsigned client);
+/* The last thing in remote's store says that it ended in order: then no death is told, whatever the ring
+ * still held. */
+void oracle_clean_end(unsigned client, bool clean);
 
 typedef struct Verdict {
-        uint64_t records;       /* accepted: published by a ring */
+        uint64_t records; /* accepted: published by a ring */
         uint64_t lost, duplicated, unaccounted;
         uint64_t machine_death; /* of them, those that died with their machine */
         uint64_t dropped;       /* never accepted: a full ring said so */
@@ -269,11 +274,12 @@ typedef struct ReaderBatch {
         size_t size;
 } ReaderBatch;
 
-/* Calls found() for every batch of a store, in order, and verifies all that there is to verify: checksums, seqs, chain, text
- * that is the batches' and nothing else. Returns NULL or what is wrong. */
-const char *reader_walk(const SimDisk *disk, bool chained, void (*found)(const ReaderBatch *batch, void *userdata),
-                        void *userdata);
-/* How far a stream is on the medium, by the newest segment alone: what a receiver would say after a power cut. */
+/* Calls found() for every batch of a store, in order, and verifies all that there is to verify: checksums,
+ * seqs, chain, text that is the batches' and nothing else. Returns NULL or what is wrong. */
+const char *reader_walk(const SimDisk *disk, bool chained,
+                        void (*found)(const ReaderBatch *batch, void *userdata), void *userdata);
+/* How far a stream is on the medium, by the newest segment alone: what a receiver would say after a power
+ * cut. */
 uint64_t reader_durable(const SimDisk *disk, const StreamId *stream);
 /* The chain's hash: not SHA-256, but 32 bytes that depend on everything. */
 void reader_hash(const void *data, size_t size, uint8_t ret_digest[static 32]);

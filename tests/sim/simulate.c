@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* simulate --histories=N --seed=S: N histories that count, from seed S on. In each, clients deliver to a collector while things
- * fail; then nothing fails any more, and everything that was accepted has to arrive. docs/testing.md says how to read this.
+/* simulate --histories=N --seed=S: N histories that count, from seed S on. In each, clients deliver to a
+ * collector while things fail; then nothing fails any more, and everything that was accepted has to arrive.
+ * docs/testing.md says how to read this.
  */
 
 #include "sim.h"
@@ -79,7 +80,7 @@ static void run(uint64_t seed, const Options *options, Verdict *ret)
 {
         uint64_t length, n_records;
 
-        *ret = (Verdict) { 0 };
+        *ret = (Verdict){0};
         sim_begin(seed, options);
         choose_sizes();
         length = (2 + sim_below(30)) * USEC_PER_SEC;
@@ -185,14 +186,18 @@ static void report(const Total *total, double took)
 
         printf("# faults:");
         for (unsigned i = 0; i < _FAULT_MAX; i++)
-                printf(" %s %" PRIu64 "%s", fault_names[i], total->struck[i], i + 1 < _FAULT_MAX ? "," : "\n");
-        printf("# never accepted, and said so by a full ring: %" PRIu64 " in %" PRIu64 " gap records\n", v->dropped,
-               v->gap_records);
+                printf(" %s %" PRIu64 "%s", fault_names[i], total->struck[i],
+                       i + 1 < _FAULT_MAX ? "," : "\n");
+        printf("# never accepted, and said so by a full ring: %" PRIu64 " in %" PRIu64 " gap records\n",
+               v->dropped, v->gap_records);
         printf("# machine-death: %" PRIu64 " records died in the ring of their machine unacked, %" PRIu64
-               " gap records say that one died\n", v->machine_death, v->death_records);
-        printf("# %.1f histories and %.0f records a second, %" PRIu64 " events, %" PRIu64 " histories without a fault\n",
+               " gap records say that one died\n",
+               v->machine_death, v->death_records);
+        printf("# %.1f histories and %.0f records a second, %" PRIu64 " events, %" PRIu64
+               " histories without a fault\n",
                (double) total->histories / took, (double) v->records / took, total->events, total->skipped);
-        printf("histories %" PRIu64 " records %" PRIu64 " lost %" PRIu64 " duplicated %" PRIu64 " unaccounted %" PRIu64 "\n",
+        printf("histories %" PRIu64 " records %" PRIu64 " lost %" PRIu64 " duplicated %" PRIu64
+               " unaccounted %" PRIu64 "\n",
                total->histories, v->records, v->lost, v->duplicated, v->unaccounted);
 }
 
@@ -200,7 +205,7 @@ static int run_bug(const Command *command)
 {
         const char *bug = bug_names[command->options.bug];
         Command without = *command;
-        Total total = { 0 };
+        Total total = {0};
         uint64_t seed;
 
         for (seed = command->seed; total.histories < command->histories; seed++)
@@ -210,7 +215,8 @@ static int run_bug(const Command *command)
                 printf("bug %s was NOT caught by %" PRIu64 " histories\n", bug, total.histories);
                 return EXIT_FAILURE;
         }
-        printf("bug %s caught by history %" PRIu64 " (--seed=%" PRIu64 "): %s\n", bug, total.histories, seed, sim.failure);
+        printf("bug %s caught by history %" PRIu64 " (--seed=%" PRIu64 "): %s\n", bug, total.histories, seed,
+               sim.failure);
         if (command->options.trace)
                 sim_trace_print();
         /* It is this bug that was caught. */
@@ -220,7 +226,7 @@ static int run_bug(const Command *command)
 
 static int run_all(const Command *command)
 {
-        Total total = { 0 };
+        Total total = {0};
         double begin = seconds();
         bool fine = true;
 
@@ -250,7 +256,8 @@ static Bug find_bug(const char *name)
 
 static void usage(void)
 {
-        puts("simulate [--histories=N] [--seed=S] [--trace[=LINES]] [--seeds=FILE] [--bug=NAME] [--no-ack-check]\n"
+        puts("simulate [--histories=N] [--seed=S] [--trace[=LINES]] [--seeds=FILE] [--bug=NAME] "
+             "[--no-ack-check]\n"
              "  --histories=N   so many histories that count: with a crash, a cut or a disk fault (300)\n"
              "  --seed=S        from this seed on; without it a fresh one, which is printed\n"
              "  --seeds=FILE    first those in a file, one a line\n"
@@ -270,12 +277,16 @@ static uint64_t fresh_seed(void)
 int main(int argc, char **argv)
 {
         static const struct option options[] = {
-                { "histories", required_argument, NULL, 'n' }, { "seed", required_argument, NULL, 's' },
-                { "seeds", required_argument, NULL, 'f' },     { "trace", optional_argument, NULL, 't' },
-                { "bug", required_argument, NULL, 'b' },       { "no-ack-check", no_argument, NULL, 'a' },
-                { "help", no_argument, NULL, 'h' },            { 0 },
+                {"histories", required_argument, NULL, 'n'},
+                {"seed", required_argument, NULL, 's'},
+                {"seeds", required_argument, NULL, 'f'},
+                {"trace", optional_argument, NULL, 't'},
+                {"bug", required_argument, NULL, 'b'},
+                {"no-ack-check", no_argument, NULL, 'a'},
+                {"help", no_argument, NULL, 'h'},
+                {0},
         };
-        Command command = { .seed = fresh_seed(), .histories = 300 };
+        Command command = {.seed = fresh_seed(), .histories = 300};
         int option;
 
         while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)
