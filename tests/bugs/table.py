@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The seeded bugs: what somebody might write by mistake, and the one test that must notice. seed.py puts them into copies of the
+sources, run.py runs the tests. A bug that no test catches shows what the tests do not see: then write that test.
+"""
+
+import typing
+
+
+class Edit(typing.NamedTuple):
+    path: str
+    right: str  # as it is in the file, but for white space
+    broken: str
+
+
+class Bug(typing.NamedTuple):
+    name: str
+    test: str
+    case: str | None  # None: the program's exit status
+    edits: list
+    arguments: tuple = ()
+
+
+def bug(name, test, case, path, right, broken, *more):
+    """more: further (path, right, broken) of the same bug."""
+    return Bug(name, test, case, [Edit(f'src/{p}', r, b) for p, r, b in ((path, right, broken), *more)])
+
+
+def simulated(name, path, right, broken, *more):
+    return bug(name, 'simulate', None, path, right, broken, *more)._replace(arguments=('--histories=150', '--seed=1'))
+
+
+SYNC = 'r = job->disk->sync(job->disk, job->handles[i]);'
+CRASH = ('test-store-crash', 'nothing_acked_is_lost')
+FAULTS = ('test-store-faults', 'every_call_may_fail')
+RING_CRASH = ('test-ring-crash', 'a_crash_at_any_step_loses_and_repeats_nothing')
+
+BUGS = [
+    # --- The store: what is promised is on the disk ---
+    bug('ack-before-sync', *CRASH, 'store/commit.c', SYNC, 'r = 0;'),
+    bug('sync-of-another-file', *CRASH, 'store/commit.c', SYNC, 'r = job->disk->sync(job->disk, job->handles[0]);'),
+    bug('retry-after-eio', *CRASH, 'store/commit.c', SYNC,
+        'r = job->disk->sync(job->disk, job->handles[i]); if (r == -EIO) r = job->disk->sync(job->disk, job->handles[i]);'),
+    bug('sync-error-ignored', *CRASH, 'store/commit.c', SYNC, '(void) job->disk->sync(job->disk, job->handles[i]); r = 0;'),
+    bug('no-directory-sync', *CRASH, 'store/commit.c',
+        'return job->directory ? job->disk->sync_directory(job->disk) : 0;', 'return 0;'),
+    bug('unsynced-rotation', *CRASH, 'store/commit.c',
+        'ret->handles[ret->n_handles++] = store->before.text; ret->handles[ret->n_handles++] = store->before.index;', ';'),
+    bug('index-not-synced', *CRASH, 'store/commit.c', 'ret->handles[ret->n_handles++] = store->current.index;', ';'),
+    bug('named-before-synced', *CRASH, 'store/commit.c', 'sync_cut(job);',
+        'sync_cut(job); if (job->to[0] != 0) (void) job->disk->rename(job->disk, job->from, job->to);',
+        ('store/commit.c', 'r = job->disk->rename(job->disk, job->from, job->to);', 'r = 0;')),
+    bug('mark-before-sync', *CRASH, 'store/commit.c',
+        'entry.commit.text_size = store->durable.text_size;'
+        ' entry.commit.index_size = (uint64_t) store->durable.entries * INDEX_ENTRY_SIZE;',
+        'entry.commit.text_size = store->written.text_size; entry.commit.last = store->written.last;'
+        ' entry.commit.index_size = ((uint64_t) store->written.entries + writer->n) * INDEX_ENTRY_SIZE;'),
+    bug('shown-before-durable', 'test-store', 'nothing_is_shown_before_it_is_durable', 'store/reader.c',
+        'if (seq == 0 || seq > store->durable.last) return seq == store->durable.last + 1 ? 0 : -ESTALE;',
+        'if (seq == 0 || seq > store->written.last) return seq == store->written.last + 1 ? 0 : -ESTALE;'),
+    bug('poisoned-segment-written-on', *CRASH, 'store/commit.c', 'segment_end(store);',
+        'if (!store->fresh && store->before.text < 0) store->ragged = false; else segment_end(store);'),
+    bug('stream-not-stepped-back', *CRASH, 'store/streams.c', 'stream->written = stream->durable;', ';'),
+    bug('cut-not-synced', *CRASH, 'store/commit.c', 'sync_cut(job);', ';'),
+
+    # --- The store: what comes back after a crash ---
+    bug('torn-tail-not-cut', *CRASH, 'store/recovery-segment.c',
+        'r = disk->truncate(disk, files->text, found->replay.text_size);', 'r = 0;'),
+    bug('cut-before-the-mark', 'test-store-damage', 'a_rotten_entry_is_reported_and_passed_over', 'store/recovery-segment.c',
+        'entry.kind == INDEX_COMMIT && entry.commit.segment == found->first', 'false'),
+    bug('tail-not-verified', *CRASH, 'store/recovery-segment.c',
+        'if (r > 0 && entry.kind == INDEX_BATCH) r = verify_text(found, files->text, &entry);', ';'),
+    bug('tail-not-written-again', 'test-store-damage', 'bytes_left_by_a_failed_sync_are_written_again', 'store/recovery-segment.c',
+        'r = segment_write(found->store->disk, handle, found->payload, size, from);', 'r = 0;'),
+    bug('sequence-reset-at-start', *CRASH, 'store/recovery-segment.c',
+        'store->written = store->flight = store->durable;',
+        'store->durable.last = found->first - 1; store->written = store->flight = store->durable;'),
+    bug('positions-forgotten-at-start', *CRASH, 'store/replay.c',
+        'stream->durable = (StreamPoint) { entry->batch.received_last, entry->batch.received_checksum };',
+        'stream->durable = (StreamPoint) { entry->batch.received_first - 1, 0 };'),
+    bug('no-directory-sync-at-start', *CRASH, 'store/recovery.c', 'r = store->disk->sync_directory(store->disk);', 'r = 0;'),
+    bug('index-entry-of-another-place', 'test-index', 'entries_survive_the_round_trip', 'store/index.c',
+        'entry.number != number', 'false'),
+    bug('index-checksum-not-compared', 'test-index', 'every_flipped_bit_is_noticed', 'store/index.c',
+        'get_le64(bytes + OFFSET_CHECKSUM) != entry_checksum(bytes)', 'false'),
+
+    # --- The store: a disk that is full or fails ---
+    bug('short-write-ignored', *FAULTS, 'store/segment.c', 'data += n; size -= (size_t) n;', 'data += n; size = 0;'),
+    bug('enospc-acked', *CRASH, 'store/store.c', 'r = segment_write_text(store, stored->payload, size);',
+        'r = segment_write_text(store, stored->payload, size); if (r == -ENOSPC) r = 0;',
+        ('store/segment.c', 'if (r < 0) return r; *allocated = target;', '*allocated = target;')),
+    bug('edquot-is-a-failure', 'test-store', 'over_quota_is_no_room', 'store/store-internal.h',
+        'error == -ENOSPC || error == -EDQUOT || error == -EFBIG', 'error == -ENOSPC || error == -EFBIG'),
+    bug('half-a-line-left', *FAULTS, 'store/segment.c', '(void) cut_text(store);', ';'),
+
+    # --- The store: custody and deletion ---
+    bug('trim-before-ack', 'test-store-custody', 'acked_segments_go', 'store/retention.c',
+        'store->segments[i + 1].first - 1 <= custody_released(store)',
+        'store->segments[i + 1].first - 1 <= store->durable.last'),
+    bug('unlink-before-the-entry-is-durable', *CRASH, 'store/commit.c', 'make_job(store, ret_job);',
+        'for (size_t i = 0; i < store->n_victims; i++) retention_remove_files(store, &store->segments[i]);'
+        ' make_job(store, ret_job);'),
+    bug('release-of-what-is-not-durable', 'test-store-custody', 'nothing_is_released_that_was_not_shown', 'store/reader.c',
+        'seq <= collector->seq || seq > collector->store->durable.last', 'seq <= collector->seq'),
+    bug('custody-goes-back', 'test-store-custody', 'nothing_is_released_that_was_not_shown', 'store/reader.c',
+        'seq <= collector->seq || seq > collector->store->durable.last', 'seq > collector->store->durable.last'),
+    bug('others-custody-sent-twice', 'test-store-custody', 'another_collector_is_told_of_custody', 'store/custody.c',
+        'return o ? MAX(held, MIN(o->seq, collector->store->durable.last) + 1) : held;', 'return held;'),
+    bug('loss-not-explained', 'test-store-custody', 'what_is_deleted_unacked_is_told_as_lost', 'store/reader.c',
+        'custody_explain(collector, seq, ret); return 1;', 'custody_explain(collector, seq, ret); ret->reason = BATCH_FILTERED; return 1;'),
+    bug('damaged-batch-sent-on', 'test-store-damage', 'damage_that_appears_while_open_is_told_to_the_reader', 'store/reader.c',
+        'return batch_payload_intact(ret);', 'return 1;'),
+    bug('duplicate-stored', 'test-store', 'batches_come_in_order_from_their_owner', 'store/store.c',
+        'received->first != (stream ? stream->written.last : 0) + 1',
+        'received->first > (stream ? stream->written.last : 0) + 1'),
+    bug('stream-owner-not-checked', 'test-store', 'batches_come_in_order_from_their_owner', 'store/store.c',
+        'stream && !may_own(stream, owner)', 'false'),
+
+    # --- The sealed batch and the frames ---
+    bug('checksum-without-the-seq', 'test-batch', 'every_flipped_bit_is_noticed', 'basic/batch.c',
+        'return checksum64(header, OFFSET_CHECKSUM);', 'return checksum64(header + OFFSET_COUNT, OFFSET_CHECKSUM - OFFSET_COUNT);',
+        ('basic/batch.c', 'batch.checksum != checksum64(header, OFFSET_CHECKSUM)',
+         'batch.checksum != checksum64(header + OFFSET_COUNT, OFFSET_CHECKSUM - OFFSET_COUNT)')),
+    bug('length-not-bounded', 'test-frame', 'what_is_refused_is_refused_early', 'link/frame-decode.c',
+        'body_size > (type == FRAME_BATCH ? BATCH_HEADER_SIZE + BATCH_PAYLOAD_MAX : LINK_BODY_MAX)', 'false'),
+    bug('string-length-not-bounded', 'test-frame', 'what_is_refused_is_refused_early', 'link/frame-decode.c',
+        'size - offset < strings[i].size', 'false'),
+    bug('payload-not-compared', 'test-link-receiver', 'another_payload_is_refused', 'link/frame-decode.c',
+        '!why && !batch_payload_intact(&frame->batch)', 'false'),
+
+    # --- The link's two machines ---
+    bug('window-off-by-one', 'test-link-sender', 'credit_is_overshot_by_less_than_one_batch', 'link/link-sender.c',
+        'sender->bytes_sent < sender->credit', 'sender->bytes_sent <= sender->credit'),
+    bug('credit-not-enforced', 'test-link-receiver', 'batches_need_credit_and_heartbeats_do_not', 'link/link-receiver.c',
+        'receiver->bytes_received >= receiver->credit', 'receiver->bytes_received > receiver->credit'),
+    bug('ack-of-an-old-session', 'test-link-sender', 'only_the_right_frames_in_each_state', 'link/link-sender.c',
+        '!allowed(sender->state, frame->type)',
+        '!allowed(sender->state, frame->type) && !(frame->type == FRAME_ACK && sender->state == LINK_SENDER_GREETED)'),
+    bug('ack-of-what-was-not-sent', 'test-link-sender', 'releases_what_is_acked_and_nothing_else', 'link/link-sender.c',
+        'ack->seq > sender->sent', 'false'),
+    bug('another-history-not-noticed', 'test-link-sender', 'judges_where_the_peer_stands', 'link/link-sender.c',
+        'return welcome->checksum == 0 || *ret_checksum == 0 || welcome->checksum == *ret_checksum;', 'return 1;'),
+    bug('rollback-not-noticed', 'test-link-sender', 'judges_where_the_peer_stands', 'link/link-sender.c',
+        'if (welcome->last > range.newest) return 0;', 'if (welcome->last > range.newest) return 1;'),
+    bug('duplicate-taken-on-resume', 'test-link-receiver', 'takes_only_the_next_batch', 'link/link-receiver.c',
+        'frame->batch.first != receiver->received + 1', 'frame->batch.first > receiver->received + 1'),
+    bug('batch-counted-though-not-taken', 'test-link-receiver', 'a_batch_not_taken_leaves_no_trace', 'link/link-receiver.c',
+        'receiver->received = received; receiver->bytes_received = bytes;', 'receiver->bytes_received = bytes;'),
+
+    # --- Intake: what is acked when ---
+    bug('ack-at-append', 'test-intake', 'acks_once_and_only_after_the_commit', 'runtime/intake.c',
+        'stream->open = (Mark) { session->receiver.received, bytes };',
+        'stream->open = (Mark) { session->receiver.received, bytes };'
+        ' intake_session_ack(session, session->receiver.received, bytes);'),
+    bug('ack-of-the-open-group', 'test-intake', 'what_comes_during_a_commit_waits_for_the_next', 'runtime/intake-commit.c',
+        'intake_session_ack(session, mark.last, mark.bytes);',
+        'intake_session_ack(session, session->receiver.received, session->receiver.bytes_received);'),
+    bug('welcome-before-the-old-group-ended', 'test-intake', 'welcome_waits_for_what_a_dead_session_left', 'runtime/intake.c',
+        'session->waiting = intake_stream_pending(session->stream);', 'session->waiting = false;'),
+    bug('two-sessions-of-one-stream', 'test-intake', 'a_new_session_takes_the_place_of_the_old', 'runtime/intake.c',
+        'intake_session_end(old, LINK_BYE_REPLACED, 0, "another session delivers this stream now");', ';'),
+    bug('foreign-stream-attached', 'test-intake', 'a_stream_has_one_owner', 'runtime/intake.c',
+        'r == -EPERM || (stream && strcmp(stream->owner, session->owner) != 0)', 'false'),
+    bug('acked-after-a-failed-commit', 'test-intake', 'a_failed_commit_steps_all_streams_back', 'runtime/intake-commit.c',
+        'if (error != 0) { step_back(intake); return; }', ';'),
+    bug('sessions-not-told-to-resume', 'test-intake', 'a_failed_commit_steps_all_streams_back', 'runtime/intake-commit.c',
+        'intake_end_all(intake, LINK_BYE_RESUME, 1000, "what was not yet durable is forgotten here: send it again");', ';'),
+    bug('sigterm-drops', 'test-intake', 'stopped_it_commits_and_acks_but_takes_nothing', 'runtime/intake.c',
+        'if (intake->error != 0 || intake->stopped) return -EAGAIN;',
+        'if (intake->stopped) { session->stalled = false; session->beat = true; return 0; } if (intake->error != 0) return -EAGAIN;'),
+    bug('bad-content-dropped', 'test-intake', 'bad_content_is_stored_escaped_and_acked', 'runtime/intake.c',
+        'r = sink->append(sink, &session->stream->id, session->owner, batch, &stored, now);',
+        'r = fault != RECORD_OK ? 0 : sink->append(sink, &session->stream->id, session->owner, batch, &stored, now);'),
+    bug('loss-not-written-down', 'test-intake', 'what_a_sender_lost_becomes_a_gap_record', 'runtime/intake-content.c',
+        'received->reason == BATCH_LOST', 'false'),
+
+    # --- The ring ---
+    bug('head-moved-after-reuse', *RING_CRASH, 'ring/ring.c', 'ring_set_word(&ring->file->words.head, head);', 'bug_memory = head;',
+        ('ring/ring.c', 'ring_set_word(&ring->file->words.published, ring->pending | copy);',
+         'ring_set_word(&ring->file->words.published, ring->pending | copy);'
+         ' if (bug_memory > ring_head(ring)) ring_set_word(&ring->file->words.head, bug_memory);')),
+    bug('published-before-written', *RING_CRASH, 'ring/ring.c', 'batch_encode(batch, ring->area + ring->begun % ring->size);',
+        'ring_set_word(&ring->file->words.published, (ring->begun + ring_entry_size(batch->size)) | ring_copy(ring));'
+        ' batch_encode(batch, ring->area + ring->begun % ring->size);'),
+    bug('landing-group-not-replayed', *RING_CRASH, 'ring/ring-file.c', '*ring_state(ring) = *ring_published(ring);',
+        '*ring_state(ring) = *ring_published(ring); ring_set_word(&ring->file->landing.number, 0);'),
+    bug('landing-group-replayed-twice', *RING_CRASH, 'ring/ring-file.c', '*ring_state(ring) = *ring_published(ring);',
+        '*ring_state(ring) = *ring_published(ring);'
+        ' if (ring_word(&ring->file->landing.number) == ring_published(ring)->landings)'
+        ' ring_set_word(&ring->file->landing.number, ring_published(ring)->landings + 1);'),
+    bug('half-written-state-kept', *RING_CRASH, 'ring/ring-file.c', '*ring_state(ring) = *ring_published(ring);', ';'),
+    bug('seq-and-checksum-move-apart', *RING_CRASH, 'ring/ring-source.c',
+        '!(ring_word(&row->turn) & 1)', 'ring_word(&row->turn) & 1'),
+    bug('awaited-subscriber-overrun', 'test-ring', 'an_awaited_subscriber_holds_the_ring', 'ring/ring.c',
+        'end - head > limit && ring_entry(ring, head, &batch, &next) > 0 && batch.last <= floor',
+        'end - head > limit && ring_entry(ring, head, &batch, &next) > 0'),
+    bug('producers-position-not-kept', 'test-ring', 'producers_keep_their_position', 'ring/ring-sink.c',
+        'ring_publish_word(ring, false);', 'producer->last--; ring_publish_word(ring, false);'),
+
+    # --- Records and the kernel ---
+    bug('newline-forges-a-record', 'test-record', 'control_bytes_become_spaces_and_are_counted', 'record/record-format.c',
+        "replace(out, size, '\\n')", '0'),
+    bug('quote-forges-a-field', 'test-record', 'a_lost_reason_cannot_forge_a_field', 'record/record-own.c',
+        "return c > ' ' && c < 0x7f && c != '\"' && c != '\\\\' && c != '\\'' && c != '=';",
+        "return c > ' ' && c < 0x7f;"),
+    bug('foreign-node-taken', 'test-record', 'lines_are_judged', 'record/record.c',
+        'fault == RECORD_OK && (node->size > 0 || prefix.node.size == 0)', 'fault == RECORD_OK && prefix.node.size == 0'),
+    bug('newline-forges-a-log-line', 'test-log', 'nobody_forges_a_line', 'runtime/log.c',
+        'message[i] = visible(message[i]);', ';'),
+    bug('serial-gap-not-counted', 'test-kernel-serials', 'missing_serials_are_counted_with_their_range',
+        'dispatcher/kernel-serials.c', 'judge_lost(serials, serial, 1);', ';'),
+    bug('reordered-is-lost', 'test-kernel-serials', 'what_comes_late_within_the_window_is_not_lost',
+        'dispatcher/kernel-serials.c', 'serial - KERNEL_WINDOW + 1', 'serial'),
+    bug('enobufs-ignored', 'test-kernel', 'an_overrun_is_told', 'dispatcher/kernel.c', 'on_overrun(kernel);', ';'),
+    bug('line-too-long-split', 'test-lines', 'a_line_that_is_too_long_is_skipped_to_its_own_end', 'dispatcher/lines.c',
+        'lines->skipping = true;', ';'),
+
+    # --- Peers ---
+    bug('certificate-checked-name-not', 'test-tls', 'collector_of_another_name_is_refused', 'runtime/tls-peer.c',
+        'strcasecmp(dns, name) == 0', 'true'),
+    bug('certificate-of-another-purpose', 'test-tls', 'client_certificate_is_no_collectors', 'runtime/tls-peer.c',
+        'gnutls_x509_trust_list_verify_crt2(tls->trust, chain, n_chain, &purpose, 1, 0, ret_status, NULL)',
+        'gnutls_x509_trust_list_verify_crt2(tls->trust, chain, n_chain, &purpose, 0, 0, ret_status, NULL)'),
+    bug('bye-lost-at-the-end', 'test-connection', 'finish_sends_all_output_first', 'runtime/connection.c',
+        'c->state = CONNECTION_FLUSHING;', 'c->state = CONNECTION_FLUSHING; buffer_consume(&c->output, buffer_size(&c->output));'),
+    bug('descriptor-leaks-with-a-refused-client', 'test-inlet', 'refused_clients_leave_nothing', 'runtime/connection.c',
+        'close_fd(c->fd);', ';'),
+    bug('backoff-reset-by-connecting', 'test-outlet', 'only_welcome_resets_the_backoff', 'runtime/outlet.c',
+        'outlet->established = true;', 'outlet->established = true; outlet->backoff_usec = outlet->options.backoff_min_usec;'),
+
+    # --- All of it together ---
+    simulated('step-back-of-the-store-alone', 'runtime/intake-commit.c',
+              'if (error != 0) { step_back(intake); return; }', ';'),
+    simulated('restart-without-an-explanation', 'store/commit.c', 'store->flight_restarts = store->restart_wanted;',
+              'store->flight_restarts = false;'),
+]

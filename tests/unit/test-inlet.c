@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Clients that are refused, one after the other, for each reason there is: told why, and nothing of them stays. */
+
+#include "check-main.h"
+#include "capture.h"
+#include "fake-sink.h"
+#include "runtime/inlet.h"
+#include "runtime/log.h"
+#include "runtime/loop.h"
+
+#include <dirent.h>
+#include <sys/socket.h>
+
+#define CONNECTIONS_MAX 2U
+#define TURNS_MAX 1000U
+#define CLIENTS 20U
+
+static Capture capture;
+static sd_event *event;
+static FakeSink sink;
+static Intake *intake;
+static Inlet *inlet;
+static LinkByeCode admits, judges;
+static unsigned n_refused;
+
+static void on_flush(IntakeSession *session)
+{
+        inlet_flush(session);
+}
+
+static void on_dirty(Intake *dirty)
+{
+}
+
+static void on_blocked(Intake *blocked, int error)
+{
+}
+
+static LinkByeCode on_judge(IntakeSession *session, const LinkHello *hello, const char **ret_why)
+{
+        *ret_why = "not this node";
+        return judges;
+}
+
+static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, char **ret_why)
+{
+        *ret_identity = (InletIdentity) { .owner = "n1", .node = "n1", .accept = "n1" };
+        *ret_why = admits ? strdup("not you") : NULL;
+        return admits;
+}
+
+static void on_refused(InletSession *session, LinkByeCode code, const char *why)
+{
+        n_refused++;
+}
+
+static const IntakeHandler intake_handler = {
+        .flush = on_flush, .dirty = on_dirty, .blocked = on_blocked, .judge = on_judge
+};
+static const InletHandler inlet_handler = { .admit = on_admit, .refused = on_refused };
+
+static unsigned count_descriptors(void)
+{
+        DIR *dir = opendir("/proc/self/fd");
+        unsigned n = 0;
+
+        ck_assert_ptr_nonnull(dir);
+        while (readdir(dir))
+                n++;
+        (void) closedir(dir);
+        return n;
+}
+
+static void run_idle(void)
+{
+        unsigned n = 0;
+
+        while (sd_event_run(event, 0) > 0)
+                ck_assert_uint_lt(n++, TURNS_MAX);
+}
+
+/* Returns the client's end. */
+static int connect_client(void)
+{
+        int fds[2];
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+        ck_assert_int_eq(inlet_take(inlet, fds[0]), 0);
+        run_idle();
+        return fds[1];
+}
+
+static void setup(void)
+{
+        IntakeOptions intake_options;
+        InletOptions options;
+
+        capture_begin(&capture);
+        log_init("test", LOG_INFO);
+        sink = (FakeSink) { .sink = { .position = sink_position, .append = sink_append }, .room = UINT32_MAX };
+        admits = judges = 0;
+        n_refused = 0;
+        intake_options = (IntakeOptions) {
+                .sink = &sink.sink,
+                .handler = &intake_handler,
+                .name = "collector",
+                .window = LINK_WINDOW_DEFAULT,
+                .realtime_usec = realtime_usec,
+        };
+        ck_assert_int_ge(sd_event_new(&event), 0);
+        ck_assert_int_eq(intake_new(&intake_options, &intake), 0);
+        options = (InletOptions) {
+                .intake = intake,
+                .handler = &inlet_handler,
+                .connections_max = CONNECTIONS_MAX,
+                .connect_usec = 10 * USEC_PER_SEC,
+                .idle_usec = 10 * USEC_PER_SEC,
+        };
+        ck_assert_int_eq(inlet_new(event, &options, &inlet), 0);
+        /* What the loop keeps for any client is not counted. */
+        (void) close(connect_client());
+        run_idle();
+}
+
+static void teardown(void)
+{
+        inlet = inlet_free(inlet);
+        intake = intake_free(intake);
+        event = sd_event_unref(event);
+        (void) capture_end(&capture);
+}
+
+static void send_hello(int fd)
+{
+        LinkHello hello = {
+                .version_min = LINK_VERSION,
+                .version_max = LINK_VERSION,
+                .role = LINK_ROLE_SENDER,
+                .stream = { { 1 } },
+                .oldest = 1,
+                .node = link_string("n1"),
+                .software = link_string("test"),
+        };
+        Buffer buffer = BUFFER_INIT(LINK_FRAME_MAX);
+
+        ck_assert_int_eq(frame_put_hello(&buffer, &hello), 0);
+        ck_assert_int_eq(send(fd, buffer_head(&buffer), buffer_size(&buffer), MSG_NOSIGNAL),
+                         (ssize_t) buffer_size(&buffer));
+        buffer_done(&buffer);
+        run_idle();
+}
+
+/* The last frame that came, which must be a BYE of that code, and then the end. Closes. */
+static void expect_bye(int fd, LinkByeCode code)
+{
+        uint8_t bytes[4096];
+        const char *why;
+        Frame frame;
+        ssize_t n;
+
+        n = recv(fd, bytes, sizeof bytes, 0);
+        ck_assert_int_gt(n, 0);
+        ck_assert_int_eq(frame_decode(bytes, (size_t) n, &frame, &why), 1);
+        ck_assert_uint_eq(frame.type, FRAME_BYE);
+        ck_assert_uint_eq(frame.bye.code, code);
+        ck_assert_int_eq(recv(fd, bytes, sizeof bytes, 0), 0);
+        (void) close(fd);
+        run_idle();
+}
+
+START_TEST(refused_clients_leave_nothing)
+{
+        unsigned before = count_descriptors();
+
+        for (unsigned i = 0; i < CLIENTS; i++) {
+                int fd;
+
+                admits = i % 3 == 0 ? LINK_BYE_CERTIFICATE : 0;
+                judges = i % 3 == 1 ? LINK_BYE_NODE : 0;
+                fd = connect_client();
+                if (i % 3 == 1)
+                        send_hello(fd);
+                if (i % 3 == 2) {
+                        ck_assert_int_eq(send(fd, "GET / HTTP/1.1\r\n\r\n", 18, MSG_NOSIGNAL), 18);
+                        run_idle();
+                }
+                expect_bye(fd, i % 3 == 0 ? LINK_BYE_CERTIFICATE : i % 3 == 1 ? LINK_BYE_NODE : LINK_BYE_PROTOCOL);
+                ck_assert_uint_eq(n_refused, i + 1);
+        }
+        ck_assert_uint_eq(inlet_connections(inlet), 0);
+        ck_assert_uint_eq(count_descriptors(), before);
+        ck_assert_uint_eq(inlet_counters(inlet)->accepted, CLIENTS + 1);
+        ck_assert_uint_eq(inlet_counters(inlet)->refused + inlet_counters(inlet)->violations, CLIENTS);
+}
+END_TEST
+
+START_TEST(one_too_many_is_turned_away)
+{
+        unsigned before = count_descriptors();
+        int fds[CONNECTIONS_MAX];
+
+        for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
+                fds[i] = connect_client();
+        expect_bye(connect_client(), LINK_BYE_OVERLOAD);
+        ck_assert_uint_eq(inlet_connections(inlet), CONNECTIONS_MAX);
+        ck_assert_uint_eq(inlet_counters(inlet)->surplus, 1);
+        for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
+                (void) close(fds[i]);
+        run_idle();
+        ck_assert_uint_eq(inlet_connections(inlet), 0);
+        ck_assert_uint_eq(count_descriptors(), before);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *suite = suite_create("inlet");
+        TCase *tcase = tcase_create("inlet");
+
+        tcase_add_checked_fixture(tcase, setup, teardown);
+        tcase_add_test(tcase, refused_clients_leave_nothing);
+        tcase_add_test(tcase, one_too_many_is_turned_away);
+        suite_add_tcase(suite, tcase);
+        return check_main(suite);
+}
