@@ -20,6 +20,8 @@
 #define LIVENESS_USEC (900 * USEC_PER_SEC)
 #define EVENTS_MAX UINT64_C(20000000)
 #define TRACE_LINES 200U
+/* Histories in which each kind of fault strikes, unless something is wrong here. */
+#define ENOUGH 300U
 
 typedef struct Command {
         Options options;
@@ -224,6 +226,19 @@ static int run_bug(const Command *command)
         return run_one(&without, seed, &total) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* Whether so many histories have seen everything that can happen to them. */
+static bool saw_all(const Total *total)
+{
+        bool all = true;
+
+        for (unsigned i = 0; total->histories >= ENOUGH && i < _FAULT_MAX; i++)
+                if (total->struck[i] == 0) {
+                        printf("# %s never struck\n", fault_names[i]);
+                        all = false;
+                }
+        return all;
+}
+
 static int run_all(const Command *command)
 {
         Total total = {0};
@@ -236,6 +251,7 @@ static int run_all(const Command *command)
                 fine = run_seeds(command, &total);
         for (uint64_t i = 0; total.histories < command->histories; i++)
                 fine = run_one(command, command->seed + i, &total) && fine;
+        fine = saw_all(&total) && fine;
         report(&total, seconds() - begin);
         return fine ? EXIT_SUCCESS : EXIT_FAILURE;
 }
