@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the two disks under test were asked to do, and what the stores on them promised, in the one order in which it happened:
- * entries of this size, a write's bytes behind its own. Written by log-disk, read by check.
+/* What the two disks under test were asked to do, and what the stores on them promised, in the one order in
+ * which it happened: entries of this size, a write's bytes behind its own. Written by log-disk, read by
+ * check.
  */
 
 #include "basic/macro.h"
@@ -17,7 +18,7 @@ enum {
 typedef enum LogKind {
         LOG_WRITE = 1, /* of `size` bytes at `value` */
         LOG_FLUSH = 2, /* all written before stays */
-        LOG_ACK = 3,   /* the store on this disk is about to say: all up to record `value` are in my custody */
+        LOG_ACK = 3, /* the store on this disk is about to say: all up to record `value` are in my custody */
 } LogKind;
 
 typedef struct LogEntry {

@@ -4,8 +4,9 @@
  *
  *      check --fs TYPE --images N --seed S [--only I] SENDER.base COLLECTOR.base LOG DIRECTORY
  *
- * An image is that of both disks at one point of the log, each with a fate of its own. DIRECTORY has two empty directories to mount
- * them on, `sender` and `collector`. With --only all but image I are passed over. The last line has the figures, by name.
+ * An image is that of both disks at one point of the log, each with a fate of its own. DIRECTORY has two
+ * empty directories to mount them on, `sender` and `collector`. With --only all but image I are passed over.
+ * The last line has the figures, by name.
  */
 
 #include "image.h"
@@ -50,18 +51,21 @@ static int compare(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
-/* Half of the points anywhere; half just behind a promise, where it is most easily broken. In the log's order. */
+/* Half of the points anywhere; half just behind a promise, where it is most easily broken. In the log's
+ * order. */
 static size_t *choose_points(const Check *check)
 {
-        size_t *points = reallocarray(NULL, check->n_images + 1, sizeof *points), *acks, n_acks = 0;
+        size_t *points = reallocarray(NULL, check->n_images + 1, sizeof *points), *acks, n_acks = 0, point;
 
         acks = reallocarray(NULL, check->log.n + 1, sizeof *acks);
         assert(points && acks);
         for (size_t i = 0; i < check->log.n; i++)
                 if (check->log.entries[i].entry.kind == LOG_ACK)
                         acks[n_acks++] = i + 1;
-        for (uint64_t i = 0; i < check->n_images; i++)
-                points[i] = n_acks > 0 && i % 2 == 0 ? MIN(acks[draw(n_acks)] + draw(3), check->log.n) : draw(check->log.n + 1);
+        for (uint64_t i = 0; i < check->n_images; i++) {
+                point = n_acks > 0 && i % 2 == 0 ? acks[draw(n_acks)] + draw(3) : draw(check->log.n + 1);
+                points[i] = MIN(point, check->log.n);
+        }
         free(acks);
         qsort(points, check->n_images, sizeof *points, compare);
         return points;
@@ -98,13 +102,14 @@ static void verify_media(Check *check, Verdict *verdict)
         }
         if (r < 0) {
                 verdict->unreadable++;
-                (void) snprintf(verdict->why, sizeof verdict->why, "mounting or unmounting: %s", strerror(-r));
+                (void) snprintf(verdict->why, sizeof verdict->why, "mounting or unmounting: %s",
+                                strerror(-r));
         }
 }
 
 static void check_image(Check *check, uint64_t number)
 {
-        Verdict verdict = { 0 };
+        Verdict verdict = {0};
         uint64_t lost = 0;
         Fate fates[_DISK_MAX];
 
@@ -124,8 +129,8 @@ static void check_image(Check *check, uint64_t number)
         check->sum.deleted += verdict.deleted;
         check->sum.ahead += verdict.ahead;
         if (!verdict_good(&verdict) && ++check->bad <= TOLD_MAX)
-                printf("image %" PRIu64 ", at %zu of %zu, fates %u and %u: %s\n", number, check->position, check->log.n, fates[0],
-                       fates[1], verdict.why);
+                printf("image %" PRIu64 ", at %zu of %zu, fates %u and %u: %s\n", number, check->position,
+                       check->log.n, fates[0], fates[1], verdict.why);
 }
 
 static void on_abort(int number)
@@ -143,7 +148,7 @@ static void must(int r, const char *what)
 
 static void run(Check *check, char **arguments)
 {
-        static const char *const names[] = { [DISK_SENDER] = "sender", [DISK_COLLECTOR] = "collector" };
+        static const char *const names[] = {[DISK_SENDER] = "sender", [DISK_COLLECTOR] = "collector"};
         char path[128];
         size_t *points;
 
@@ -166,33 +171,44 @@ static void run(Check *check, char **arguments)
 int main(int argc, char **argv)
 {
         static const struct option options[] = {
-                { "fs", required_argument, NULL, 'f' },
-                { "images", required_argument, NULL, 'i' },
-                { "seed", required_argument, NULL, 's' },
-                { "only", required_argument, NULL, 'o' },
-                { 0 },
+                {"fs", required_argument, NULL, 'f'},
+                {"images", required_argument, NULL, 'i'},
+                {"seed", required_argument, NULL, 's'},
+                {"only", required_argument, NULL, 'o'},
+                {0},
         };
-        Check check = { .only = UINT64_MAX };
+        Check check = {.only = UINT64_MAX};
         int c;
 
         while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
                 switch (c) {
-                case 'f': check.type = optarg; break;
-                case 'i': check.n_images = strtoull(optarg, NULL, 10); break;
-                case 's': random_state = strtoull(optarg, NULL, 10); break;
-                case 'o': check.only = strtoull(optarg, NULL, 10); break;
-                default: return 2;
+                case 'f':
+                        check.type = optarg;
+                        break;
+                case 'i':
+                        check.n_images = strtoull(optarg, NULL, 10);
+                        break;
+                case 's':
+                        random_state = strtoull(optarg, NULL, 10);
+                        break;
+                case 'o':
+                        check.only = strtoull(optarg, NULL, 10);
+                        break;
+                default:
+                        return 2;
                 }
         }
         if (argc - optind != 4 || !check.type || check.n_images == 0) {
-                fprintf(stderr, "usage: check --fs TYPE --images N --seed S [--only I] SENDER COLLECTOR LOG DIRECTORY\n");
+                fprintf(stderr, "usage: check --fs TYPE --images N --seed S [--only I] SENDER COLLECTOR LOG "
+                                "DIRECTORY\n");
                 return 2;
         }
         (void) signal(SIGABRT, on_abort);
         run(&check, argv + optind);
-        printf("images=%" PRIu64 " bad=%" PRIu64 " lost=%" PRIu64 " duplicated=%" PRIu64 " unreadable=%" PRIu64 " incomplete=%" PRIu64
-               " cut=%" PRIu64 " deleted=%" PRIu64 " ahead=%" PRIu64 "\n",
-               check.n_images, check.bad, check.sum.lost, check.sum.duplicated, check.sum.unreadable, check.cached, check.sum.cut,
-               check.sum.deleted, check.sum.ahead);
+        printf("images=%" PRIu64 " bad=%" PRIu64 " lost=%" PRIu64 " duplicated=%" PRIu64
+               " unreadable=%" PRIu64 " incomplete=%" PRIu64 " cut=%" PRIu64 " deleted=%" PRIu64
+               " ahead=%" PRIu64 "\n",
+               check.n_images, check.bad, check.sum.lost, check.sum.duplicated, check.sum.unreadable,
+               check.cached, check.sum.cut, check.sum.deleted, check.sum.ahead);
         return check.bad == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

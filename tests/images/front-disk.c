@@ -115,14 +115,15 @@ static int front_sync_directory(Disk *disk)
         return front->inner->sync_directory(front->inner);
 }
 
-#define PASS(type, call, parameters, arguments)                  \
-        static type front_##call parameters                      \
-        {                                                        \
-                Disk *inner = front_of(disk)->inner;             \
-                                                                 \
-                return inner->call arguments;                    \
+#define PASS(type, call, parameters, arguments)                                                             \
+        static type front_##call parameters                                                                 \
+        {                                                                                                   \
+                Disk *inner = front_of(disk)->inner;                                                        \
+                                                                                                            \
+                return inner->call arguments;                                                               \
         }
-PASS(ssize_t, read, (Disk *disk, int handle, void *data, size_t n, uint64_t at), (inner, handle, data, n, at))
+PASS(ssize_t, read, (Disk *disk, int handle, void *data, size_t n, uint64_t at),
+     (inner, handle, data, n, at))
 PASS(int, size, (Disk *disk, int handle, uint64_t *ret), (inner, handle, ret))
 PASS(int, truncate, (Disk *disk, int handle, uint64_t size), (inner, handle, size))
 PASS(int, allocate, (Disk *disk, int handle, uint64_t at, uint64_t n), (inner, handle, at, n))
@@ -132,7 +133,8 @@ PASS(int, make_directory, (Disk *disk, const char *name), (inner, name))
 PASS(int, remove_directory, (Disk *disk, const char *name), (inner, name))
 PASS(int, link, (Disk *disk, const char *target, const char *name), (inner, target, name))
 PASS(int, read_link, (Disk *disk, const char *name, char *ret, size_t size), (inner, name, ret, size))
-PASS(int, list, (Disk *disk, const char *name, int (*f)(const char *, void *), void *u), (inner, name, f, u))
+PASS(int, list, (Disk *disk, const char *name, int (*f)(const char *, void *), void *u),
+     (inner, name, f, u))
 PASS(int, space, (Disk *disk, DiskSpace *ret), (inner, ret))
 PASS(int, lock, (Disk *disk), (inner))
 
@@ -150,32 +152,33 @@ Disk *front_disk_new(Disk *inner, Bug bug, uint64_t (*draw)(uint64_t n))
 
         if (!front)
                 return disk_free(inner);
-        *front = (FrontDisk) {
-                .disk = {
-                        .open = front_open,
-                        .close = front_close,
-                        .read = front_read,
-                        .write = front_write,
-                        .size = front_size,
-                        .truncate = front_truncate,
-                        .allocate = front_allocate,
-                        .sync = front_sync,
-                        .sync_directory = front_sync_directory,
-                        .rename = front_rename,
-                        .unlink = front_unlink,
-                        .make_directory = front_make_directory,
-                        .remove_directory = front_remove_directory,
-                        .link = front_link,
-                        .read_link = front_read_link,
-                        .list = front_list,
-                        .space = front_space,
-                        .lock = front_lock,
-                        .free = front_free,
-                },
+        *front = (FrontDisk){
+                .disk =
+                        {
+                                .open = front_open,
+                                .close = front_close,
+                                .read = front_read,
+                                .write = front_write,
+                                .size = front_size,
+                                .truncate = front_truncate,
+                                .allocate = front_allocate,
+                                .sync = front_sync,
+                                .sync_directory = front_sync_directory,
+                                .rename = front_rename,
+                                .unlink = front_unlink,
+                                .make_directory = front_make_directory,
+                                .remove_directory = front_remove_directory,
+                                .link = front_link,
+                                .read_link = front_read_link,
+                                .list = front_list,
+                                .space = front_space,
+                                .lock = front_lock,
+                                .free = front_free,
+                        },
                 .inner = inner,
                 .bug = bug,
                 .draw = draw,
-                .newest = { -EBADF, -EBADF },
+                .newest = {-EBADF, -EBADF},
                 .late = -EBADF,
         };
         return &front->disk;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A disk in front of the real one that writes back behind the store's back, as a kernel may at any time, and has on demand one
- * of the bugs that this whole harness exists to find.
+/* A disk in front of the real one that writes back behind the store's back, as a kernel may at any time, and
+ * has on demand one of the bugs that this whole harness exists to find.
  */
 
 #include "store/disk.h"

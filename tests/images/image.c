@@ -2,8 +2,8 @@
 
 /* See image.h.
  *
- * 1. What was flushed is in `durable`; of what was not, any subset of the blocks that the disk writes whole may stay, in the order
- *    in which they were written.
+ * 1. What was flushed is in `durable`; of what was not, any subset of the blocks that the disk writes whole
+ * may stay, in the order in which they were written.
  * 2. The image is made anew for each crash: whatever mounting it wrote is gone with it.
  * 3. The loop device goes with its last user, so nothing stays behind whatever ends this process.
  */
@@ -41,7 +41,7 @@ int block_log_read(const char *path, BlockLog *ret)
         LoggedEntry *entry;
         int r;
 
-        *ret = (BlockLog) { 0 };
+        *ret = (BlockLog){0};
         r = map_file(path, PROT_READ, &ret->map, &ret->size);
         if (r < 0)
                 return r;
@@ -71,7 +71,7 @@ void block_log_done(BlockLog *log)
         free(log->entries);
         if (log->map)
                 (void) munmap(log->map, log->size);
-        *log = (BlockLog) { 0 };
+        *log = (BlockLog){0};
 }
 
 /* --- The medium --- */
@@ -97,7 +97,8 @@ static int find_blocks(Medium *medium, const BlockLog *log)
                         continue;
                 if (entry->value > medium->size || entry->size > medium->size - entry->value)
                         return -EBADMSG;
-                for (uint64_t b = entry->value / BLOCK_SIZE; b <= (entry->value + entry->size - 1) / BLOCK_SIZE; b++)
+                for (uint64_t b = entry->value / BLOCK_SIZE;
+                     b <= (entry->value + entry->size - 1) / BLOCK_SIZE; b++)
                         used[b] = true;
         }
         for (size_t b = 0; b < n; b++)
@@ -111,7 +112,7 @@ int medium_init(Medium *medium, uint32_t disk, const char *base, const BlockLog 
         void *map;
         int r;
 
-        *medium = (Medium) { .disk = disk, .image_fd = -EBADF };
+        *medium = (Medium){.disk = disk, .image_fd = -EBADF};
         if (strlen(path) >= sizeof medium->path)
                 return -ENAMETOOLONG;
         strcpy(medium->path, path);
@@ -175,7 +176,8 @@ static bool survives(Fate fate, uint64_t (*draw)(uint64_t n))
 }
 
 /* One write, block by block. Returns how many blocks of it were lost. */
-static uint64_t crash_write(Medium *medium, const LoggedEntry *logged, Fate fate, uint64_t (*draw)(uint64_t n))
+static uint64_t crash_write(Medium *medium, const LoggedEntry *logged, Fate fate,
+                            uint64_t (*draw)(uint64_t n))
 {
         uint64_t at = logged->entry.value, end = at + logged->entry.size, next, lost = 0;
         const uint8_t *data = logged->data;
@@ -208,7 +210,8 @@ uint64_t medium_crash(Medium *medium, Fate fate, uint64_t (*draw)(uint64_t n))
                 if (i + 1 < prefix || fate != FATE_PREFIX)
                         lost += crash_write(medium, medium->cached[i], fate, draw);
                 else
-                        lost += crash_write(medium, medium->cached[i], i + 1 == prefix ? FATE_HALF : FATE_NONE, draw);
+                        lost += crash_write(medium, medium->cached[i],
+                                            i + 1 == prefix ? FATE_HALF : FATE_NONE, draw);
         }
         return lost;
 }
@@ -217,7 +220,7 @@ uint64_t medium_crash(Medium *medium, Fate fate, uint64_t (*draw)(uint64_t n))
 
 static int open_loop(int image_fd, char *ret_name, size_t size)
 {
-        struct loop_config config = { .fd = (uint32_t) image_fd, .info = { .lo_flags = LO_FLAGS_AUTOCLEAR } };
+        struct loop_config config = {.fd = (uint32_t) image_fd, .info = {.lo_flags = LO_FLAGS_AUTOCLEAR}};
         _cleanup_(close_fdp) int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
         int fd, number, r = -EBUSY;
 

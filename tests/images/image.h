@@ -45,7 +45,8 @@ typedef struct Medium {
         bool mounted;
 } Medium;
 
-int medium_init(Medium *medium, uint32_t disk, const char *base, const BlockLog *log, const char *path) _must_check_;
+int medium_init(Medium *medium, uint32_t disk, const char *base, const BlockLog *log,
+                const char *path) _must_check_;
 void medium_done(Medium *medium);
 void medium_advance(Medium *medium, const LoggedEntry *entry);
 /* Makes the image. Returns how many blocks were lost. */

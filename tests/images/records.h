@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The records of the workload: number n always has the same bytes and is always in the same batch, so that whoever finds one can
- * say what it must be. As a source they are the dispatcher's ring, which still has whatever was not acked.
+/* The records of the workload: number n always has the same bytes and is always in the same batch, so that
+ * whoever finds one can say what it must be. As a source they are the dispatcher's ring, which still has
+ * whatever was not acked.
  */
 
 #include "basic/batch.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* See relay.h. The order of a commit is that of the programs' loop (runtime/store-loop.c): intake and store begin and end their
- * groups together.
+/* See relay.h. The order of a commit is that of the programs' loop (runtime/store-loop.c): intake and store
+ * begin and end their groups together.
  */
 
 #include "relay.h"
@@ -63,11 +63,11 @@ static void on_blocked(Intake *intake, int error)
 {
 }
 
-static const IntakeHandler intake_handler = { .flush = on_flush, .dirty = on_dirty, .blocked = on_blocked };
+static const IntakeHandler intake_handler = {.flush = on_flush, .dirty = on_dirty, .blocked = on_blocked};
 
 static StoreOptions options_of(int which, Disk *disk)
 {
-        StoreOptions options = { .disk = disk, .random = random_bytes, .group_bytes_max = GROUP_MAX };
+        StoreOptions options = {.disk = disk, .random = random_bytes, .group_bytes_max = GROUP_MAX};
 
         if (which == DISK_SENDER) {
                 options.segment_size_max = SENDER_SEGMENT;
@@ -153,14 +153,15 @@ int host_commit_end(Host *host)
 
 /* --- Hop --- */
 
-static const LinkSenderHandler sender_handler = { 0 };
+static const LinkSenderHandler sender_handler = {0};
 
 int hop_open(Hop *hop, Source *source, Host *to)
 {
         int r;
 
-        *hop = (Hop) { .forth = BUFFER_INIT(PIPE_MAX), .back = BUFFER_INIT(PIPE_MAX) };
-        r = intake_session_init(&hop->session, to->intake, &hop->back, RELAY_OWNER, RECORDS_NODE, RECORDS_NODE, 0, NULL);
+        *hop = (Hop){.forth = BUFFER_INIT(PIPE_MAX), .back = BUFFER_INIT(PIPE_MAX)};
+        r = intake_session_init(&hop->session, to->intake, &hop->back, RELAY_OWNER, RECORDS_NODE,
+                                RECORDS_NODE, 0, NULL);
         if (r < 0)
                 return r;
         link_sender_init(&hop->sender, source, &sender_handler, RECORDS_NODE, 0);
@@ -191,7 +192,8 @@ int hop_send(Hop *hop, size_t size)
         if (intake_session_blocked(&hop->session) || buffer_size(&hop->forth) == 0)
                 return 0;
         /* Frames are taken whole: what of one is there stays until the rest is. */
-        n = intake_session_feed(&hop->session, buffer_head(&hop->forth), MIN(size, buffer_size(&hop->forth)));
+        n = intake_session_feed(&hop->session, buffer_head(&hop->forth),
+                                MIN(size, buffer_size(&hop->forth)));
         if (n < 0)
                 return (int) n;
         buffer_consume(&hop->forth, (size_t) n);
@@ -205,7 +207,8 @@ int hop_return(Hop *hop)
 
         if (buffer_size(&hop->back) == 0)
                 return 0;
-        n = link_sender_feed(&hop->sender, buffer_head(&hop->back), buffer_size(&hop->back), &hop->forth, LINK_NOW);
+        n = link_sender_feed(&hop->sender, buffer_head(&hop->back), buffer_size(&hop->back), &hop->forth,
+                             LINK_NOW);
         if (n < 0)
                 return (int) n;
         buffer_consume(&hop->back, (size_t) n);

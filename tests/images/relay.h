@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The relay in one process, of the shipping parts: a host is a store with an intake in front; a hop carries a source's batches
- * to a host by the link's two machines, through two buffers.
+/* The relay in one process, of the shipping parts: a host is a store with an intake in front; a hop carries
+ * a source's batches to a host by the link's two machines, through two buffers.
  */
 
 #include "block-log.h"
@@ -32,13 +32,13 @@ struct Host {
         bool in_flight;
 };
 
-/* Opens the store of one of the two disks with the options of its program (but for sizes, which are small), over `disk`, which is
- * taken over in any case. Returns 0 or a negative errno. */
+/* Opens the store of one of the two disks with the options of its program (but for sizes, which are small),
+ * over `disk`, which is taken over in any case. Returns 0 or a negative errno. */
 int host_open(Host *host, int which, Disk *disk, StoreReport *ret_report) _must_check_;
 /* As a kill: nothing is written. A job in flight is waited for. */
 void host_close(Host *host);
-/* The two halves of a group commit; between them the job's syncs run on a thread of their own. begin: 1: begun; 0: nothing to do;
- * or a negative errno, as end. */
+/* The two halves of a group commit; between them the job's syncs run on a thread of their own. begin: 1:
+ * begun; 0: nothing to do; or a negative errno, as end. */
 int host_commit_begin(Host *host) _must_check_;
 int host_commit_end(Host *host) _must_check_;
 

@@ -3,10 +3,12 @@
 /* See verify.h. What must hold:
  *
  * 1. Both stores open, find no damage, and opening them again gives the same.
- * 2. Each has all that it said is in its custody; the sender's has deleted nothing but what the collector said is in its own; so
- *    every accepted record is in one of the two. The collector has nothing that the sender has not.
- * 3. What a store shows, and what stands in its text files, is every record from its oldest to its newest once, in order, each
- *    byte as it was sent, and nothing besides. Every index entry verifies, and the collector's chain.
+ * 2. Each has all that it said is in its custody; the sender's has deleted nothing but what the collector
+ * said is in its own; so every accepted record is in one of the two. The collector has nothing that the
+ * sender has not.
+ * 3. What a store shows, and what stands in its text files, is every record from its oldest to its newest
+ * once, in order, each byte as it was sent, and nothing besides. Every index entry verifies, and the
+ * collector's chain.
  * 4. The two go on: whatever the dispatcher still has reaches the collector's text, again once each.
  */
 
@@ -41,7 +43,7 @@ typedef struct Verifier {
         Facts facts[_DISK_MAX];
 } Verifier;
 
-static const char *const host_names[] = { [DISK_SENDER] = "sender", [DISK_COLLECTOR] = "collector" };
+static const char *const host_names[] = {[DISK_SENDER] = "sender", [DISK_COLLECTOR] = "collector"};
 
 static _printf_(4, 5) void wrong(Verdict *verdict, uint64_t *count, uint64_t n, const char *format, ...)
 {
@@ -89,7 +91,8 @@ static uint8_t *read_file(const char *directory, const char *name, size_t *ret_s
 }
 
 /* Compares bytes with the records from *seq on, which moves on. `what` names the place. */
-static void compare_records(Verdict *verdict, const char *what, const uint8_t *bytes, size_t size, uint64_t *seq)
+static void compare_records(Verdict *verdict, const char *what, const uint8_t *bytes, size_t size,
+                            uint64_t *seq)
 {
         char line[RECORD_LINE_SIZE], number[64];
         unsigned long long found;
@@ -103,17 +106,23 @@ static void compare_records(Verdict *verdict, const char *what, const uint8_t *b
                         size -= n;
                         continue;
                 }
-                (void) snprintf(number, sizeof number, "%.*s", (int) MIN(size, sizeof number - 1), (const char *) bytes);
-                if (sscanf(number, "node=" RECORDS_NODE " type=USER msg=audit(1700000000.000:%llu)", &found) != 1 || found == *seq) {
-                        wrong(verdict, &verdict->unreadable, 1, "%s: other bytes at record %" PRIu64, what, *seq);
+                (void) snprintf(number, sizeof number, "%.*s", (int) MIN(size, sizeof number - 1),
+                                (const char *) bytes);
+                if (sscanf(number, "node=" RECORDS_NODE " type=USER msg=audit(1700000000.000:%llu)",
+                           &found) != 1 ||
+                    found == *seq) {
+                        wrong(verdict, &verdict->unreadable, 1, "%s: other bytes at record %" PRIu64, what,
+                              *seq);
                         return;
                 }
                 if (found > *seq) {
-                        wrong(verdict, &verdict->lost, found - *seq, "%s: record %llu in place of %" PRIu64, what, found, *seq);
+                        wrong(verdict, &verdict->lost, found - *seq, "%s: record %llu in place of %" PRIu64,
+                              what, found, *seq);
                         *seq = found;
                         continue;
                 }
-                wrong(verdict, &verdict->duplicated, 1, "%s: record %llu again, at %" PRIu64, what, found, *seq);
+                wrong(verdict, &verdict->duplicated, 1, "%s: record %llu again, at %" PRIu64, what, found,
+                      *seq);
                 n = records_line(found, line);
                 if (n > size || memcmp(bytes, line, n) != 0)
                         return;
@@ -122,7 +131,8 @@ static void compare_records(Verdict *verdict, const char *what, const uint8_t *b
         }
 }
 
-static void verify_text(Verdict *verdict, const char *directory, const char *host, uint64_t first, uint64_t last)
+static void verify_text(Verdict *verdict, const char *directory, const char *host, uint64_t first,
+                        uint64_t last)
 {
         struct dirent **names = NULL;
         uint64_t seq = first;
@@ -144,10 +154,11 @@ static void verify_text(Verdict *verdict, const char *directory, const char *hos
         }
         free(names);
         if (seq <= last)
-                wrong(verdict, &verdict->lost, last + 1 - seq, "%s's text ends before record %" PRIu64 " of %" PRIu64, host, seq,
-                      last);
+                wrong(verdict, &verdict->lost, last + 1 - seq,
+                      "%s's text ends before record %" PRIu64 " of %" PRIu64, host, seq, last);
         else if (seq > last + 1)
-                wrong(verdict, &verdict->unreadable, 1, "%s's text goes on behind record %" PRIu64, host, last);
+                wrong(verdict, &verdict->unreadable, 1, "%s's text goes on behind record %" PRIu64, host,
+                      last);
 }
 
 /* --- Index --- */
@@ -160,7 +171,8 @@ static void sha256(const void *data, size_t size, uint8_t ret_digest[static SHA2
 }
 
 /* Every entry of one index, and that the chain goes on from that of the one before where there is one. */
-static bool verify_entries(const uint8_t *bytes, size_t size, bool chained, uint8_t chain[SHA256_SIZE], bool first)
+static bool verify_entries(const uint8_t *bytes, size_t size, bool chained, uint8_t chain[SHA256_SIZE],
+                           bool first)
 {
         uint8_t again[INDEX_ENTRY_SIZE];
         IndexEntry entry;
@@ -196,7 +208,8 @@ static void verify_index(Verdict *verdict, const char *directory, const char *ho
         for (int i = 0; i < n; i++) {
                 bytes = read_file(directory, names[i]->d_name, &size);
                 if (!bytes || !verify_entries(bytes, size, chained, chain, i == 0))
-                        wrong(verdict, &verdict->unreadable, 1, "%s's %s does not verify", host, names[i]->d_name);
+                        wrong(verdict, &verdict->unreadable, 1, "%s's %s does not verify", host,
+                              names[i]->d_name);
                 free(bytes);
                 free(names[i]);
         }
@@ -219,7 +232,7 @@ static int sync_no_directory(Disk *disk)
 static bool open_host(Verifier *verifier, int which)
 {
         Verdict *verdict = verifier->verdict;
-        StoreReport report = { 0 };
+        StoreReport report = {0};
         Disk *disk;
         int r;
 
@@ -230,13 +243,15 @@ static bool open_host(Verifier *verifier, int which)
                 r = host_open(&verifier->hosts[which], which, disk, &report);
         }
         if (r < 0) {
-                wrong(verdict, &verdict->unreadable, 1, "%s's store does not open: %s", host_names[which], strerror(-r));
+                wrong(verdict, &verdict->unreadable, 1, "%s's store does not open: %s", host_names[which],
+                      strerror(-r));
                 return false;
         }
         for (size_t i = 0; i < report.n_damages; i++)
-                wrong(verdict, &verdict->unreadable, MAX(report.damages[i].last + 1 - report.damages[i].first, 1U),
-                      "%s's store found %" PRIu64 "..%" PRIu64 " damaged", host_names[which], report.damages[i].first,
-                      report.damages[i].last);
+                wrong(verdict, &verdict->unreadable,
+                      MAX(report.damages[i].last + 1 - report.damages[i].first, 1U),
+                      "%s's store found %" PRIu64 "..%" PRIu64 " damaged", host_names[which],
+                      report.damages[i].first, report.damages[i].last);
         verdict->cut += report.cut_bytes > 0;
         store_report_done(&report);
         return true;
@@ -259,8 +274,10 @@ static Facts facts_of(Verifier *verifier, int which)
                 store_status(verifier->hosts[DISK_SENDER].store, &sender);
                 stream = sender.stream;
         }
-        if (store_sink(store)->position(store_sink(store), &stream, RELAY_OWNER, &facts.position, &facts.checksum) < 0)
-                wrong(verifier->verdict, &verifier->verdict->unreadable, 1, "%s's store has no position", host_names[which]);
+        if (store_sink(store)->position(store_sink(store), &stream, RELAY_OWNER, &facts.position,
+                                        &facts.checksum) < 0)
+                wrong(verifier->verdict, &verifier->verdict->unreadable, 1, "%s's store has no position",
+                      host_names[which]);
         return facts;
 }
 
@@ -270,20 +287,22 @@ static void verify_shown(Verifier *verifier, int which)
         Verdict *verdict = verifier->verdict;
         Source *source = store_source(verifier->hosts[which].store, RELAY_COLLECTOR);
         uint64_t seq = verifier->facts[which].oldest, expected = seq;
-        Cursor cursor = { { 0 } };
+        Cursor cursor = {{0}};
         Batch batch;
         int r = 0;
 
         for (; seq <= verifier->facts[which].newest; seq = batch.last + 1) {
                 r = source ? source->get(source, seq, &cursor, &batch) : -ENOMEM;
                 if (r <= 0 || batch.reason != BATCH_RECORDS) {
-                        wrong(verdict, &verdict->unreadable, 1, "%s's store shows no record %" PRIu64, host_names[which], seq);
+                        wrong(verdict, &verdict->unreadable, 1, "%s's store shows no record %" PRIu64,
+                              host_names[which], seq);
                         return;
                 }
                 compare_records(verdict, host_names[which], batch.payload, batch.size, &expected);
         }
         if (expected != seq)
-                wrong(verdict, &verdict->unreadable, 1, "%s's store shows other records than it says", host_names[which]);
+                wrong(verdict, &verdict->unreadable, 1, "%s's store shows other records than it says",
+                      host_names[which]);
 }
 
 /* The positions against what was promised. */
@@ -297,23 +316,30 @@ static void verify_custody(Verifier *verifier, const uint64_t promised[static _D
 
                 if (facts->newest < promised[i])
                         wrong(verdict, &verdict->lost, promised[i] - facts->newest,
-                              "%s acked record %" PRIu64 ", has up to %" PRIu64, host_names[i], promised[i], facts->newest);
+                              "%s acked record %" PRIu64 ", has up to %" PRIu64, host_names[i], promised[i],
+                              facts->newest);
                 if (facts->position != facts->newest)
-                        wrong(verdict, &verdict->unreadable, 1, "%s has record %" PRIu64 ", its position is %" PRIu64,
-                              host_names[i], facts->newest, facts->position);
+                        wrong(verdict, &verdict->unreadable, 1,
+                              "%s has record %" PRIu64 ", its position is %" PRIu64, host_names[i],
+                              facts->newest, facts->position);
         }
         if (sender->oldest > promised[DISK_COLLECTOR] + 1 || sender->released > promised[DISK_COLLECTOR])
-                wrong(verdict, &verdict->lost, MAX(sender->oldest - 1, sender->released) - promised[DISK_COLLECTOR],
-                      "sender deleted up to %" PRIu64 " and released up to %" PRIu64 ", the collector acked %" PRIu64,
+                wrong(verdict, &verdict->lost,
+                      MAX(sender->oldest - 1, sender->released) - promised[DISK_COLLECTOR],
+                      "sender deleted up to %" PRIu64 " and released up to %" PRIu64
+                      ", the collector acked %" PRIu64,
                       sender->oldest - 1, sender->released, promised[DISK_COLLECTOR]);
         if (sender->oldest > collector->newest + 1)
                 wrong(verdict, &verdict->lost, sender->oldest - collector->newest - 1,
-                      "neither has the records behind %" PRIu64 " before %" PRIu64, collector->newest, sender->oldest);
+                      "neither has the records behind %" PRIu64 " before %" PRIu64, collector->newest,
+                      sender->oldest);
         if (collector->newest > sender->newest)
                 wrong(verdict, &verdict->lost, collector->newest - sender->newest,
-                      "the collector has record %" PRIu64 ", the sender only %" PRIu64, collector->newest, sender->newest);
+                      "the collector has record %" PRIu64 ", the sender only %" PRIu64, collector->newest,
+                      sender->newest);
         if (collector->oldest != 1 && collector->newest > 0)
-                wrong(verdict, &verdict->lost, collector->oldest - 1, "the collector deleted up to %" PRIu64, collector->oldest - 1);
+                wrong(verdict, &verdict->lost, collector->oldest - 1, "the collector deleted up to %" PRIu64,
+                      collector->oldest - 1);
         verdict->deleted += sender->oldest > 1;
         verdict->ahead += sender->newest > collector->newest;
 }
@@ -337,7 +363,7 @@ static int advance_hop(Hop *hop, Host *to)
 /* Both hops, until the collector has record `last`. */
 static int deliver(Verifier *verifier, Hop hops[static _DISK_MAX], uint64_t last)
 {
-        StoreStatus status = { 0 };
+        StoreStatus status = {0};
         int r = 0;
 
         for (unsigned turn = 0; turn < TURNS_MAX && r >= 0; turn++) {
@@ -355,7 +381,7 @@ static void verify_going_on(Verifier *verifier, const uint64_t promised[static _
         Source *source = store_source(verifier->hosts[DISK_SENDER].store, RELAY_COLLECTOR);
         uint64_t last = records_batch_last(verifier->facts[DISK_SENDER].newest + MORE_RECORDS);
         Verdict *verdict = verifier->verdict;
-        Hop hops[_DISK_MAX] = { 0 };
+        Hop hops[_DISK_MAX] = {0};
         Records records;
         int r;
 
@@ -397,9 +423,10 @@ static bool open_hosts(Verifier *verifier)
         return good;
 }
 
-void verify_stores(const char *const directories[static _DISK_MAX], const uint64_t promised[static _DISK_MAX], Verdict *verdict)
+void verify_stores(const char *const directories[static _DISK_MAX],
+                   const uint64_t promised[static _DISK_MAX], Verdict *verdict)
 {
-        Verifier verifier = { .directories = directories, .verdict = verdict };
+        Verifier verifier = {.directories = directories, .verdict = verdict};
         Facts again;
 
         if (open_hosts(&verifier))
@@ -416,7 +443,8 @@ void verify_stores(const char *const directories[static _DISK_MAX], const uint64
                 again = facts_of(&verifier, i);
                 /* A store without a segment has no stream of its own yet. */
                 if (facts->newest > 0 && memcmp(&again, facts, sizeof again) != 0)
-                        wrong(verdict, &verdict->unreadable, 1, "%s's store is another when opened again", host_names[i]);
+                        wrong(verdict, &verdict->unreadable, 1, "%s's store is another when opened again",
+                              host_names[i]);
                 verify_shown(&verifier, i);
                 verify_text(verdict, directories[i], host_names[i], facts->oldest, facts->newest);
                 verify_index(verdict, directories[i], host_names[i], i == DISK_COLLECTOR);

@@ -9,10 +9,10 @@
 
 typedef struct Verdict {
         uint64_t lost, duplicated, unreadable; /* records; what is neither counts as one unreadable */
-        uint64_t cut;     /* stores with a torn end behind what was acked */
-        uint64_t deleted; /* senders that had deleted what the collector has */
-        uint64_t ahead;   /* senders with records that the collector does not have */
-        char why[256];    /* the first thing that did not hold */
+        uint64_t cut;                          /* stores with a torn end behind what was acked */
+        uint64_t deleted;                      /* senders that had deleted what the collector has */
+        uint64_t ahead;                        /* senders with records that the collector does not have */
+        char why[256];                         /* the first thing that did not hold */
 } Verdict;
 
 static inline bool verdict_good(const Verdict *verdict)
@@ -21,4 +21,5 @@ static inline bool verdict_good(const Verdict *verdict)
 }
 
 /* `promised`: the last record that each store said was in its custody. Adds to the verdict. */
-void verify_stores(const char *const directories[static _DISK_MAX], const uint64_t promised[static _DISK_MAX], Verdict *verdict);
+void verify_stores(const char *const directories[static _DISK_MAX],
+                   const uint64_t promised[static _DISK_MAX], Verdict *verdict);

@@ -6,8 +6,9 @@
  *
  *      workload --seed S --records N [--bug NAME] SENDER-DIRECTORY COLLECTOR-DIRECTORY ACKS
  *
- * Sessions break and hosts are killed now and then, so that the log has recoveries in it, too. Each promise of custody is written
- * to ACKS before the one it is given to can read it. Ends when the collector has all records.
+ * Sessions break and hosts are killed now and then, so that the log has recoveries in it, too. Each promise
+ * of custody is written to ACKS before the one it is given to can read it. Ends when the collector has all
+ * records.
  */
 
 #include "front-disk.h"
@@ -53,14 +54,15 @@ static void must(int r, const char *what)
 
 static void promise(Host *host)
 {
-        AckMessage ack = { .disk = (uint32_t) (host - hosts), .seq = host->custody };
+        AckMessage ack = {.disk = (uint32_t) (host - hosts), .seq = host->custody};
 
         must(write(acks_fd, &ack, sizeof ack) == (ssize_t) sizeof ack ? 0 : -errno, "writing an ack");
 }
 
 static Source *source_of(int which)
 {
-        Source *source = which == DISK_SENDER ? &records.source : store_source(hosts[DISK_SENDER].store, RELAY_COLLECTOR);
+        Source *source = which == DISK_SENDER ? &records.source
+                                              : store_source(hosts[DISK_SENDER].store, RELAY_COLLECTOR);
 
         must(source ? 0 : -ENOMEM, "the store as source");
         return source;
@@ -137,6 +139,13 @@ static void commit(int which)
         seen.commits += host->in_flight;
 }
 
+static void arrive(uint64_t n_records)
+{
+        uint64_t newest = records.newest + 1 + draw(ARRIVAL_MAX);
+
+        records.newest = records_batch_last(MIN(newest, n_records));
+}
+
 /* One random thing that happens. */
 static void turn(uint64_t n_records)
 {
@@ -144,7 +153,7 @@ static void turn(uint64_t n_records)
         uint64_t dice = draw(1000);
 
         if (dice < 150)
-                records.newest = records_batch_last(MIN(n_records, records.newest + 1 + draw(ARRIVAL_MAX)));
+                arrive(n_records);
         else if (dice < 550)
                 must(hop_send(&hops[which], 1 + draw(TURN_SIZE)), "sending");
         else if (dice < 750)
@@ -174,8 +183,8 @@ static void run(uint64_t n_records)
         while (hosts[DISK_COLLECTOR].custody < n_records && turns++ < most)
                 turn(n_records);
         if (hosts[DISK_COLLECTOR].custody < n_records) {
-                fprintf(stderr, "workload: after %" PRIu64 " turns the collector has %" PRIu64 " records\n", most,
-                        hosts[DISK_COLLECTOR].custody);
+                fprintf(stderr, "workload: after %" PRIu64 " turns the collector has %" PRIu64 " records\n",
+                        most, hosts[DISK_COLLECTOR].custody);
                 exit(EXIT_FAILURE);
         }
         for (int i = 0; i < _DISK_MAX; i++) {
@@ -187,10 +196,10 @@ static void run(uint64_t n_records)
 int main(int argc, char **argv)
 {
         static const struct option options[] = {
-                { "seed", required_argument, NULL, 's' },
-                { "records", required_argument, NULL, 'r' },
-                { "bug", required_argument, NULL, 'b' },
-                { 0 },
+                {"seed", required_argument, NULL, 's'},
+                {"records", required_argument, NULL, 'r'},
+                {"bug", required_argument, NULL, 'b'},
+                {0},
         };
         uint64_t n_records = 0;
         int c;
@@ -213,7 +222,8 @@ int main(int argc, char **argv)
         must(acks_fd < 0 ? -errno : 0, argv[optind + 2]);
         must(records_init(&records), "memory");
         run(n_records);
-        printf("%" PRIu64 " records, %" PRIu64 " commits, %" PRIu64 " kills, %" PRIu64 " clean ends, %" PRIu64 " sessions broken\n",
+        printf("%" PRIu64 " records, %" PRIu64 " commits, %" PRIu64 " kills, %" PRIu64
+               " clean ends, %" PRIu64 " sessions broken\n",
                records.newest, seen.commits, seen.kills, seen.clean_ends, seen.breaks);
         records_done(&records);
         return EXIT_SUCCESS;
