@@ -6,9 +6,8 @@
  * functions are defined here for these descriptors.
  */
 
-#include "sim.h"
+#include "sim-net.h"
 #include "sim-event.h"
-#include "basic/buffer.h"
 
 #undef NDEBUG
 #include <assert.h>
@@ -17,55 +16,23 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define SOCKETS_MAX 256
-#define BACKLOG_MAX 16U
-/* Above all descriptors that the system gives out. */
-#define FD_BASE (1 << 24)
-
-struct Service {
-        Machine *machine;
-        bool network;
-        unsigned listeners;
-        int backlog[BACKLOG_MAX];
-        unsigned n_backlog;
-};
-
-typedef struct Socket {
-        bool used;
-        Service *service;     /* a listener's */
-        const Process *owner; /* NULL: waits in the backlog */
-        const Machine *machine;
-        bool network;
-        int peer; /* -1: gone without a word */
-        int generation;
-        uint64_t connect_usec; /* 0: connected */
-        bool refused;
-        bool hole; /* half-open: what arrives here never does */
-        int error;
-        uint64_t error_usec; /* when it is heard of */
-        Buffer wire;
-        size_t arrived;
-        uint64_t arrive_usec;
-        bool fin; /* the peer half-closed */
-} Socket;
-
 static Socket sockets[SOCKETS_MAX];
 static Service services[1 + SIM_CLIENTS_MAX];
 static unsigned n_services;
 
-static Socket *socket_of(int fd)
+Socket *socket_of(int fd)
 {
         return fd >= FD_BASE && fd < FD_BASE + SOCKETS_MAX && sockets[fd - FD_BASE].used
                        ? &sockets[fd - FD_BASE]
                        : NULL;
 }
 
-static int number_of(const Socket *s)
+int socket_number(const Socket *s)
 {
         return (int) (s - sockets);
 }
 
-static Socket *peer_of(const Socket *s)
+Socket *socket_peer(const Socket *s)
 {
         return s->peer >= 0 ? &sockets[s->peer] : NULL;
 }
@@ -74,7 +41,7 @@ static Socket *socket_new(const Machine *machine, bool network)
 {
         for (int i = 0; i < SOCKETS_MAX; i++)
                 if (!sockets[i].used) {
-                        sockets[i] = (Socket){
+                        sockets[i] = (Socket) {
                                 .used = true,
                                 .machine = machine,
                                 .network = network,
@@ -94,6 +61,12 @@ static uint64_t delay(const Socket *s)
         return sim.now + (s->network ? sim_spread(sim.delay_usec) : 1 + sim_below(50));
 }
 
+void socket_expect(Socket *s)
+{
+        if (s->arrive_usec == USEC_INFINITY && !s->hole)
+                s->arrive_usec = delay(s);
+}
+
 static void fail_at(Socket *s, int error, uint64_t usec)
 {
         if (s->error == 0 && usec < s->error_usec) {
@@ -102,7 +75,7 @@ static void fail_at(Socket *s, int error, uint64_t usec)
         }
 }
 
-static bool has_failed(const Socket *s)
+bool socket_has_failed(const Socket *s)
 {
         return s->error != 0 && s->error_usec <= sim.now;
 }
@@ -111,7 +84,7 @@ static bool has_failed(const Socket *s)
 
 static bool reached(const Socket *s)
 {
-        const Socket *peer = peer_of(s);
+        const Socket *peer = socket_peer(s);
 
         return !s->hole && s->machine->cut_until <= sim.now &&
                (!peer || peer->machine->cut_until <= sim.now);
@@ -129,9 +102,9 @@ static void establish(Socket *s)
                 return;
         }
         other = socket_new(service->machine, s->network);
-        other->peer = number_of(s);
-        s->peer = number_of(other);
-        service->backlog[service->n_backlog++] = number_of(other);
+        other->peer = socket_number(s);
+        s->peer = socket_number(other);
+        service->backlog[service->n_backlog++] = socket_number(other);
 }
 
 void sim_net_advance(void)
@@ -180,14 +153,14 @@ uint64_t sim_net_next(void)
         return next;
 }
 
-static bool ended(const Socket *s)
+bool socket_ended(const Socket *s)
 {
         return s->fin && s->arrived == buffer_size(&s->wire) && reached(s);
 }
 
-static size_t room(const Socket *s)
+size_t socket_room(const Socket *s)
 {
-        const Socket *peer = peer_of(s);
+        const Socket *peer = socket_peer(s);
 
         return peer ? peer->wire.maximum - buffer_size(&peer->wire) : SIZE_MAX;
 }
@@ -202,11 +175,11 @@ uint32_t sim_net_ready(int fd)
                 return s->service->n_backlog > 0 ? EPOLLIN : 0;
         if (s->connect_usec != 0)
                 return 0;
-        if (has_failed(s) || s->refused)
+        if (socket_has_failed(s) || s->refused)
                 return EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR;
-        if (s->arrived > 0 || ended(s))
+        if (s->arrived > 0 || socket_ended(s))
                 events |= EPOLLIN;
-        if (room(s) > 0)
+        if (socket_room(s) > 0)
                 events |= EPOLLOUT;
         return events;
 }
@@ -218,7 +191,7 @@ Service *sim_service_new(Machine *machine, bool network)
         Service *service = &services[n_services++];
 
         assert(n_services <= ELEMENTSOF(services));
-        *service = (Service){.machine = machine, .network = network, .listeners = sim.activated};
+        *service = (Service) { .machine = machine, .network = network, .listeners = sim.activated };
         return service;
 }
 
@@ -229,7 +202,7 @@ int sim_service_listen(Service *service)
         s->service = service;
         s->owner = sim.current;
         service->listeners++;
-        return FD_BASE + number_of(s);
+        return FD_BASE + socket_number(s);
 }
 
 int sim_connect(Service *service)
@@ -240,11 +213,11 @@ int sim_connect(Service *service)
         s->service = service;
         if (service->network) {
                 s->connect_usec = delay(s);
-                return FD_BASE + number_of(s);
+                return FD_BASE + socket_number(s);
         }
         establish(s);
         if (!s->refused)
-                return FD_BASE + number_of(s);
+                return FD_BASE + socket_number(s);
         s->used = false;
         return -ECONNREFUSED;
 }
@@ -259,7 +232,7 @@ static void drop(Socket *s)
 
 static void close_socket(Socket *s)
 {
-        Socket *peer = peer_of(s);
+        Socket *peer = socket_peer(s);
 
         if (peer) {
                 peer->peer = -1;
@@ -267,8 +240,7 @@ static void close_socket(Socket *s)
                 if (buffer_size(&s->wire) > 0)
                         fail_at(peer, ECONNRESET, s->hole || peer->hole ? USEC_INFINITY - 1 : delay(peer));
                 peer->fin = true;
-                if (peer->arrive_usec == USEC_INFINITY && !peer->hole)
-                        peer->arrive_usec = delay(peer);
+                socket_expect(peer);
         }
         drop(s);
 }
@@ -284,19 +256,17 @@ static void close_listener(Socket *s)
                 close_socket(&sockets[service->backlog[--service->n_backlog]]);
 }
 
-static void leave_backlog(int number)
+int socket_accept(Service *service)
 {
-        for (unsigned i = 0; i < n_services; i++)
-                for (unsigned k = 0; k < services[i].n_backlog; k++)
-                        if (services[i].backlog[k] == number) {
-                                services[i].n_backlog--;
-                                memmove(&services[i].backlog[k], &services[i].backlog[k + 1],
-                                        (services[i].n_backlog - k) * sizeof services[i].backlog[0]);
-                                return;
-                        }
+        int number = service->n_backlog > 0 ? service->backlog[0] : -1;
+
+        if (service->n_backlog > 0)
+                memmove(service->backlog, service->backlog + 1,
+                        --service->n_backlog * sizeof service->backlog[0]);
+        return number < 0 ? -1 : FD_BASE + number;
 }
 
-static void close_any(Socket *s)
+void socket_close(Socket *s)
 {
         if (s->service && s->connect_usec == 0)
                 close_listener(s);
@@ -308,14 +278,14 @@ void sim_net_process_died(const Process *process)
 {
         for (int i = 0; i < SOCKETS_MAX; i++)
                 if (sockets[i].used && sockets[i].owner == process)
-                        close_any(&sockets[i]);
+                        socket_close(&sockets[i]);
 }
 
 /* Nobody says goodbye: the peers hear of it when they send to a machine that does not know them. */
 void sim_net_machine_died(const Machine *machine)
 {
         for (int i = 0; i < SOCKETS_MAX; i++) {
-                Socket *s = &sockets[i], *peer = peer_of(s);
+                Socket *s = &sockets[i], *peer = socket_peer(s);
 
                 if (!s->used || s->machine != machine || (s->service && s->connect_usec == 0))
                         continue;
@@ -346,8 +316,8 @@ bool sim_net_strike(NetFault fault)
         }
         if (!chosen)
                 return false;
-        peer = peer_of(chosen);
-        sim_trace("connection %d-%d %s", number_of(chosen), chosen->peer,
+        peer = socket_peer(chosen);
+        sim_trace("connection %d-%d %s", socket_number(chosen), chosen->peer,
                   fault == NET_CUT ? "is cut" : "goes half-open");
         if (fault == NET_HALF_OPEN) {
                 chosen->hole = true;
@@ -366,107 +336,6 @@ void sim_net_reset(void)
                 if (sockets[i].used)
                         drop(&sockets[i]);
         n_services = 0;
-}
-
-/* --- The C library's functions --- */
-
-static int failed(int error)
-{
-        errno = error;
-        return -1;
-}
-
-ssize_t send(int fd, const void *data, size_t size, int flags)
-{
-        Socket *s = socket_of(fd), *peer = peer_of(s);
-        size_t n;
-
-        if (sim_process_is_gone(sim.current))
-                return (ssize_t) size;
-        if (has_failed(s) || s->refused)
-                return failed(s->refused ? ECONNREFUSED : s->error == ECONNRESET ? EPIPE : s->error);
-        if (!peer) {
-                if (!s->hole && s->fin)
-                        return failed(EPIPE);
-                return (ssize_t) size; /* into the void */
-        }
-        n = MIN(size, room(s));
-        if (n == 0)
-                return failed(EAGAIN);
-        if (sim_chance(20))
-                n = 1 + sim_below(n);
-        assert(buffer_append(&peer->wire, data, n) == 0);
-        if (peer->arrive_usec == USEC_INFINITY && !peer->hole)
-                peer->arrive_usec = delay(peer);
-        return (ssize_t) n;
-}
-
-ssize_t recv(int fd, void *data, size_t size, int flags)
-{
-        Socket *s = socket_of(fd);
-        size_t n = MIN(size, s->arrived);
-
-        if (sim_process_is_gone(sim.current))
-                return failed(EAGAIN);
-        if (has_failed(s) || s->refused)
-                return failed(s->refused ? ECONNREFUSED : s->error);
-        if (n == 0)
-                return ended(s) ? 0 : failed(EAGAIN);
-        if (sim_chance(10))
-                n = 1 + sim_below(n);
-        memcpy(data, buffer_head(&s->wire), n);
-        buffer_consume(&s->wire, n);
-        s->arrived -= n;
-        return (ssize_t) n;
-}
-
-int shutdown(int fd, int how)
-{
-        Socket *s = socket_of(fd), *peer = peer_of(s);
-
-        if (has_failed(s))
-                return failed(ENOTCONN);
-        if (peer && !sim_process_is_gone(sim.current)) {
-                peer->fin = true;
-                if (peer->arrive_usec == USEC_INFINITY && !peer->hole)
-                        peer->arrive_usec = delay(peer);
-        }
-        return 0;
-}
-
-int getsockopt(int fd, int level, int name, void *value, socklen_t *size)
-{
-        const Socket *s = socket_of(fd);
-        int error = s->refused ? ECONNREFUSED : has_failed(s) ? s->error : 0;
-
-        assert(level == SOL_SOCKET && name == SO_ERROR && *size >= sizeof error);
-        memcpy(value, &error, sizeof error);
-        return 0;
-}
-
-int accept4(int fd, __SOCKADDR_ARG address, socklen_t *size, int flags)
-{
-        Service *service = socket_of(fd)->service;
-        Socket *s;
-
-        if (service->n_backlog == 0 || sim_process_is_gone(sim.current))
-                return failed(EAGAIN);
-        s = &sockets[service->backlog[0]];
-        leave_backlog(service->backlog[0]);
-        s->owner = sim.current;
-        return FD_BASE + number_of(s);
-}
-
-int close(int fd)
-{
-        Socket *s = socket_of(fd);
-
-        if (!s && fd >= FD_BASE)
-                return failed(EBADF);
-        if (!s)
-                return (int) syscall(SYS_close, fd);
-        close_any(s);
-        return 0;
 }
 
 bool sim_net_connected(int fd)

@@ -9,6 +9,7 @@
  *      sim-world.c        seed, clock, trace, machines and processes, who runs next
  *      sim-event.c        sd-event
  *      sim-net.c          sockets: chunks, delay, loss of connections, half-open peers
+ *      sim-sockets.c      … and the C library\'s functions on them
  *      sim-system.c       the rest of what the shipping code asks the system for
  *      sim-faulty-disk.c  a SimDisk as one process sees it: fails, dies, and has the seeded bugs
  *      sim-client.c       dispatcher (kernel records → ring → outlet) and remote
@@ -200,7 +201,10 @@ uint32_t sim_net_ready(int fd);
 /* The process has died: its descriptors that were not closed are. */
 void sim_net_process_died(const Process *process);
 void sim_net_machine_died(const Machine *machine);
-typedef enum NetFault { NET_CUT, NET_HALF_OPEN } NetFault;
+typedef enum NetFault {
+        NET_CUT,
+        NET_HALF_OPEN
+} NetFault;
 /* Strikes one connection at random; `network`: one over the network. Returns whether there was one. */
 bool sim_net_strike(NetFault fault);
 void sim_net_reset(void);
