@@ -2,8 +2,8 @@
 
 /* Sockets. What is sent waits in the receiver's wire, arrives in pieces of random size at random times, in
  * order; the wire is short, so that senders find it full. A connection can be cut (both ends see an error,
- * what is under way is lost) or go half-open (nothing arrives any more and nobody is told). The C library's
- * functions are defined here for these descriptors.
+ * what is under way is lost) or go half-open (nothing arrives any more and nobody is told). sim-sockets.c
+ * has the C library's functions for these descriptors.
  */
 
 #include "sim-net.h"

@@ -18,6 +18,7 @@
 
 /* Without faults everything arrives within this, or never. */
 #define LIVENESS_USEC (900 * USEC_PER_SEC)
+#define SETTLE_USEC (3 * USEC_PER_SEC)
 #define EVENTS_MAX UINT64_C(20000000)
 #define TRACE_LINES 200U
 /* Histories in which each kind of fault strikes, unless something is wrong here. */
@@ -66,15 +67,25 @@ static bool drained(void)
         return sim_collector_drained();
 }
 
-static void run_until(uint64_t usec, bool until_drained)
+static void run_until(uint64_t usec)
 {
-        /* Looking is not free: not behind each event. */
         while (sim.now < usec && sim_step())
                 if (sim.events > EVENTS_MAX)
                         sim_fail("no end after %" PRIu64 " events", sim.events);
-                else if (until_drained && sim.events % 64 == 0 && drained())
-                        return;
-        if (until_drained && !sim.failure[0] && !drained())
+}
+
+/* What is tried again each second has to be there, too. */
+static void run_until_drained(void)
+{
+        uint64_t limit = sim.now + LIVENESS_USEC;
+
+        do {
+                /* Looking is not free: not behind each event. */
+                while (sim.now < limit && !sim.failure[0] && !drained())
+                        run_until(sim.now + 50 * USEC_PER_MSEC);
+                run_until(sim.now + SETTLE_USEC);
+        } while (sim.now < limit && !sim.failure[0] && !drained());
+        if (!sim.failure[0] && !drained())
                 sim_fail("what was accepted does not arrive");
 }
 
@@ -82,7 +93,7 @@ static void run(uint64_t seed, const Options *options, Verdict *ret)
 {
         uint64_t length, n_records;
 
-        *ret = (Verdict){0};
+        *ret = (Verdict) { 0 };
         sim_begin(seed, options);
         choose_sizes();
         length = (2 + sim_below(30)) * USEC_PER_SEC;
@@ -93,13 +104,13 @@ static void run(uint64_t seed, const Options *options, Verdict *ret)
         for (unsigned i = 0; i < sim.n_clients; i++)
                 sim_client_new(i, n_records / sim.n_clients);
         sim_faults_begin(length);
-        run_until(length, false);
+        run_until(length);
         sim_faults_end();
-        run_until(sim.now + LIVENESS_USEC, true);
+        run_until_drained();
         /* Everything is there now: it is there also after this. */
         if (!sim.failure[0] && sim_chance(50)) {
                 sim_machine_kill(&sim.machines[0], USEC_PER_SEC);
-                run_until(sim.now + LIVENESS_USEC, true);
+                run_until_drained();
         }
         if (!sim.failure[0])
                 oracle_judge(&sim.machines[0], ret);
@@ -207,7 +218,7 @@ static int run_bug(const Command *command)
 {
         const char *bug = bug_names[command->options.bug];
         Command without = *command;
-        Total total = {0};
+        Total total = { 0 };
         uint64_t seed;
 
         for (seed = command->seed; total.histories < command->histories; seed++)
@@ -241,7 +252,7 @@ static bool saw_all(const Total *total)
 
 static int run_all(const Command *command)
 {
-        Total total = {0};
+        Total total = { 0 };
         double begin = seconds();
         bool fine = true;
 
@@ -293,16 +304,16 @@ static uint64_t fresh_seed(void)
 int main(int argc, char **argv)
 {
         static const struct option options[] = {
-                {"histories", required_argument, NULL, 'n'},
-                {"seed", required_argument, NULL, 's'},
-                {"seeds", required_argument, NULL, 'f'},
-                {"trace", optional_argument, NULL, 't'},
-                {"bug", required_argument, NULL, 'b'},
-                {"no-ack-check", no_argument, NULL, 'a'},
-                {"help", no_argument, NULL, 'h'},
-                {0},
+                { "histories", required_argument, NULL, 'n' },
+                { "seed", required_argument, NULL, 's' },
+                { "seeds", required_argument, NULL, 'f' },
+                { "trace", optional_argument, NULL, 't' },
+                { "bug", required_argument, NULL, 'b' },
+                { "no-ack-check", no_argument, NULL, 'a' },
+                { "help", no_argument, NULL, 'h' },
+                { 0 },
         };
-        Command command = {.seed = fresh_seed(), .histories = 300};
+        Command command = { .seed = fresh_seed(), .histories = 300 };
         int option;
 
         while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)
