@@ -41,20 +41,23 @@ struct Inlet {
         bool full; /* the listeners rest */
         bool overload;
         uint64_t logged_usec;
+        uint64_t refused_logged_usec[_LINK_BYE_MAX]; /* each kind of refusal has its own say */
         InletCounters counters;
 };
 
 /* --- Ends of sessions --- */
 
-static void log_refusal(InletSession *session, const char *id, const char *what, const char *why)
+static void log_refusal(InletSession *session, LinkByeCode code, const char *why)
 {
+        bool violation = code == LINK_BYE_PROTOCOL;
         const char *peer = connection_peer(session->connection);
         char field[300];
 
-        if (!log_limit(&session->inlet->logged_usec, REFUSED_LOG_USEC))
+        if (!log_limit(&session->inlet->refused_logged_usec[code], REFUSED_LOG_USEC))
                 return;
         (void) snprintf(field, sizeof field, "PEER=%s", peer);
-        log_message(LOG_WARNING, id, field, "%s %s: %s", what, peer, why);
+        log_message(LOG_WARNING, violation ? MESSAGE_ID_PROTOCOL_VIOLATION : MESSAGE_ID_PEER_REFUSED, field,
+                    "%s %s: %s", violation ? "Broken protocol by" : "Refused", peer, why);
 }
 
 static void tell_refused(InletSession *session, LinkByeCode code, const char *why)
@@ -64,13 +67,11 @@ static void tell_refused(InletSession *session, LinkByeCode code, const char *wh
         if (session->told)
                 return;
         session->told = true;
-        if (code == LINK_BYE_PROTOCOL) {
+        if (code == LINK_BYE_PROTOCOL)
                 inlet->counters.violations++;
-                log_refusal(session, MESSAGE_ID_PROTOCOL_VIOLATION, "Broken protocol by", why);
-        } else {
+        else
                 inlet->counters.refused++;
-                log_refusal(session, MESSAGE_ID_PEER_REFUSED, "Refused", why);
-        }
+        log_refusal(session, code, why);
         if (inlet->options.handler->refused)
                 inlet->options.handler->refused(session, code, why);
 }
