@@ -18,6 +18,7 @@
 #define _unused_ __attribute__((unused))
 
 #define ELEMENTSOF(array) (sizeof(array) / sizeof((array)[0]))
+/* One of the arguments is evaluated twice: no calls that do anything. */
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define ALIGN_UP(value, alignment) (((value) + (alignment) - 1) / (alignment) * (alignment))

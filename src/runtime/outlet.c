@@ -121,7 +121,8 @@ static void plan(Outlet *outlet)
                 outlet->at_once_usec = now;
                 wait = 0;
         } else {
-                wait = MAX(jitter(outlet->backoff_usec), outlet->retry_after_usec);
+                wait = jitter(outlet->backoff_usec);
+                wait = MAX(wait, outlet->retry_after_usec);
                 outlet->backoff_usec = MIN(outlet->backoff_usec * 2, outlet->options.backoff_max_usec);
         }
         outlet->at_once = false;

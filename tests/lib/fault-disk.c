@@ -31,7 +31,9 @@ static int strike(Disk *disk)
 /* Calls that cannot be short are left alone by FAULT_SHORT. */
 static int strike_whole(Disk *disk)
 {
-        return MIN(strike(disk), 0);
+        int r = strike(disk);
+
+        return MIN(r, 0);
 }
 
 #define FORWARD(call, ...)                                                       \

@@ -2,6 +2,7 @@
 
 #include "check-main.h"
 #include "basic/batch.h"
+#include "basic/bytes.h"
 
 static Batch sample(void)
 {
@@ -37,6 +38,19 @@ START_TEST(every_flipped_bit_is_noticed)
                 header[bit / 8] ^= (uint8_t) (1U << bit % 8);
                 ck_assert_int_eq(batch_decode(header, &out), -EBADMSG);
         }
+}
+END_TEST
+
+/* No rule is broken by it: only the checksum can tell. */
+START_TEST(a_moved_range_is_noticed)
+{
+        Batch in = sample(), out;
+        uint8_t header[BATCH_HEADER_SIZE];
+
+        batch_encode(&in, header);
+        put_le64(header, in.first + 1);
+        put_le64(header + 8, in.last + 1);
+        ck_assert_int_eq(batch_decode(header, &out), -EBADMSG);
 }
 END_TEST
 
@@ -107,6 +121,7 @@ int main(void)
 
         tcase_add_test(tcase, header_survives_the_round_trip);
         tcase_add_test(tcase, every_flipped_bit_is_noticed);
+        tcase_add_test(tcase, a_moved_range_is_noticed);
         tcase_add_loop_test(tcase, fields_must_agree, 0, (int) ELEMENTSOF(rules));
         tcase_add_test(tcase, renumbering_is_sealing_anew);
         tcase_add_test(tcase, checksum_of_two_pieces_is_that_of_the_whole);

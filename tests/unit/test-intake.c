@@ -466,6 +466,11 @@ START_TEST(stopped_it_commits_and_acks_but_takes_nothing)
         commit();
         ck_assert_uint_eq(peer_take(&peer, FRAME_ACK).ack.seq, 1);
         ck_assert_uint_eq(fake.batches, 1);
+        /* Also when nothing waits any more. */
+        feed(&peer);
+        commit();
+        assert_silent(&peer);
+        ck_assert_uint_eq(peer.session.receiver.received, 1);
         intake_end_all(intake, LINK_BYE_ENDING, 0, "ending");
         ck_assert_uint_eq(peer_take(&peer, FRAME_BYE).bye.code, LINK_BYE_ENDING);
         peer_close(&peer);

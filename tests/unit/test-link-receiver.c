@@ -350,6 +350,21 @@ START_TEST(batches_need_credit_and_heartbeats_do_not)
 }
 END_TEST
 
+START_TEST(a_window_that_is_just_full_is_full)
+{
+        size_t size;
+
+        connect_with(0);
+        size = put_batch(1);
+        f.receiver.credit = size;
+        ck_assert_int_gt(feed(), 0);
+        ck_assert_uint_eq(f.receiver.bytes_received, f.receiver.credit);
+        (void) put_batch(3);
+        ck_assert_int_eq(feed(), -EBADMSG);
+        expect_bye(LINK_BYE_PROTOCOL);
+}
+END_TEST
+
 START_TEST(handlers_may_ack_and_end)
 {
         connect_with(0);
@@ -592,6 +607,7 @@ int main(void)
         tcase_add_test(tcase, credit_grows_with_custody);
         tcase_add_test(tcase, never_acks_what_it_must_not);
         tcase_add_test(tcase, batches_need_credit_and_heartbeats_do_not);
+        tcase_add_test(tcase, a_window_that_is_just_full_is_full);
         tcase_add_test(tcase, handlers_may_ack_and_end);
         tcase_add_test(tcase, another_payload_is_refused);
         tcase_add_loop_test(tcase, compressed_only_when_negotiated, 0, 2);

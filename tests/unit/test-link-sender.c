@@ -391,6 +391,20 @@ START_TEST(releases_what_is_acked_and_nothing_else)
 }
 END_TEST
 
+/* It is held, its end is one of a batch, and yet. */
+START_TEST(an_ack_of_what_waits_for_credit_is_refused)
+{
+        connect_at(3, 1, 0);
+        ck_assert_int_eq(link_sender_fill(&f.sender, &f.output, 0), 0);
+        buffer_consume(&f.output, buffer_size(&f.output));
+        ck_assert_uint_eq(f.sender.sent, 6);
+        ck_assert_int_eq(frame_put_ack(&f.input, &(LinkAck) { LAST, PLENTY }), 0);
+        ck_assert_int_eq(feed(0), -EBADMSG);
+        expect_bye(LINK_BYE_PROTOCOL);
+        ck_assert_uint_eq(f.array.released, 3);
+}
+END_TEST
+
 START_TEST(an_ack_of_what_was_dropped_meanwhile_is_good)
 {
         connect_at(0, PLENTY, 0);
@@ -759,6 +773,7 @@ int main(void)
         tcase_add_test(tcase, credit_is_overshot_by_less_than_one_batch);
         tcase_add_test(tcase, stops_when_the_output_is_full);
         tcase_add_loop_test(tcase, releases_what_is_acked_and_nothing_else, 0, (int) ELEMENTSOF(acks));
+        tcase_add_test(tcase, an_ack_of_what_waits_for_credit_is_refused);
         tcase_add_test(tcase, an_ack_of_what_was_dropped_meanwhile_is_good);
         tcase_add_test(tcase, a_heartbeat_every_second_of_silence);
         tcase_add_test(tcase, knows_since_when_the_peer_owes_an_answer);

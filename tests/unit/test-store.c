@@ -33,13 +33,17 @@ START_TEST(nothing_is_shown_before_it_is_durable)
 {
         Source *source = store_source(store, "collector");
         StoreJob job;
+        Batch batch;
 
         ck_assert_int_eq(append(1, 1, 3), 0);
         ck_assert_uint_eq(position(1), 3);
         ck_assert_uint_eq(range_of(source).newest, 0);
+        ck_assert_int_eq(source->get(source, 1, NULL, &batch), 0);
         ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
         ck_assert_int_eq(append(1, 4, 4), 0);
         ck_assert_uint_eq(range_of(source).newest, 0);
+        ck_assert_int_eq(source->get(source, 1, NULL, &batch), 0);
+        ck_assert_int_eq(source->get(source, 2, NULL, &batch), -ESTALE);
         ck_assert_int_eq(store_job_run(&job), 0);
         ck_assert_int_eq(store_commit_end(store, 0, now), 0);
         ck_assert_uint_eq(range_of(source).newest, 3);

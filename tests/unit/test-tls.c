@@ -427,9 +427,10 @@ static uint8_t byte_at(size_t offset, unsigned way)
 
 static void step(Direction *d, unsigned way, uint8_t *scratch, size_t size)
 {
-        size_t n = MIN(random_next() % (random_next() % 4 == 0 ? size : 700) + 1, size), wrong = 0;
+        size_t n = random_next() % (random_next() % 4 == 0 ? size : 700) + 1, wrong = 0;
         ssize_t r;
 
+        n = MIN(n, size);
         if (random_next() % 2 == 0 && d->sent < TRANSFER_SIZE) {
                 n = MIN(n, TRANSFER_SIZE - d->sent);
                 for (size_t i = 0; i < n; i++)
