@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A machine through its power cuts: its clock, which never goes back, its disk, and what the taps and the load told of each boot."""
+
+import os
+import subprocess
+import time
+import uuid
+
+import image
+from qemu import PATIENCE_SEC, Vm
+
+# The target, and what it wants: systemctl returns when all are ready.
+COLLECTOR = "audit-relay-collector.target", "audit-relay-aggregator.service"
+CLIENT = "audit-relay-client.target", "audit-relay-remote.service", "audit-relay-dispatcher.service"
+DATA_SIZE = 4 << 30
+# The power stays off for so long, by the guest's clock.
+OFF_SEC = 60
+SNAPSHOT = "booted"
+
+
+class Told:
+    """What the guest told of one boot."""
+
+    def __init__(self):
+        self.acked = {}  # (hop, stream): seq
+        self.made = 0
+
+    def hear(self, words):
+        match words:
+            case ["ack", hop, stream, seq]:
+                self.acked[hop, stream] = max(self.acked.get((hop, stream), 0), int(seq))
+            case ["made", _, count]:
+                self.made = int(count)
+
+    def by(self, hop):
+        return {stream: seq for (of, stream), seq in self.acked.items() if of == hop}
+
+
+class Machine:
+    def __init__(self, build, work):
+        self.work, self.base = work, image.base_image()
+        image.installed_disk(build, work)
+        self.vm, self.told = None, Told()
+        self.clock_began = None
+        self.died = time.time()  # by the guest's clock
+        self.data = work / "data.img"
+        self.begin_snapshots()
+
+    def begin_snapshots(self):
+        """Boots without the programs, and takes the snapshot that later starts restore."""
+        image.run("qemu-img", "create", "-q", "-f", "qcow2", self.work / "snapshots.qcow2", "1M")
+        self.vm = Vm(self.base, self.work, self.told.hear, self.died)
+        self.vm.run("systemctl is-system-running --wait")
+        # Loaded once, so that no later start reads them from the disk.
+        self.start(*COLLECTOR, *CLIENT)
+        self.vm.run("systemctl stop 'audit-relay-*' && rm -rf /run/audit-relay/* /var/lib/audit-relay /var/log/audit-relay")
+        self.uptime = float(self.vm.run("cat /proc/uptime").split()[0])
+        self.vm.save(SNAPSHOT)
+        self.vm.cut_power()
+        self.vm = None
+
+    def new_disk(self):
+        self.data.unlink(missing_ok=True)
+        image.make_disk(self.data, None, DATA_SIZE)
+
+    # --- Power ---
+
+    def guest_now(self):
+        return self.clock + time.monotonic() - self.clock_began
+
+    def set_clock(self, clock):
+        self.clock, self.clock_began = clock, time.monotonic()
+
+    def restore(self, data=True):
+        """The snapshot, as a machine that booted now: a time later than the last, a boot id and randomness of its own. The
+        programs are not started."""
+        self.told = Told()
+        self.vm = Vm(self.base, self.work, self.told.hear, self.died, snapshot=SNAPSHOT)
+        # It says that it has been up since the snapshot: the boot comes after the death.
+        self.booted = self.died + OFF_SEC
+        self.set_clock(self.booted + self.uptime)
+        self.vm.ask("wake", clock=self.clock, boot_id=str(uuid.uuid4()), entropy=os.urandom(64).hex())
+        if data:
+            self.vm.plug(self.data)
+            self.vm.run("until disk=$(grep -lx data /sys/block/vd*/serial); do sleep 0.02; done;"
+                        "sh /opt/vm/mount-data /dev/$(basename $(dirname $disk))")
+
+    def boot(self):
+        """From nothing, with the disk: systemd starts the programs in their places."""
+        self.told = Told()
+        self.booted = self.died + OFF_SEC
+        self.set_clock(self.booted)
+        self.vm = Vm(self.base, self.work, self.told.hear, self.booted, data=self.data, programs=True)
+        self.vm.run("systemctl is-system-running --wait")
+
+    def cut_power(self):
+        """Returns when, by the guest's clock, and all that the guest told is known."""
+        self.died = self.guest_now()
+        self.vm.cut_power()
+        self.vm = None
+        return self.died
+
+    # --- Programs ---
+
+    def start(self, *targets):
+        self.vm.run("systemctl start " + " ".join(targets))
+
+    def log(self, offset=0):
+        return self.vm.ask("read_log", offset=offset)[1]
+
+    def await_log(self, text, offset, what):
+        """The collector's log from there on, once the text is in it."""
+        end = time.monotonic() + PATIENCE_SEC
+        while text not in (log := self.log(offset)):
+            if time.monotonic() > end:
+                raise AssertionError(f"not within {PATIENCE_SEC} s: {what}\n{self.programs_words()}")
+            time.sleep(0.05)
+        return log
+
+    def send(self, text):
+        self.vm.run(f"echo 'type=USER msg=audit({self.guest_now():.3f}:1): {text}' | audit-relay send")
+
+    def programs_words(self):
+        return self.vm.run("systemctl --no-pager list-units --failed; journalctl --no-pager -q -o short-monotonic -n 40 -u 'audit-relay-*';"
+                           "audit-relay status; tail -n 3 /var/log/audit-relay/audit.log", check=False)
+
+
+def discard(machine):
+    if machine.vm:
+        machine.vm.process.kill()
+        machine.vm.process.wait()
+    subprocess.run(["rm", "-rf", str(machine.work)], check=False)
