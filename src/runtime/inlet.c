@@ -219,7 +219,8 @@ static void on_closed(Connection *connection, int error, const char *why)
                             connection_peer(connection), why ? why : "connection closed");
         } else if (error == -ETIMEDOUT) {
                 inlet->counters.timeouts++;
-        } else if (error < 0) {
+        } else if (error < 0 && connection_tls(connection)) {
+                /* Who does not like our certificate often just goes. */
                 tell_refused(session, LINK_BYE_CERTIFICATE, why ? why : strerror(-error));
         }
         session_free(session);
