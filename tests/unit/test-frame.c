@@ -316,6 +316,27 @@ START_TEST(what_is_refused_is_refused_early)
 }
 END_TEST
 
+/* Also where the bytes that follow would do as the rest of it. */
+START_TEST(a_string_ends_with_its_frame)
+{
+        Buffer out = BUFFER_INIT(LINK_FRAME_MAX);
+        LinkBye bye = { .reason = link_string("abc") };
+        uint8_t *data;
+        size_t size;
+        Frame frame;
+
+        ck_assert_int_eq(frame_put_bye(&out, &bye), 0);
+        size = buffer_size(&out);
+        ck_assert_int_eq(frame_put_bye(&out, &bye), 0);
+        data = buffer_head(&out);
+        memset(data + size, 'x', buffer_size(&out) - size);
+        put_le16(data + size - 5, 4);
+        put_le64(data + 8, checksum64_pair(data, 8, data + LINK_FRAME_HEADER_SIZE, size - LINK_FRAME_HEADER_SIZE));
+        ck_assert_int_eq(decode_exact(data, buffer_size(&out), &frame), -EBADMSG);
+        buffer_done(&out);
+}
+END_TEST
+
 static LinkString repeated(char c, size_t size)
 {
         static char bytes[LINK_BODY_MAX + 1];
@@ -420,6 +441,7 @@ int main(void)
         tcase_add_test(tcase, every_truncation_needs_more_bytes);
         tcase_add_test(tcase, every_flipped_bit_is_noticed);
         tcase_add_test(tcase, what_is_refused_is_refused_early);
+        tcase_add_test(tcase, a_string_ends_with_its_frame);
         tcase_add_test(tcase, strings_are_judged_before_they_are_sent);
         tcase_add_loop_test(tcase, compresses_only_what_shrinks, 0, (int) ELEMENTSOF(payloads));
         suite_add_tcase(suite, tcase);

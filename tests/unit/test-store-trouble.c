@@ -174,21 +174,23 @@ START_TEST(names_left_unsynced_are_synced_by_the_next_start)
 {
         StoreJob job;
 
-        open_faulty();
-        ck_assert_int_eq(append(1, 1, 3), 0);
-        ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
-        job.directory = false;
-        ck_assert_int_eq(store_job_run(&job), 0);
-        reopen();
-        ck_assert_uint_eq(position(1), 3);
-        ck_assert_int_eq(append(1, 4, 6), 0);
-        commit();
-        close_store();
-        for (unsigned i = 0; i < 20; i++) {
+        for (uint64_t seed = 1; seed < 50; seed++) {
+                close_store();
+                (void) sim_disk_free(sim);
+                sim = sim_disk_new(seed);
+                open_store();
+                ck_assert_int_eq(append(1, 1, 3), 0);
+                ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
+                job.directory = false;
+                ck_assert_int_eq(store_job_run(&job), 0);
+                reopen();
+                ck_assert_uint_eq(position(1), 3);
+                ck_assert_int_eq(append(1, 4, 6), 0);
+                commit();
+                close_store();
                 sim_disk_power_cycle(sim);
                 open_store();
                 ck_assert_uint_eq(position(1), 6);
-                close_store();
         }
 }
 END_TEST
