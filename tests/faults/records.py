@@ -58,8 +58,8 @@ Verdict = collections.namedtuple("Verdict", "records lost duplicated disordered 
 
 
 def read(segments, lines, produced):
-    """segments: paths in order; produced: {producer: (fed, acked)}. Returns the Verdict; `strange` are lines that nobody sent: cut,
-    changed, merged, or the programs' own about a loss."""
+    """segments: paths in order; produced: {producer: (fed, acked)}. Returns the Verdict; `strange` are lines that nobody sent:
+    cut, changed, merged, or the programs' own about a loss."""
     tallies = {producer: Tally() for producer in produced}
     records, strange, examples = 0, 0, []
     for path in segments:
@@ -82,5 +82,5 @@ def read(segments, lines, produced):
         if tally.duplicated or tally.disordered:
             examples.append(f"producer {producer}: {tally.duplicated} duplicated, {tally.disordered} disordered")
     lost = sum(tally.lost(produced[producer][1]) for producer, tally in tallies.items())
-    return Verdict(records, lost, sum(t.duplicated for t in tallies.values()), sum(t.disordered for t in tallies.values()), strange,
-                   examples)
+    duplicated, disordered = (sum(getattr(t, what) for t in tallies.values()) for what in ("duplicated", "disordered"))
+    return Verdict(records, lost, duplicated, disordered, strange, examples)
