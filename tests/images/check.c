@@ -2,11 +2,16 @@
 
 /* Builds crash images from a log, mounts them and has them verified.
  *
- *      check --fs TYPE --images N --seed S [--only I] SENDER.base COLLECTOR.base LOG DIRECTORY
+ *      check --fs TYPE --images N --seed S [--acked S,C] [--only I] [--save DIR] SENDER.base COLLECTOR.base
+ * LOG DIRECTORY
  *
  * An image is that of both disks at one point of the log, each with a fate of its own. DIRECTORY has two
  * empty directories to mount them on, `sender` and `collector`. With --only all but image I are passed over.
  * The last line has the figures, by name.
+ *
+ * --acked is what the two had acked when the log began. --save writes one of the images to files `sender`
+ * and `collector` in DIR, as a machine finds its disks that comes back; what was acked then is in the last
+ * line.
  */
 
 #include "image.h"
@@ -19,17 +24,24 @@
 
 /* More than so many are not told one by one. */
 #define TOLD_MAX 5U
+/* Crashes of one moment until the file systems can be mounted. */
+#define CRASH_TRIES 16U
 
 typedef struct Check {
         const char *type;
         uint64_t n_images, only;
+        const char *save;
+        uint64_t n_save;
         BlockLog log;
         Medium media[_DISK_MAX];
-        uint64_t promised[_DISK_MAX];
+        uint64_t promised[_DISK_MAX], saved[_DISK_MAX];
         size_t position;
         uint64_t bad, cached; /* images that did not pass; … in which unflushed blocks were lost */
+        uint64_t unmountable;
         Verdict sum;
 } Check;
+
+static const char *const names[] = { [DISK_SENDER] = "sender", [DISK_COLLECTOR] = "collector" };
 
 static uint64_t random_state;
 /* For a failed assertion in the code under test. */
@@ -42,6 +54,14 @@ static uint64_t draw(uint64_t n)
         z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
         z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
         return (z ^ z >> 31) % n;
+}
+
+static void must(int r, const char *what)
+{
+        if (r >= 0)
+                return;
+        fprintf(stderr, "check: %s: %s\n", what, strerror(-r));
+        exit(EXIT_FAILURE);
 }
 
 static int compare(const void *a, const void *b)
@@ -84,7 +104,8 @@ static void advance(Check *check, size_t point)
         }
 }
 
-static void verify_media(Check *check, Verdict *verdict)
+/* Returns 0, or why the file systems could not be mounted or unmounted. */
+static int verify_media(Check *check, Verdict *verdict)
 {
         const char *directories[_DISK_MAX];
         int r = 0;
@@ -100,34 +121,71 @@ static void verify_media(Check *check, Verdict *verdict)
 
                 r = r < 0 ? r : u;
         }
-        if (r < 0) {
-                verdict->unreadable++;
-                (void) snprintf(verdict->why, sizeof verdict->why, "mounting or unmounting: %s",
-                                strerror(-r));
+        return r;
+}
+
+/* What a file system says that does not trust itself. */
+static bool is_broken(int error)
+{
+        return error == -EUCLEAN || error == -EBADMSG;
+}
+
+static void save_image(Check *check)
+{
+        char path[256];
+
+        for (int i = 0; i < _DISK_MAX; i++) {
+                (void) snprintf(path, sizeof path, "%s/%s", check->save, names[i]);
+                must(medium_save(&check->media[i], path), path);
+                check->saved[i] = check->promised[i];
         }
 }
 
-static void check_image(Check *check, uint64_t number)
+static uint64_t crash(Check *check, uint64_t number, Fate fates[static _DISK_MAX])
 {
-        Verdict verdict = {0};
         uint64_t lost = 0;
-        Fate fates[_DISK_MAX];
 
         for (int i = 0; i < _DISK_MAX; i++) {
                 fates[i] = (Fate) draw(_FATE_MAX);
                 lost += medium_crash(&check->media[i], fates[i], draw);
         }
-        if (check->only != UINT64_MAX && check->only != number)
-                return;
+        if (check->save && number == check->n_save)
+                save_image(check);
+        return lost;
+}
+
+static void add_verdict(Check *check, const Verdict *verdict)
+{
+        check->sum.lost += verdict->lost;
+        check->sum.duplicated += verdict->duplicated;
+        check->sum.unreadable += verdict->unreadable;
+        check->sum.cut += verdict->cut;
+        check->sum.deleted += verdict->deleted;
+        check->sum.ahead += verdict->ahead;
+}
+
+/* An image that its own file system refuses says nothing about the store: it is counted, and the same moment
+ * crashes anew. */
+static void check_image(Check *check, uint64_t number, uint64_t seed)
+{
+        Verdict verdict = { 0 };
+        Fate fates[_DISK_MAX];
+        uint64_t lost;
+        int r = -EUCLEAN;
+
+        random_state = seed;
         current_image = number;
-        verify_media(check, &verdict);
+        for (unsigned i = 0; i < CRASH_TRIES && is_broken(r); i++) {
+                lost = crash(check, number, fates);
+                r = verify_media(check, &verdict);
+                check->unmountable += is_broken(r);
+        }
+        if (r < 0) {
+                verdict.unreadable++;
+                (void) snprintf(verdict.why, sizeof verdict.why, "mounting or unmounting: %s", strerror(-r));
+        }
         check->cached += lost > 0;
-        check->sum.lost += verdict.lost;
-        check->sum.duplicated += verdict.duplicated;
-        check->sum.unreadable += verdict.unreadable;
-        check->sum.cut += verdict.cut;
-        check->sum.deleted += verdict.deleted;
-        check->sum.ahead += verdict.ahead;
+        add_verdict(check, &verdict);
         if (!verdict_good(&verdict) && ++check->bad <= TOLD_MAX)
                 printf("image %" PRIu64 ", at %zu of %zu, fates %u and %u: %s\n", number, check->position,
                        check->log.n, fates[0], fates[1], verdict.why);
@@ -138,19 +196,11 @@ static void on_abort(int number)
         dprintf(STDERR_FILENO, "check: died in image %" PRIu64 "\n", current_image);
 }
 
-static void must(int r, const char *what)
-{
-        if (r >= 0)
-                return;
-        fprintf(stderr, "check: %s: %s\n", what, strerror(-r));
-        exit(EXIT_FAILURE);
-}
-
 static void run(Check *check, char **arguments)
 {
-        static const char *const names[] = {[DISK_SENDER] = "sender", [DISK_COLLECTOR] = "collector"};
         char path[128];
         size_t *points;
+        uint64_t seed;
 
         must(block_log_read(arguments[2], &check->log), arguments[2]);
         for (uint32_t i = 0; i < _DISK_MAX; i++) {
@@ -159,8 +209,11 @@ static void run(Check *check, char **arguments)
         }
         points = choose_points(check);
         for (uint64_t i = 0; i < check->n_images; i++) {
+                seed = draw(UINT64_MAX);
                 advance(check, points[i]);
-                check_image(check, i);
+                if (check->only == UINT64_MAX || check->only == i)
+                        check_image(check, i, seed);
+                random_state = seed;
         }
         free(points);
         for (uint32_t i = 0; i < _DISK_MAX; i++)
@@ -168,47 +221,58 @@ static void run(Check *check, char **arguments)
         block_log_done(&check->log);
 }
 
-int main(int argc, char **argv)
+static bool parse(Check *check, int argc, char **argv)
 {
         static const struct option options[] = {
-                {"fs", required_argument, NULL, 'f'},
-                {"images", required_argument, NULL, 'i'},
-                {"seed", required_argument, NULL, 's'},
-                {"only", required_argument, NULL, 'o'},
-                {0},
+                { "fs", required_argument, NULL, 'f' },
+                { "images", required_argument, NULL, 'i' },
+                { "seed", required_argument, NULL, 's' },
+                { "only", required_argument, NULL, 'o' },
+                { "acked", required_argument, NULL, 'a' },
+                { "save", required_argument, NULL, 'w' },
+                { 0 },
         };
-        Check check = {.only = UINT64_MAX};
         int c;
 
         while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-                switch (c) {
-                case 'f':
-                        check.type = optarg;
-                        break;
-                case 'i':
-                        check.n_images = strtoull(optarg, NULL, 10);
-                        break;
-                case 's':
+                if (c == 'f')
+                        check->type = optarg;
+                else if (c == 'i')
+                        check->n_images = strtoull(optarg, NULL, 10);
+                else if (c == 's')
                         random_state = strtoull(optarg, NULL, 10);
-                        break;
-                case 'o':
-                        check.only = strtoull(optarg, NULL, 10);
-                        break;
-                default:
-                        return 2;
-                }
+                else if (c == 'o')
+                        check->only = strtoull(optarg, NULL, 10);
+                else if (c == 'w')
+                        check->save = optarg;
+                else if (c != 'a' || sscanf(optarg, "%" SCNu64 ",%" SCNu64, &check->promised[DISK_SENDER],
+                                            &check->promised[DISK_COLLECTOR]) != 2)
+                        return false;
         }
-        if (argc - optind != 4 || !check.type || check.n_images == 0) {
-                fprintf(stderr, "usage: check --fs TYPE --images N --seed S [--only I] SENDER COLLECTOR LOG "
-                                "DIRECTORY\n");
+        if (argc - optind != 4 || !check->type || check->n_images == 0)
+                return false;
+        check->n_save = random_state % check->n_images;
+        return true;
+}
+
+int main(int argc, char **argv)
+{
+        Check check = { .only = UINT64_MAX };
+
+        if (!parse(&check, argc, argv)) {
+                fprintf(stderr, "usage: check --fs TYPE --images N --seed S [--acked S,C] [--only I] "
+                                "[--save DIR] SENDER COLLECTOR LOG DIRECTORY\n");
                 return 2;
         }
         (void) signal(SIGABRT, on_abort);
         run(&check, argv + optind);
+        if (check.save)
+                printf("acked=%" PRIu64 ",%" PRIu64 "\n", check.saved[DISK_SENDER],
+                       check.saved[DISK_COLLECTOR]);
         printf("images=%" PRIu64 " bad=%" PRIu64 " lost=%" PRIu64 " duplicated=%" PRIu64
                " unreadable=%" PRIu64 " incomplete=%" PRIu64 " cut=%" PRIu64 " deleted=%" PRIu64
-               " ahead=%" PRIu64 "\n",
+               " ahead=%" PRIu64 " unmountable=%" PRIu64 "\n",
                check.n_images, check.bad, check.sum.lost, check.sum.duplicated, check.sum.unreadable,
-               check.cached, check.sum.cut, check.sum.deleted, check.sum.ahead);
+               check.cached, check.sum.cut, check.sum.deleted, check.sum.ahead, check.unmountable);
         return check.bad == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

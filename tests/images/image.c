@@ -41,7 +41,7 @@ int block_log_read(const char *path, BlockLog *ret)
         LoggedEntry *entry;
         int r;
 
-        *ret = (BlockLog){0};
+        *ret = (BlockLog) { 0 };
         r = map_file(path, PROT_READ, &ret->map, &ret->size);
         if (r < 0)
                 return r;
@@ -71,7 +71,7 @@ void block_log_done(BlockLog *log)
         free(log->entries);
         if (log->map)
                 (void) munmap(log->map, log->size);
-        *log = (BlockLog){0};
+        *log = (BlockLog) { 0 };
 }
 
 /* --- The medium --- */
@@ -112,7 +112,7 @@ int medium_init(Medium *medium, uint32_t disk, const char *base, const BlockLog 
         void *map;
         int r;
 
-        *medium = (Medium){.disk = disk, .image_fd = -EBADF};
+        *medium = (Medium) { .disk = disk, .image_fd = -EBADF };
         if (strlen(path) >= sizeof medium->path)
                 return -ENAMETOOLONG;
         strcpy(medium->path, path);
@@ -216,11 +216,27 @@ uint64_t medium_crash(Medium *medium, Fate fate, uint64_t (*draw)(uint64_t n))
         return lost;
 }
 
+int medium_save(const Medium *medium, const char *path)
+{
+        _cleanup_(close_fdp) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        off_t at;
+
+        if (fd < 0 || ftruncate(fd, (off_t) medium->size) < 0)
+                return -errno;
+        for (size_t i = 0; i < medium->n_blocks; i++) {
+                at = (off_t) medium->blocks[i] * BLOCK_SIZE;
+                if (pwrite(fd, medium->image + at, BLOCK_SIZE, at) != BLOCK_SIZE)
+                        return -errno;
+        }
+        return 0;
+}
+
 /* --- Mounting --- */
 
 static int open_loop(int image_fd, char *ret_name, size_t size)
 {
-        struct loop_config config = {.fd = (uint32_t) image_fd, .info = {.lo_flags = LO_FLAGS_AUTOCLEAR}};
+        struct loop_config config = { .fd = (uint32_t) image_fd,
+                                      .info = { .lo_flags = LO_FLAGS_AUTOCLEAR } };
         _cleanup_(close_fdp) int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
         int fd, number, r = -EBUSY;
 

@@ -51,5 +51,7 @@ void medium_done(Medium *medium);
 void medium_advance(Medium *medium, const LoggedEntry *entry);
 /* Makes the image. Returns how many blocks were lost. */
 uint64_t medium_crash(Medium *medium, Fate fate, uint64_t (*draw)(uint64_t n));
+/* Writes the image, not mounted since it was made, to a file: a base for what follows the crash. */
+int medium_save(const Medium *medium, const char *path) _must_check_;
 int medium_mount(Medium *medium, const char *type) _must_check_;
 int medium_unmount(Medium *medium) _must_check_;

@@ -32,15 +32,18 @@ WORK = "/run/images"
 FILE_SYSTEMS = ("ext4", "xfs")
 BUGS = ("ack-before-sync", "no-sync", "unsynced-rotation")
 # A workload takes as long as a few images, and each is another.
-ROUND_IMAGES = 50
+ROUND_IMAGES = 60
 # Images within which a bug must be caught.
-BUG_IMAGES = 40
+BUG_IMAGES = 90
 # Mounting is mostly waiting.
 JOBS_PER_CPU = 2
 # From so many images on each of these must have been seen, or they prove little: images in which unflushed blocks were lost; stores
 # with a torn end; senders that had deleted what was acked; senders with records that the collector had not.
 COVERED = ("incomplete", "cut", "deleted", "ahead")
 COVERED_FROM = 100
+# Images that their own file system refuses, among so many: after a crash within its own recovery, xfs sometimes does. They are made
+# anew; more of them would say that something is wrong here.
+UNMOUNTABLE_PER = 50
 
 
 def arguments():
@@ -92,20 +95,22 @@ class Run:
 
     def images(self, images, bug):
         """Returns the figures of all, by name, and whatever failed."""
-        figures = dict.fromkeys(("images", "bad", "lost", "duplicated", "unreadable", *COVERED), 0)
+        figures = dict.fromkeys(("images", "bad", "lost", "duplicated", "unreadable", "unmountable", *COVERED), 0)
         problems = []
         for done, round_ in self.finish(self.rounds(images, bug)):
-            problems += [f"{round_.fs}, seed {round_.seed}: {word}" for word in round_.words[1:]]
             try:
                 done.result()
             except (Failure, OSError, subprocess.SubprocessError) as e:
                 problems.append(f"{round_.fs}, seed {round_.seed}: {e}")
+            problems += [f"{round_.fs}, seed {round_.seed}: {word}" for word in round_.words]
             for name, value in round_.figures.items():
                 figures[name] += value
             if not round_.good() and self.options.evidence:
                 round_.keep(self.options.evidence)
         if images >= COVERED_FROM:
             problems += [f"there was no image that was {name}" for name in COVERED if figures[name] == 0]
+        if figures["unmountable"] > 1 + images // UNMOUNTABLE_PER:
+            problems.append(f"{figures['unmountable']} images were refused by their file system")
         return figures, problems
 
     def finish(self, rounds):
@@ -127,8 +132,8 @@ class Run:
                 except (Failure, OSError, subprocess.SubprocessError) as e:
                     yield f"{bug} on {round_.fs}", False, str(e)
                     continue
-                yield (f"{bug} on {round_.fs}", not round_.good(),
-                       "; ".join([f"{round_.figures['bad']} of {BUG_IMAGES} images", *round_.words[1:2]]))
+                yield (f"{bug} on {round_.fs}", round_.figures["bad"] > 0,
+                       "; ".join([f"{round_.figures['bad']} of {round_.figures['images']} images", *round_.words[:1]]))
 
 
 def jobs():
@@ -163,7 +168,7 @@ def check_images(run, options):
     seconds = time.monotonic() - begun
     print(f"{prefix}seed {options.seed}: {' and '.join(run.systems)}, {figures['images'] / seconds:.1f} images a second; unflushed blocks "
           f"lost in {figures['incomplete']}, torn ends cut in {figures['cut']} stores, {figures['deleted']} senders had deleted, "
-          f"{figures['ahead']} were ahead")
+          f"{figures['ahead']} were ahead; {figures['unmountable']} made anew, refused by their file system")
     good = not problems and figures["images"] == options.images and figures["bad"] == 0
     verdict = f"images {figures['images']} lost {figures['lost']} duplicated {figures['duplicated']} unreadable {figures['unreadable']}"
     if options.ledger:

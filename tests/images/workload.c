@@ -4,11 +4,14 @@
  *
  *      records ──hop──▶ sender's store ──hop──▶ collector's store
  *
- *      workload --seed S --records N [--bug NAME] SENDER-DIRECTORY COLLECTOR-DIRECTORY ACKS
+ *      workload --seed S --records N [--bug NAME] [--after R,S,C] SENDER-DIRECTORY COLLECTOR-DIRECTORY ACKS
  *
  * Sessions break and hosts are killed now and then, so that the log has recoveries in it, too. Each promise
  * of custody is written to ACKS before the one it is given to can read it. Ends when the collector has all
- * records.
+ * records, to number N.
+ *
+ * --after: the two come back from a crash; the dispatcher has had R records, the sender has acked S of them,
+ * the collector C.
  */
 
 #include "front-disk.h"
@@ -54,7 +57,7 @@ static void must(int r, const char *what)
 
 static void promise(Host *host)
 {
-        AckMessage ack = {.disk = (uint32_t) (host - hosts), .seq = host->custody};
+        AckMessage ack = { .disk = (uint32_t) (host - hosts), .seq = host->custody };
 
         must(write(acks_fd, &ack, sizeof ack) == (ssize_t) sizeof ack ? 0 : -errno, "writing an ack");
 }
@@ -193,34 +196,51 @@ static void run(uint64_t n_records)
         }
 }
 
-int main(int argc, char **argv)
+static bool parse(int argc, char **argv, uint64_t *ret_records)
 {
         static const struct option options[] = {
-                {"seed", required_argument, NULL, 's'},
-                {"records", required_argument, NULL, 'r'},
-                {"bug", required_argument, NULL, 'b'},
-                {0},
+                { "seed", required_argument, NULL, 's' },
+                { "records", required_argument, NULL, 'r' },
+                { "bug", required_argument, NULL, 'b' },
+                { "after", required_argument, NULL, 'a' },
+                { 0 },
         };
-        uint64_t n_records = 0;
+        uint64_t had = 0;
         int c;
 
+        *ret_records = 0;
         while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
                 if (c == 's')
                         random_state = strtoull(optarg, NULL, 10);
                 else if (c == 'r')
-                        n_records = strtoull(optarg, NULL, 10);
-                else if (c != 'b' || (bug = bug_from_string(optarg)) == _BUG_MAX)
-                        return 2;
+                        *ret_records = strtoull(optarg, NULL, 10);
+                else if (c == 'b' && (bug = bug_from_string(optarg)) != _BUG_MAX)
+                        continue;
+                else if (c != 'a' ||
+                         sscanf(optarg, "%" SCNu64 ",%" SCNu64 ",%" SCNu64, &had,
+                                &hosts[DISK_SENDER].custody, &hosts[DISK_COLLECTOR].custody) != 3)
+                        return false;
         }
-        if (argc - optind != 3 || n_records == 0) {
-                fprintf(stderr, "usage: workload --seed S --records N [--bug NAME] SENDER COLLECTOR ACKS\n");
+        if (had > 0)
+                records.newest = records_batch_last(had);
+        records.released = hosts[DISK_SENDER].custody;
+        return argc - optind == 3 && *ret_records > 0;
+}
+
+int main(int argc, char **argv)
+{
+        uint64_t n_records;
+
+        must(records_init(&records), "memory");
+        if (!parse(argc, argv, &n_records)) {
+                fprintf(stderr, "usage: workload --seed S --records N [--bug NAME] [--after R,S,C] SENDER "
+                                "COLLECTOR ACKS\n");
                 return 2;
         }
         directories[DISK_SENDER] = argv[optind];
         directories[DISK_COLLECTOR] = argv[optind + 1];
         acks_fd = open(argv[optind + 2], O_WRONLY | O_CLOEXEC);
         must(acks_fd < 0 ? -errno : 0, argv[optind + 2]);
-        must(records_init(&records), "memory");
         run(n_records);
         printf("%" PRIu64 " records, %" PRIu64 " commits, %" PRIu64 " kills, %" PRIu64
                " clean ends, %" PRIu64 " sessions broken\n",
