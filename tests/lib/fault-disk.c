@@ -22,7 +22,7 @@ static int strike(Disk *disk)
         FaultPlan *plan = fault_of(disk)->plan;
 
         plan->calls++;
-        if (plan->at == 0 || plan->calls < plan->at || (plan->calls > plan->at && !plan->for_ever))
+        if (plan->at == 0 || plan->calls < plan->at || (plan->calls > plan->at + plan->more && !plan->for_ever))
                 return 0;
         plan->hit = true;
         return plan->error;

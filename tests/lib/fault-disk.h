@@ -14,6 +14,7 @@ typedef struct FaultPlan {
         uint64_t at;   /* the call that fails, from 1; 0: none */
         int error;     /* negative errno, or FAULT_SHORT */
         bool for_ever; /* … and all after it */
+        uint64_t more; /* … or so many after it */
         uint64_t calls;
         bool hit;
 } FaultPlan;

@@ -8,7 +8,6 @@
 #include "capture.h"
 #include "fault-disk.h"
 
-#include <sys/wait.h>
 
 /* --- The memory --- */
 
@@ -210,6 +209,247 @@ START_TEST(nothing_is_released_that_was_not_shown)
 }
 END_TEST
 
+/* --- Every call of an opening, and of a reader --- */
+
+#define LAST_IMAGES 6
+
+/* What an opening may find: streams 1 (to 12) and 2 (to 1), in three segments. */
+static void make_image(int kind)
+{
+        static const uint8_t zero[64 * INDEX_ENTRY_SIZE];
+        const char *last = "00000000000000000012";
+        char index[32], text[32];
+
+        (void) snprintf(index, sizeof index, "%s.idx", last);
+        (void) snprintf(text, sizeof text, "%s.log", last);
+        for (uint64_t first = 1; first < 9; first += 3) {
+                ck_assert_int_eq(append(1, first, first + 2), 0);
+                commit();
+        }
+        ck_assert_int_eq(append(2, 1, 1), 0);
+        commit();
+        release(store_source(store, "collector"), 3);
+        store_rotate(store);
+        fill(10, 1);
+        store_rotate(store);
+        fill(11, 1);
+        if (kind == 1) {
+                /* Written, and the process died before the job. */
+                StoreJob job;
+
+                ck_assert_int_eq(append(1, 12, 12), 0);
+                ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
+        } else {
+                fill(12, 1);
+        }
+        close_store();
+        switch (kind) {
+        case 2:
+                ck_assert(sim_disk_flip(sim, index, 40, 1));
+                break;
+        case 3:
+                ck_assert(sim_disk_flip(sim, text, 10, 1));
+                break;
+        case 4:
+                sim_disk_put(sim, index, zero, sizeof zero);
+                break;
+        case 5:
+                ck_assert(sim_disk_flip(sim, index, 40, 1));
+                ck_assert(sim_disk_flip(sim, "00000000000000000011.idx", 40, 1));
+                break;
+        default:
+                break;
+        }
+}
+
+static const struct {
+        int error;
+        uint64_t more;
+} opening_faults[] = { { -EIO, 0 }, { -EIO, 1 }, { -EMFILE, 0 }, { -ENOSPC, 0 }, { -ENOENT, 0 }, { FAULT_SHORT, 0 } };
+
+/* Whatever fails, the next start has all that was acked. What could not be read may count as damage: then its
+ * seqs were named, and the position stands all the same. */
+START_TEST(each_call_of_an_opening_may_fail)
+{
+        int kind = _i % LAST_IMAGES;
+        size_t f = (size_t) _i / LAST_IMAGES;
+        uint64_t n = 1, position_1 = kind == 4 ? 0 : 12;
+
+        for (;; n++) {
+                int r;
+
+                make_image(kind);
+                plan = (FaultPlan) { .at = n, .error = opening_faults[f].error, .more = opening_faults[f].more };
+                options.disk = fault_disk_new(sim_disk_attach(sim), &plan);
+                r = store_open(&options, now, &store, &report);
+                if (r < 0) {
+                        (void) disk_free(options.disk);
+                        store = NULL;
+                        /* What was missing for once is taken for damage or for a directory that is not there. */
+                        ck_assert(r == opening_faults[f].error || opening_faults[f].error == -ENOENT);
+                }
+                if (!plan.hit)
+                        break;
+                close_store();
+                open_store();
+                if (opening_faults[f].error != -ENOENT) {
+                        ck_assert_uint_ge(position(1), position_1);
+                        ck_assert(kind == 4 || position(2) == 1);
+                        ck_assert_int_eq(append(1, position(1) + 1, position(1) + 1), 0);
+                        commit();
+                }
+                teardown();
+                setup();
+        }
+        ck_assert_uint_gt(n, 10);
+}
+END_TEST
+
+static const int reading_faults[] = { -EIO, -EMFILE, -EUCLEAN, -EBADMSG, -ENOENT };
+
+/* A reader is told of an error, or of damage, and goes on when it has passed; nothing is shown wrongly. */
+START_TEST(each_call_of_a_reader_may_fail)
+{
+        int error = reading_faults[_i];
+        uint64_t n = 1;
+
+        make_image(0);
+        for (;; n++) {
+                Cursor cursor = { { 0 } };
+                uint64_t seq, checksum;
+                Source *source;
+                Batch batch;
+                int r;
+
+                open_faulty();
+                source = store_source(store, "collector");
+                fail_call(n, error);
+                plan.more = n % 2;
+                for (seq = 1; seq <= 13; seq = batch.last + 1) {
+                        r = source->get(source, seq, &cursor, &batch);
+                        if (r < 0) {
+                                ck_assert_int_eq(r, error);
+                                r = source->ended(source, 13, &checksum);
+                                ck_assert(r >= 0 || r == error);
+                                batch.last = seq - 1;
+                                continue;
+                        }
+                        ck_assert_int_eq(r, 1);
+                        ck_assert_uint_eq(batch.first, seq);
+                        ck_assert(batch.reason == BATCH_RECORDS || batch.reason == BATCH_LOST);
+                }
+                r = source->ended(source, 13, &checksum);
+                ck_assert(r == 1 || plan.hit);
+                if (!plan.hit)
+                        break;
+        }
+        ck_assert_uint_gt(n, 5);
+}
+END_TEST
+
+/* --- Memory --- */
+
+/* The position without an assertion: these ask for memory themselves. */
+static uint64_t position_of(unsigned s)
+{
+        StreamId id = fixture_stream(s);
+        uint64_t last = 0, checksum;
+
+        (void) store_sink(store)->position(store_sink(store), &id, "owner", &last, &checksum);
+        return last;
+}
+
+/* Everything a store does that asks for memory. Returns the first error. */
+static int live(const char *directory)
+{
+        char name[300];
+        Disk *disk = NULL;
+        int r;
+
+        report = (StoreReport) { 0 };
+        r = disk_open(directory, &disk);
+        if (r < 0)
+                return r;
+        options.disk = disk;
+        r = store_open(&options, now, &store, &report);
+        if (r < 0) {
+                (void) disk_free(disk);
+                store = NULL;
+                return r;
+        }
+        for (unsigned s = 1; s <= 20 && r == 0; s++) {
+                r = append(s, position_of(s) + 1, position_of(s) + 2);
+                if (r == 0 && s % 6 == 0) {
+                        r = fixture_commit(store, now);
+                        r = MIN(r, 0);
+                        store_rotate(store);
+                }
+        }
+        for (unsigned c = 0; c < 3 && r == 0; c++) {
+                SourceRange range;
+                Source *source;
+                Batch batch;
+
+                (void) snprintf(name, sizeof name, "c%u", c);
+                source = store_source(store, name);
+                if (!source)
+                        return -ENOMEM;
+                range = range_of(source);
+                r = source->get(source, range.newest - 1, NULL, &batch);
+                if (r == 1)
+                        source->release(source, batch.last, batch.checksum);
+                r = MIN(r, 0);
+        }
+        if (r == 0)
+                r = fixture_commit(store, now);
+        return MIN(r, 0);
+}
+
+/* Without memory for once a call fails, and nothing else: the next start has what was acked. */
+START_TEST(each_request_for_memory_may_fail)
+{
+        char directory[64];
+        uint64_t n = 1;
+
+        close_store();
+        options.segment_size_max = 300;
+        for (;; n++) {
+                int r;
+
+                scratch_make(directory);
+                ck_assert_int_eq(live(directory), 0);
+                close_store();
+                if (_i == 1) {
+                        /* The header of the last segment, whose rows are 20. */
+                        char path[128];
+                        FILE *file;
+
+                        (void) snprintf(path, sizeof path, "%s/00000000000000000037.idx", directory);
+                        file = fopen(path, "r+e");
+                        ck_assert_ptr_nonnull(file);
+                        ck_assert_int_eq(fseek(file, 40, SEEK_SET), 0);
+                        ck_assert_int_eq(fputc(0x55, file), 0x55);
+                        (void) fclose(file);
+                }
+                memory_failed = false;
+                memory_fails_at = n;
+                r = live(directory);
+                memory_fails_at = 0;
+                close_store();
+                ck_assert(r == 0 || (r == -ENOMEM && memory_failed));
+                ck_assert_int_eq(live(directory), 0);
+                for (unsigned s = 1; s <= 20; s++)
+                        ck_assert_uint_ge(position(s), 4);
+                close_store();
+                scratch_remove(directory);
+                if (!memory_failed)
+                        break;
+        }
+        ck_assert_uint_gt(n, 20);
+        open_store();
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("store-trouble");
@@ -221,6 +461,9 @@ int main(void)
         tcase_add_test(tcase, a_failed_commit_steps_back);
         tcase_add_test(tcase, names_left_unsynced_are_synced_by_the_next_start);
         tcase_add_test(tcase, nothing_is_released_that_was_not_shown);
+        tcase_add_loop_test(tcase, each_call_of_an_opening_may_fail, 0, LAST_IMAGES * (int) ELEMENTSOF(opening_faults));
+        tcase_add_loop_test(tcase, each_call_of_a_reader_may_fail, 0, (int) ELEMENTSOF(reading_faults));
+        tcase_add_loop_test(tcase, each_request_for_memory_may_fail, 0, 2);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
 }
