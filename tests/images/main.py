@@ -10,8 +10,6 @@ only if all three are 0."""
 
 import argparse
 import concurrent.futures
-import hashlib
-import json
 import os
 import random
 import signal
@@ -22,8 +20,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 sys.dont_write_bytecode = True
-sys.path[:0] = [HERE, f"{TOP}/tests/faults"]
+sys.path[:0] = [HERE, f"{TOP}/tests/faults", f"{TOP}/tests/ledger"]
 
+import entries  # noqa: E402
 import isolate  # noqa: E402
 from rounds import Failure, Round, make_bases  # noqa: E402
 
@@ -140,27 +139,15 @@ def jobs():
     return JOBS_PER_CPU * (os.cpu_count() or 1)
 
 
-def commit():
-    found = subprocess.run(["git", "-C", TOP, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"], capture_output=True,
-                           text=True)
-    return found.stdout.strip() or "unknown"
-
-
 def enter_ledger(options, figures, good, verdict, begun_commit):
     command = f"tools/crash-images --images {options.images} --seed {options.seed} --fs {options.fs}"
-    if options.bug != "none":
-        command += f" --bug {options.bug}"
     # Of the closing line alone: the rest depends on the moment.
-    entry = {"command": command, "commit": begun_commit, "seed": options.seed, "figures": figures, "good": good,
-             "sha256": hashlib.sha256(verdict.encode()).hexdigest()}
-    # One write: several runs may share the file.
-    with open(options.ledger, "a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
+    entries.enter(options.ledger, command, begun_commit, options.seed, figures, good, verdict)
 
 
 def check_images(run, options):
     """Returns whether all is well, and the closing line."""
-    begun, begun_commit = time.monotonic(), commit()
+    begun, begun_commit = time.monotonic(), entries.commit()
     figures, problems = run.images(options.images, options.bug)
     prefix = "# " if options.test else ""
     for problem in problems:
@@ -171,7 +158,7 @@ def check_images(run, options):
           f"{figures['ahead']} were ahead; {figures['unmountable']} made anew, refused by their file system")
     good = not problems and figures["images"] == options.images and figures["bad"] == 0
     verdict = f"images {figures['images']} lost {figures['lost']} duplicated {figures['duplicated']} unreadable {figures['unreadable']}"
-    if options.ledger:
+    if options.ledger and options.bug == "none":
         enter_ledger(options, figures, good, verdict, begun_commit)
     return good, verdict
 

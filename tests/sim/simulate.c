@@ -206,9 +206,11 @@ static void report(const Total *total, double took)
         printf("# machine-death: %" PRIu64 " records died in the ring of their machine unacked, %" PRIu64
                " gap records say that one died\n",
                v->machine_death, v->death_records);
-        printf("# %.1f histories and %.0f records a second, %" PRIu64 " events, %" PRIu64
-               " histories without a fault\n",
-               (double) total->histories / took, (double) v->records / took, total->events, total->skipped);
+        printf("# %" PRIu64 " events, %" PRIu64 " histories without a fault\n", total->events, total->skipped);
+        (void) fflush(stdout);
+        /* The one line that does not follow from the seed. */
+        fprintf(stderr, "# %.1f histories and %.0f records a second\n", (double) total->histories / took,
+                (double) v->records / took);
         printf("histories %" PRIu64 " records %" PRIu64 " lost %" PRIu64 " duplicated %" PRIu64
                " unaccounted %" PRIu64 "\n",
                total->histories, v->records, v->lost, v->duplicated, v->unaccounted);

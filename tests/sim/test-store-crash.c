@@ -173,10 +173,12 @@ static uint64_t environment(const char *name, uint64_t otherwise)
 
 #define SEEDS 3000U
 
+/* What a store can get into; so many seeds reach each. */
+static const char *const states[] = {"store.begun",     "store.replaced", "store.deleted",
+                                     "store.step-back", "store.cut",      "store.taken-back"};
+
 START_TEST(nothing_acked_is_lost)
 {
-        static const char *const states[] = {"store.begun",     "store.replaced", "store.deleted",
-                                             "store.step-back", "store.cut",      "store.taken-back"};
         uint64_t seed = environment("AUDIT_RELAY_SEED", 1), n = environment("AUDIT_RELAY_SEEDS", SEEDS),
                  cuts = 0;
         struct timespec begin_time, end_time;
@@ -209,11 +211,34 @@ START_TEST(seeded_bugs_are_caught)
 }
 END_TEST
 
-int main(void)
+/* --points=N --seed=S: seeds from S on until there were N power cuts. Everything printed follows from the two. */
+static int run_points(uint64_t points, uint64_t seed)
 {
-        Suite *suite = suite_create("store-crash");
-        TCase *tcase = tcase_create("store-crash");
+        uint64_t cuts = 0, failed = 0, next = seed;
+        char failure[256];
 
+        printf("# --seed=%" PRIu64 "\n", seed);
+        for (; cuts < points; next++)
+                if (!run(next, BUG_NONE, failure, &cuts)) {
+                        failed++;
+                        printf("# FAILED --points=1 --seed=%" PRIu64 ": %s\n", next, failure);
+                }
+        printf("# %" PRIu64 " seeds", next - seed);
+        for (size_t i = 0; i < ELEMENTSOF(states); i++)
+                printf(", %s %" PRIu64, states[i], world_marked(states[i]));
+        printf("\npoints %" PRIu64 " failed %" PRIu64 "\n", cuts, failed);
+        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+        Suite *suite;
+        TCase *tcase;
+
+        if (argc == 3 && strncmp(argv[1], "--points=", 9) == 0 && strncmp(argv[2], "--seed=", 7) == 0)
+                return run_points(strtoull(argv[1] + 9, NULL, 10), strtoull(argv[2] + 7, NULL, 10));
+        suite = suite_create("store-crash");
+        tcase = tcase_create("store-crash");
         tcase_set_timeout(tcase, 120);
         tcase_add_test(tcase, nothing_acked_is_lost);
         tcase_add_loop_test(tcase, seeded_bugs_are_caught, BUG_NONE + 1, _BUG_MAX);
