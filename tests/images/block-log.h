@@ -29,8 +29,8 @@ typedef struct LogEntry {
         uint32_t zero;
 } LogEntry;
 
-/* What a disk writes whole or not at all. */
-#define BLOCK_SIZE 4096U
+/* What a disk writes whole or not at all. Not BLOCK_SIZE, which <sys/mount.h> sets to something else. */
+#define LOG_BLOCK_SIZE 4096U
 
 /* What the workload writes to log-disk's file "acks". */
 typedef struct AckMessage {

@@ -122,21 +122,21 @@ static int front_sync_directory(Disk *disk)
                                                                                                             \
                 return inner->call arguments;                                                               \
         }
-PASS(ssize_t, read, (Disk *disk, int handle, void *data, size_t n, uint64_t at),
+PASS(ssize_t, read, (Disk * disk, int handle, void *data, size_t n, uint64_t at),
      (inner, handle, data, n, at))
-PASS(int, size, (Disk *disk, int handle, uint64_t *ret), (inner, handle, ret))
-PASS(int, truncate, (Disk *disk, int handle, uint64_t size), (inner, handle, size))
-PASS(int, allocate, (Disk *disk, int handle, uint64_t at, uint64_t n), (inner, handle, at, n))
-PASS(int, rename, (Disk *disk, const char *from, const char *to), (inner, from, to))
-PASS(int, unlink, (Disk *disk, const char *name), (inner, name))
-PASS(int, make_directory, (Disk *disk, const char *name), (inner, name))
-PASS(int, remove_directory, (Disk *disk, const char *name), (inner, name))
-PASS(int, link, (Disk *disk, const char *target, const char *name), (inner, target, name))
-PASS(int, read_link, (Disk *disk, const char *name, char *ret, size_t size), (inner, name, ret, size))
-PASS(int, list, (Disk *disk, const char *name, int (*f)(const char *, void *), void *u),
+PASS(int, size, (Disk * disk, int handle, uint64_t *ret), (inner, handle, ret))
+PASS(int, truncate, (Disk * disk, int handle, uint64_t size), (inner, handle, size))
+PASS(int, allocate, (Disk * disk, int handle, uint64_t at, uint64_t n), (inner, handle, at, n))
+PASS(int, rename, (Disk * disk, const char *from, const char *to), (inner, from, to))
+PASS(int, unlink, (Disk * disk, const char *name), (inner, name))
+PASS(int, make_directory, (Disk * disk, const char *name), (inner, name))
+PASS(int, remove_directory, (Disk * disk, const char *name), (inner, name))
+PASS(int, link, (Disk * disk, const char *target, const char *name), (inner, target, name))
+PASS(int, read_link, (Disk * disk, const char *name, char *ret, size_t size), (inner, name, ret, size))
+PASS(int, list, (Disk * disk, const char *name, int (*f)(const char *, void *), void *u),
      (inner, name, f, u))
-PASS(int, space, (Disk *disk, DiskSpace *ret), (inner, ret))
-PASS(int, lock, (Disk *disk), (inner))
+PASS(int, space, (Disk * disk, DiskSpace *ret), (inner, ret))
+PASS(int, lock, (Disk * disk), (inner))
 
 static void front_free(Disk *disk)
 {

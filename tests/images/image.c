@@ -78,12 +78,12 @@ void block_log_done(BlockLog *log)
 
 static bool is_zero(const uint8_t *block)
 {
-        return block[0] == 0 && memcmp(block, block + 1, BLOCK_SIZE - 1) == 0;
+        return block[0] == 0 && memcmp(block, block + 1, LOG_BLOCK_SIZE - 1) == 0;
 }
 
 static int find_blocks(Medium *medium, const BlockLog *log)
 {
-        size_t n = medium->size / BLOCK_SIZE;
+        size_t n = medium->size / LOG_BLOCK_SIZE;
         _cleanup_(freep) bool *used = calloc(n, sizeof *used);
         const LogEntry *entry;
 
@@ -97,12 +97,12 @@ static int find_blocks(Medium *medium, const BlockLog *log)
                         continue;
                 if (entry->value > medium->size || entry->size > medium->size - entry->value)
                         return -EBADMSG;
-                for (uint64_t b = entry->value / BLOCK_SIZE;
-                     b <= (entry->value + entry->size - 1) / BLOCK_SIZE; b++)
+                for (uint64_t b = entry->value / LOG_BLOCK_SIZE;
+                     b <= (entry->value + entry->size - 1) / LOG_BLOCK_SIZE; b++)
                         used[b] = true;
         }
         for (size_t b = 0; b < n; b++)
-                if (used[b] || !is_zero(medium->durable + b * BLOCK_SIZE))
+                if (used[b] || !is_zero(medium->durable + b * LOG_BLOCK_SIZE))
                         medium->blocks[medium->n_blocks++] = (uint32_t) b;
         return 0;
 }
@@ -183,7 +183,7 @@ static uint64_t crash_write(Medium *medium, const LoggedEntry *logged, Fate fate
         const uint8_t *data = logged->data;
 
         for (; at < end; data += next - at, at = next) {
-                next = MIN(end, (at / BLOCK_SIZE + 1) * BLOCK_SIZE);
+                next = MIN(end, (at / LOG_BLOCK_SIZE + 1) * LOG_BLOCK_SIZE);
                 if (survives(fate, draw))
                         memcpy(medium->image + at, data, next - at);
                 else
@@ -202,9 +202,9 @@ uint64_t medium_crash(Medium *medium, Fate fate, uint64_t (*draw)(uint64_t n))
         r = fallocate(medium->image_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t) medium->size);
         assert(r == 0);
         for (size_t i = 0; i < medium->n_blocks; i++) {
-                size_t at = (size_t) medium->blocks[i] * BLOCK_SIZE;
+                size_t at = (size_t) medium->blocks[i] * LOG_BLOCK_SIZE;
 
-                memcpy(medium->image + at, medium->durable + at, BLOCK_SIZE);
+                memcpy(medium->image + at, medium->durable + at, LOG_BLOCK_SIZE);
         }
         for (size_t i = 0; i < medium->n_cached; i++) {
                 if (i + 1 < prefix || fate != FATE_PREFIX)
@@ -224,8 +224,8 @@ int medium_save(const Medium *medium, const char *path)
         if (fd < 0 || ftruncate(fd, (off_t) medium->size) < 0)
                 return -errno;
         for (size_t i = 0; i < medium->n_blocks; i++) {
-                at = (off_t) medium->blocks[i] * BLOCK_SIZE;
-                if (pwrite(fd, medium->image + at, BLOCK_SIZE, at) != BLOCK_SIZE)
+                at = (off_t) medium->blocks[i] * LOG_BLOCK_SIZE;
+                if (pwrite(fd, medium->image + at, LOG_BLOCK_SIZE, at) != LOG_BLOCK_SIZE)
                         return -errno;
         }
         return 0;

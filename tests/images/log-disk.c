@@ -29,7 +29,7 @@ typedef struct LogDisk {
 static LogDisk disks[_DISK_MAX];
 static int log_fd = -EBADF;
 
-static const char *const names[] = {[DISK_SENDER] = "/sender", [DISK_COLLECTOR] = "/collector"};
+static const char *const names[] = { [DISK_SENDER] = "/sender", [DISK_COLLECTOR] = "/collector" };
 #define ACKS "/acks"
 
 static int disk_of(const char *path)
@@ -42,10 +42,10 @@ static int disk_of(const char *path)
 
 static int append(LogKind kind, int disk, uint64_t value, const char *data, size_t size)
 {
-        LogEntry entry = {.kind = kind, .disk = (uint32_t) disk, .value = value, .size = (uint32_t) size};
+        LogEntry entry = { .kind = kind, .disk = (uint32_t) disk, .value = value, .size = (uint32_t) size };
         struct iovec parts[] = {
-                {.iov_base = &entry, .iov_len = sizeof entry},
-                {.iov_base = (void *) (uintptr_t) data, .iov_len = size},
+                { .iov_base = &entry, .iov_len = sizeof entry },
+                { .iov_base = (void *) (uintptr_t) data, .iov_len = size },
         };
 
         return writev(log_fd, parts, size > 0 ? 2 : 1) == (ssize_t) (sizeof entry + size) ? 0 : -EIO;
@@ -55,7 +55,7 @@ static int on_getattr(const char *path, struct stat *st, struct fuse_file_info *
 {
         int disk = disk_of(path);
 
-        *st = (struct stat){.st_mode = S_IFREG | 0600, .st_nlink = 1};
+        *st = (struct stat) { .st_mode = S_IFREG | 0600, .st_nlink = 1 };
         if (strcmp(path, "/") == 0)
                 st->st_mode = S_IFDIR | 0700;
         else if (disk >= 0)
@@ -149,7 +149,7 @@ static void load(const char *path, LogDisk *ret)
 
 int main(int argc, char **argv)
 {
-        char *arguments[] = {argv[0], (char[]){"-f"}, (char[]){"-s"}, NULL, NULL};
+        char *arguments[] = { argv[0], (char[]) { "-f" }, (char[]) { "-s" }, NULL, NULL };
 
         if (argc != 5) {
                 fprintf(stderr, "usage: log-disk SENDER.base COLLECTOR.base LOG MOUNTPOINT\n");

@@ -40,9 +40,6 @@ JOBS_PER_CPU = 2
 # with a torn end; senders that had deleted what was acked; senders with records that the collector had not.
 COVERED = ("incomplete", "cut", "deleted", "ahead")
 COVERED_FROM = 100
-# Images that their own file system refuses, among so many: after a crash within its own recovery, xfs sometimes does. They are made
-# anew; more of them would say that something is wrong here.
-UNMOUNTABLE_PER = 50
 
 
 def arguments():
@@ -94,7 +91,7 @@ class Run:
 
     def images(self, images, bug):
         """Returns the figures of all, by name, and whatever failed."""
-        figures = dict.fromkeys(("images", "bad", "lost", "duplicated", "unreadable", "unmountable", *COVERED), 0)
+        figures = dict.fromkeys(("images", "bad", "lost", "duplicated", "unreadable", *COVERED), 0)
         problems = []
         for done, round_ in self.finish(self.rounds(images, bug)):
             try:
@@ -108,8 +105,6 @@ class Run:
                 round_.keep(self.options.evidence)
         if images >= COVERED_FROM:
             problems += [f"there was no image that was {name}" for name in COVERED if figures[name] == 0]
-        if figures["unmountable"] > 1 + images // UNMOUNTABLE_PER:
-            problems.append(f"{figures['unmountable']} images were refused by their file system")
         return figures, problems
 
     def finish(self, rounds):
@@ -155,7 +150,7 @@ def check_images(run, options):
     seconds = time.monotonic() - begun
     print(f"{prefix}seed {options.seed}: {' and '.join(run.systems)}, {figures['images'] / seconds:.1f} images a second; unflushed blocks "
           f"lost in {figures['incomplete']}, torn ends cut in {figures['cut']} stores, {figures['deleted']} senders had deleted, "
-          f"{figures['ahead']} were ahead; {figures['unmountable']} made anew, refused by their file system")
+          f"{figures['ahead']} were ahead")
     good = not problems and figures["images"] == options.images and figures["bad"] == 0
     verdict = f"images {figures['images']} lost {figures['lost']} duplicated {figures['duplicated']} unreadable {figures['unreadable']}"
     if options.ledger and options.bug == "none":

@@ -31,7 +31,7 @@ size_t records_line(uint64_t seq, char out[static RECORD_LINE_SIZE])
 
 StreamId records_stream(void)
 {
-        return (StreamId){"the dispatcher"};
+        return (StreamId) { "the dispatcher" };
 }
 
 static uint64_t batch_first(uint64_t seq)
@@ -55,7 +55,7 @@ static void make_batch(Records *records, uint64_t first, Batch *ret)
 
         for (uint64_t seq = first; seq <= last; seq++)
                 size += records_line(seq, (char *) records->payload + size);
-        *ret = (Batch){
+        *ret = (Batch) {
                 .first = first,
                 .last = last,
                 .count = (uint32_t) (last - first + 1),
@@ -80,8 +80,9 @@ static void source_range(Source *source, SourceRange *ret)
 {
         const Records *records = container_of(source, Records, source);
 
-        *ret = (SourceRange){
-                .stream = records_stream(), .oldest = records->released + 1, .newest = records->newest};
+        *ret = (SourceRange) { .stream = records_stream(),
+                               .oldest = records->released + 1,
+                               .newest = records->newest };
 }
 
 static int source_get(Source *source, uint64_t seq, Cursor *cursor, Batch *ret)
@@ -115,11 +116,11 @@ static void source_release(Source *source, uint64_t seq, uint64_t checksum)
 
 int records_init(Records *records)
 {
-        *records = (Records){
-                .source = {.range = source_range,
-                           .get = source_get,
-                           .ended = source_ended,
-                           .release = source_release},
+        *records = (Records) {
+                .source = { .range = source_range,
+                            .get = source_get,
+                            .ended = source_ended,
+                            .release = source_release },
                 .payload = malloc((size_t) BLOCK_RECORDS * RECORD_LINE_SIZE),
         };
         return records->payload ? 0 : -ENOMEM;

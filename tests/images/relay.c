@@ -63,11 +63,11 @@ static void on_blocked(Intake *intake, int error)
 {
 }
 
-static const IntakeHandler intake_handler = {.flush = on_flush, .dirty = on_dirty, .blocked = on_blocked};
+static const IntakeHandler intake_handler = { .flush = on_flush, .dirty = on_dirty, .blocked = on_blocked };
 
 static StoreOptions options_of(int which, Disk *disk)
 {
-        StoreOptions options = {.disk = disk, .random = random_bytes, .group_bytes_max = GROUP_MAX};
+        StoreOptions options = { .disk = disk, .random = random_bytes, .group_bytes_max = GROUP_MAX };
 
         if (which == DISK_SENDER) {
                 options.segment_size_max = SENDER_SEGMENT;
@@ -153,13 +153,13 @@ int host_commit_end(Host *host)
 
 /* --- Hop --- */
 
-static const LinkSenderHandler sender_handler = {0};
+static const LinkSenderHandler sender_handler = { 0 };
 
 int hop_open(Hop *hop, Source *source, Host *to)
 {
         int r;
 
-        *hop = (Hop){.forth = BUFFER_INIT(PIPE_MAX), .back = BUFFER_INIT(PIPE_MAX)};
+        *hop = (Hop) { .forth = BUFFER_INIT(PIPE_MAX), .back = BUFFER_INIT(PIPE_MAX) };
         r = intake_session_init(&hop->session, to->intake, &hop->back, RELAY_OWNER, RECORDS_NODE,
                                 RECORDS_NODE, 0, NULL);
         if (r < 0)

@@ -43,7 +43,7 @@ typedef struct Verifier {
         Facts facts[_DISK_MAX];
 } Verifier;
 
-static const char *const host_names[] = {[DISK_SENDER] = "sender", [DISK_COLLECTOR] = "collector"};
+static const char *const host_names[] = { [DISK_SENDER] = "sender", [DISK_COLLECTOR] = "collector" };
 
 static _printf_(4, 5) void wrong(Verdict *verdict, uint64_t *count, uint64_t n, const char *format, ...)
 {
@@ -232,7 +232,7 @@ static int sync_no_directory(Disk *disk)
 static bool open_host(Verifier *verifier, int which)
 {
         Verdict *verdict = verifier->verdict;
-        StoreReport report = {0};
+        StoreReport report = { 0 };
         Disk *disk;
         int r;
 
@@ -287,7 +287,7 @@ static void verify_shown(Verifier *verifier, int which)
         Verdict *verdict = verifier->verdict;
         Source *source = store_source(verifier->hosts[which].store, RELAY_COLLECTOR);
         uint64_t seq = verifier->facts[which].oldest, expected = seq;
-        Cursor cursor = {{0}};
+        Cursor cursor = { { 0 } };
         Batch batch;
         int r = 0;
 
@@ -363,7 +363,7 @@ static int advance_hop(Hop *hop, Host *to)
 /* Both hops, until the collector has record `last`. */
 static int deliver(Verifier *verifier, Hop hops[static _DISK_MAX], uint64_t last)
 {
-        StoreStatus status = {0};
+        StoreStatus status = { 0 };
         int r = 0;
 
         for (unsigned turn = 0; turn < TURNS_MAX && r >= 0; turn++) {
@@ -381,7 +381,7 @@ static void verify_going_on(Verifier *verifier, const uint64_t promised[static _
         Source *source = store_source(verifier->hosts[DISK_SENDER].store, RELAY_COLLECTOR);
         uint64_t last = records_batch_last(verifier->facts[DISK_SENDER].newest + MORE_RECORDS);
         Verdict *verdict = verifier->verdict;
-        Hop hops[_DISK_MAX] = {0};
+        Hop hops[_DISK_MAX] = { 0 };
         Records records;
         int r;
 
@@ -426,7 +426,7 @@ static bool open_hosts(Verifier *verifier)
 void verify_stores(const char *const directories[static _DISK_MAX],
                    const uint64_t promised[static _DISK_MAX], Verdict *verdict)
 {
-        Verifier verifier = {.directories = directories, .verdict = verdict};
+        Verifier verifier = { .directories = directories, .verdict = verdict };
         Facts again;
 
         if (open_hosts(&verifier))
