@@ -22,7 +22,8 @@ static inline size_t buffer_size(const Buffer *buffer)
 
 static inline uint8_t *buffer_head(const Buffer *buffer)
 {
-        return buffer->data + buffer->begin;
+        /* Nothing may be added to NULL, not even nothing. */
+        return buffer->data ? buffer->data + buffer->begin : NULL;
 }
 
 /* Frees the bytes; the buffer is empty and usable afterwards. */
