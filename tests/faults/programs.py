@@ -6,6 +6,8 @@ import os
 import re
 import signal
 import socket
+import struct
+import threading
 import time
 
 READY_SEC = 20
@@ -22,16 +24,17 @@ class Program:
         self.name = name
         self.prefix, self.arguments, self.sockets = list(prefix), arguments, sockets
         self.log = os.path.join(directory, f"{name}.stderr")
-        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.notify_path = os.path.join(directory, f"{name}.notify")
         self.notify.bind(self.notify_path)
         self.path = None
-        self.pid = None
-        self.ready = self.stopped = False
+        self.pid = self.ready_pid = None
+        self.stopped = False
+        threading.Thread(target=self.listen, daemon=True).start()
 
     def start(self):
-        self.drain()
-        self.ready = self.stopped = False
+        self.stopped = False
         env = dict(os.environ, LISTEN_FDS=str(len(self.sockets)), LISTEN_FDNAMES=":".join(n for n, _ in self.sockets),
                    NOTIFY_SOCKET=self.notify_path)
         argv = [*self.prefix, "/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", self.path, *self.arguments]
@@ -41,19 +44,17 @@ class Program:
         files += [(os.POSIX_SPAWN_DUP2, s.fileno(), 3 + i) for i, (_, s) in enumerate(self.sockets)]
         self.pid = os.posix_spawnp(argv[0], argv, env, file_actions=files, setpgroup=0, setsigmask=[])
 
-    def drain(self):
-        try:
-            while True:
-                self.ready |= b"READY=1" in self.notify.recv(4096)
-        except BlockingIOError:
-            pass
+    def listen(self):
+        """Always: sd_notify() blocks when nobody reads. What is read may be by a life that is over."""
+        while True:
+            text, ancillary, _, _ = self.notify.recvmsg(4096, socket.CMSG_SPACE(12))
+            for _, kind, data in ancillary:
+                if kind == socket.SCM_CREDENTIALS and b"READY=1" in text:
+                    self.ready_pid = struct.unpack("3i", data)[0]
 
     def wait_ready(self):
         end = time.monotonic() + READY_SEC
-        while True:
-            self.drain()
-            if self.ready:
-                return
+        while self.ready_pid != self.pid:
             self.check()
             if time.monotonic() > end:
                 raise Failure(f"{self.name} was not ready within {READY_SEC} s of its start")
