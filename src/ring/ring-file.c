@@ -148,12 +148,17 @@ static const char *verify_tables(const Ring *ring)
 static int load_file(Ring *ring, int fd, uint64_t size)
 {
         RingHeader header;
+        ssize_t n;
         int r;
 
-        if (size <= sizeof(RingFile) || pread(fd, &header, sizeof header, 0) != (ssize_t) sizeof header) {
+        if (size <= sizeof(RingFile)) {
                 ring->set_aside = "too short";
                 return 1;
         }
+        n = pread(fd, &header, sizeof header, 0);
+        /* An error is no damage: the next process may read it. */
+        if (n != (ssize_t) sizeof header)
+                return n < 0 ? -errno : -EIO;
         ring->set_aside = verify_header(&header, size);
         if (ring->set_aside)
                 return 1;

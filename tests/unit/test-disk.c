@@ -6,9 +6,11 @@
 #include "check-main.h"
 #include "sim-disk.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 
 static char directory[64];
 static SimDisk *sim;
@@ -146,6 +148,63 @@ START_TEST(one_process_has_the_directory)
 }
 END_TEST
 
+/* --- What the system says is passed on --- */
+
+static bool system_fails;
+
+#define REFUSED(type, name, parameters, arguments, failure)                      \
+        type __real_##name parameters;                                           \
+        type __wrap_##name parameters;                                           \
+        type __wrap_##name parameters                                            \
+        {                                                                        \
+                errno = ENOLCK;                                                  \
+                return system_fails ? (failure) : __real_##name arguments;       \
+        }
+
+REFUSED(int, flock, (int fd, int how), (fd, how), -1)
+REFUSED(int, fstatvfs64, (int fd, struct statvfs *st), (fd, st), -1)
+REFUSED(DIR *, fdopendir, (int fd), (fd), NULL)
+
+static int stop(const char *entry, void *userdata)
+{
+        return -ECANCELED;
+}
+
+START_TEST(errors_are_the_systems)
+{
+        char text[300], target[4];
+        DiskSpace space;
+        uint64_t size;
+        int handle;
+
+        handle = disk->open(disk, "a", O_WRONLY | O_CREAT);
+        ck_assert_int_eq(disk->read(disk, handle, text, 1, 0), -EBADF);
+        disk->close(disk, handle);
+        handle = disk->open(disk, "a", O_RDONLY);
+        ck_assert_int_eq(write_at(handle, "x", 0), -EBADF);
+        disk->close(disk, handle);
+        ck_assert_int_eq(disk->size(disk, -EBADF, &size), -EBADF);
+        ck_assert_int_eq(disk->make_directory(disk, "l.new"), 0);
+        handle = disk->open(disk, "l.new", O_RDONLY | O_DIRECTORY);
+        ck_assert_int_eq(disk->size(disk, handle, &size), -EBADF);
+        disk->close(disk, handle);
+        ck_assert_int_lt(disk->link(disk, "target", "l"), 0); /* its place beside is taken */
+        memset(text, 'x', sizeof text - 1);
+        text[sizeof text - 1] = '\0';
+        ck_assert_int_eq(disk->link(disk, "target", text), -ENAMETOOLONG);
+        ck_assert_int_eq(disk->link(disk, "", "m"), -ENOENT);
+        ck_assert_int_eq(disk->link(disk, "target", "m"), 0);
+        ck_assert_int_eq(disk->read_link(disk, "m", target, sizeof target), -ENAMETOOLONG);
+        ck_assert_int_eq(disk->list(disk, "nowhere", stop, NULL), -ENOENT);
+        ck_assert_int_eq(disk->list(disk, ".", stop, NULL), -ECANCELED);
+        system_fails = true;
+        ck_assert_int_eq(disk->lock(disk), -ENOLCK);
+        ck_assert_int_eq(disk->space(disk, &space), -ENOLCK);
+        ck_assert_int_eq(disk->list(disk, ".", stop, NULL), -ENOLCK);
+        system_fails = false;
+}
+END_TEST
+
 START_TEST(a_failed_sync_drops_what_was_dirty)
 {
         uint64_t size;
@@ -207,6 +266,7 @@ int main(void)
         tcase_add_test(real, names_come_and_go);
         tcase_add_test(real, space_is_told);
         tcase_add_test(real, one_process_has_the_directory);
+        tcase_add_test(real, errors_are_the_systems);
         suite_add_tcase(suite, real);
         tcase_add_checked_fixture(simulated, open_sim, close_sim);
         tcase_add_test(simulated, files_are_written_read_and_cut);

@@ -431,6 +431,30 @@ START_TEST(compresses_only_what_shrinks)
 }
 END_TEST
 
+START_TEST(nothing_is_nothing_compressed)
+{
+        Buffer out = BUFFER_INIT(LINK_FRAME_MAX), small = BUFFER_INIT(FRAME_BATCH_PAYLOAD);
+        Batch batch = make_batch((uint8_t *) "", 0, false);
+        ZSTD_CCtx *compressor = ZSTD_createCCtx();
+        LinkHello hello = { .version_min = 1, .version_max = 1, .role = LINK_ROLE_SUBSCRIBER, .node = link_string("a\x7f") };
+        static uint8_t payload[1000];
+
+        batch.last = batch.first - 1;
+        batch.count = 0;
+        batch_seal(&batch);
+        ck_assert_int_eq(frame_put_batch_compressed(&out, &batch, compressor), 0);
+        ck_assert_uint_eq(buffer_size(&out), FRAME_BATCH_PAYLOAD);
+        batch = make_batch(payload, sizeof payload, false);
+        ck_assert_int_eq(frame_put_batch_compressed(&small, &batch, compressor), -ENOBUFS);
+        ck_assert_int_eq(frame_put_hello(&out, &hello), -EINVAL);
+        ck_assert_uint_eq(link_string(NULL).size, 0);
+        ck_assert_str_eq(frame_unexpected(0), frame_unexpected(_FRAME_MAX));
+        ZSTD_freeCCtx(compressor);
+        buffer_done(&out);
+        buffer_done(&small);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("frame");
@@ -444,6 +468,7 @@ int main(void)
         tcase_add_test(tcase, a_string_ends_with_its_frame);
         tcase_add_test(tcase, strings_are_judged_before_they_are_sent);
         tcase_add_loop_test(tcase, compresses_only_what_shrinks, 0, (int) ELEMENTSOF(payloads));
+        tcase_add_test(tcase, nothing_is_nothing_compressed);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
 }

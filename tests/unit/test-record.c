@@ -513,6 +513,34 @@ START_TEST(good_lines_come_before_refused_ones)
 }
 END_TEST
 
+/* The gap of a byte beyond ASCII, a batch of nothing, and a good line at the very end of a full batch. */
+START_TEST(the_last_line_may_have_no_room)
+{
+        static uint8_t payload[BATCH_PAYLOAD_MAX];
+        Batch batch = { .first = 1, .last = 0, .origin = BATCH_ORIGIN_LOCAL, .payload = payload }, stored;
+        size_t used = 0, n = 1;
+        uint32_t refused;
+
+        record_refuse(&batch, "n1", "n1", now, refused_out, &stored, &refused);
+        ck_assert_uint_eq(refused, 0);
+        ck_assert_uint_eq(stored.count, 1);
+        check_stored(&stored);
+        used = strlen("\x80\xff\n");
+        memcpy(payload, "\x80\xff\n", used);
+        while (used + strlen(GOOD "\n") <= BATCH_PAYLOAD_MAX) {
+                memcpy(payload + used, GOOD "\n", strlen(GOOD "\n"));
+                used += strlen(GOOD "\n");
+                n++;
+        }
+        batch.size = (uint32_t) used;
+        batch.last = batch.count = (uint32_t) n;
+        record_refuse(&batch, "n1", "n1", now, refused_out, &stored, &refused);
+        ck_assert_uint_eq(refused, 1);
+        ck_assert_uint_lt(stored.count, n);
+        check_stored(&stored);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("record");
@@ -536,6 +564,7 @@ int main(void)
         tcase_add_test(tcase, a_wrong_count_keeps_all_lines);
         tcase_add_loop_test(tcase, what_has_no_room_is_counted, 0, 15);
         tcase_add_test(tcase, good_lines_come_before_refused_ones);
+        tcase_add_test(tcase, the_last_line_may_have_no_room);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
 }

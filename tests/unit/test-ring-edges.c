@@ -186,6 +186,19 @@ START_TEST(each_call_of_an_opening_may_fail)
 }
 END_TEST
 
+/* Somebody renames again and again: not for ever. */
+START_TEST(a_name_that_never_stays_is_busy)
+{
+        ring = ring_free(ring);
+        call_errno = ENOENT;
+        call_fails_always = "stat64";
+        ck_assert_int_eq(ring_open(&options, &ring, &created), -EBUSY);
+        call_fails_always = NULL;
+        open_ring();
+        ck_assert(!created);
+}
+END_TEST
+
 START_TEST(memory_for_a_source_may_be_missing)
 {
         call_errno = ENOMEM;
@@ -313,6 +326,7 @@ int main(void)
         tcase_add_loop_test(tcase, a_contradiction_is_set_aside, 0, CONTRADICTIONS + 1);
         tcase_add_test(tcase, a_header_with_another_checksum_is_set_aside);
         tcase_add_loop_test(tcase, each_call_of_an_opening_may_fail, 0, 2 * (int) ELEMENTSOF(errors));
+        tcase_add_test(tcase, a_name_that_never_stays_is_busy);
         tcase_add_test(tcase, memory_for_a_source_may_be_missing);
         tcase_add_test(tcase, paths_have_a_longest);
         tcase_add_test(tcase, a_directory_is_no_ring);

@@ -3,6 +3,7 @@
 /* Limits of the store and what it is asked at or beyond them; names and entries that it did not write. */
 
 #include "store-case.h"
+#include "fault-disk.h"
 #include "basic/bytes.h"
 #include "store/index.h"
 
@@ -258,6 +259,42 @@ START_TEST(room_that_is_short_is_said_and_ends)
 }
 END_TEST
 
+/* Nothing new comes: what has to go goes all the same, and a disk that does not say how full it is deletes nothing. */
+START_TEST(retention_needs_no_delivery)
+{
+        FaultPlan plan = { .error = -EIO };
+        StoreJob job;
+
+        options.segment_size_max = 4096;
+        options.use_max = 1024 * 1024;
+        options.delete_unacked = true;
+        options.keep_free = 1;
+        reopen();
+        fill(1, 3);
+        for (unsigned i = 0; i < 20; i++) {
+                store_rotate(store);
+                fill(4 + i, 1);
+        }
+        ck_assert(!store_dirty(store));
+        options.use_max = 8 * 1024;
+        reopen();
+        ck_assert(store_dirty(store));
+        commit_all();
+        ck_assert_uint_gt(range_of(store_source(store, "c")).oldest, 1);
+        close_store();
+        options.use_max = 0;
+        options.keep_free = UINT64_MAX / 2;
+        options.disk = fault_disk_new(sim_disk_attach(sim), &plan);
+        ck_assert_int_eq(store_open(&options, now, &store, &report), 0);
+        fill(24, 1);
+        ck_assert_uint_gt(range_of(store_source(store, "c")).oldest, 1);
+        plan.at = plan.calls + 1;
+        plan.for_ever = true;
+        ck_assert_int_lt(store_commit_begin(store, now, &job), 1);
+        plan.at = 0;
+}
+END_TEST
+
 START_TEST(a_full_disk_at_the_start_is_no_failure)
 {
         uint64_t size;
@@ -295,6 +332,7 @@ int main(void)
         tcase_add_test(tcase, a_poisoned_store_says_so_until_it_steps_back);
         tcase_add_test(tcase, a_limit_smaller_than_a_segment_is_kept);
         tcase_add_test(tcase, room_that_is_short_is_said_and_ends);
+        tcase_add_test(tcase, retention_needs_no_delivery);
         tcase_add_test(tcase, a_full_disk_at_the_start_is_no_failure);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
