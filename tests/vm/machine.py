@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A machine through its power cuts: its clock, which never goes back, its disk, and what the taps and the load told of each boot."""
+"""A machine through its power cuts: its clock, which never goes back, its disk, and what was told of each of its boots."""
 
 import os
-import subprocess
 import time
 import uuid
 
@@ -33,7 +32,7 @@ class Told:
                 self.made = int(count)
 
     def by(self, hop):
-        return {stream: seq for (of, stream), seq in self.acked.items() if of == hop}
+        return {stream: seq for (of, stream), seq in list(self.acked.items()) if of == hop}
 
 
 class Machine:
@@ -77,8 +76,7 @@ class Machine:
         self.told = Told()
         self.vm = Vm(self.base, self.work, self.told.hear, self.died, snapshot=SNAPSHOT)
         # It says that it has been up since the snapshot: the boot comes after the death.
-        self.booted = self.died + OFF_SEC
-        self.set_clock(self.booted + self.uptime)
+        self.set_clock(self.died + OFF_SEC + self.uptime)
         self.vm.ask("wake", clock=self.clock, boot_id=str(uuid.uuid4()), entropy=os.urandom(64).hex())
         if data:
             self.vm.plug(self.data)
@@ -88,9 +86,8 @@ class Machine:
     def boot(self):
         """From nothing, with the disk: systemd starts the programs in their places."""
         self.told = Told()
-        self.booted = self.died + OFF_SEC
-        self.set_clock(self.booted)
-        self.vm = Vm(self.base, self.work, self.told.hear, self.booted, data=self.data, programs=True)
+        self.set_clock(self.died + OFF_SEC)
+        self.vm = Vm(self.base, self.work, self.told.hear, self.clock, data=self.data, programs=True)
         self.vm.run("systemctl is-system-running --wait")
 
     def cut_power(self):
@@ -121,12 +118,6 @@ class Machine:
         self.vm.run(f"echo 'type=USER msg=audit({self.guest_now():.3f}:1): {text}' | audit-relay send")
 
     def programs_words(self):
-        return self.vm.run("systemctl --no-pager list-units --failed; journalctl --no-pager -q -o short-monotonic -n 40 -u 'audit-relay-*';"
+        return self.vm.run("systemctl --no-pager list-units --failed; journalctl --no-pager -q -o short-monotonic -n 40"
+                           " -u 'audit-relay-*';"
                            "audit-relay status; tail -n 3 /var/log/audit-relay/audit.log", check=False)
-
-
-def discard(machine):
-    if machine.vm:
-        machine.vm.process.kill()
-        machine.vm.process.wait()
-    subprocess.run(["rm", "-rf", str(machine.work)], check=False)

@@ -11,6 +11,7 @@ import glob
 import json
 import os
 import random
+import signal
 import struct
 import subprocess
 import sys
@@ -24,7 +25,7 @@ import tap
 LOG = "/var/log/audit-relay"
 RNDADDENTROPY, RNDRESEEDCRNG = 0x40085203, 0x5207
 # Records of a block of the load, each of that size.
-BLOCK, RECORD_SIZE = 50, 267
+BLOCK, RECORD_SIZE = 200, 267
 
 
 def open_port(name):
@@ -106,15 +107,26 @@ class Agent:
             offset = max(0, offset - size)
         return {}, raw
 
-    def do_load(self, boot, records_per_second, users_per_second):
-        """Numbered records by `audit-relay send`, execs under a rule, and AUDIT_USER messages, until do_finish or the end."""
+    def do_load(self, boot, exec_nice, records_per_second, users_per_second):
+        """Numbered records by `audit-relay send`, execs under a rule, and AUDIT_USER messages, until do_finish or the
+        end. Execs at a high nice leave the processor to the rest."""
         kernel.request(kernel.AUDIT_ADD_RULE, kernel.exec_rule())
-        workers = [(kernel.load_execs,), (kernel.load_users, users_per_second)]
+        workers = [(execs, exec_nice), (kernel.load_users, users_per_second)]
         if records_per_second:
             self.sender = subprocess.Popen(["audit-relay", "send"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                            stderr=subprocess.STDOUT)
             workers.append((feed, self.sender.stdin.fileno(), self.witness, boot, records_per_second))
         self.load = kernel.Load(*workers)
+        return {}, b""
+
+    def do_kill(self, program, dead):
+        """SIGKILL; the next one may start after so long, which is awaited."""
+        with open("/run/vm/dead", "w") as file:
+            file.write(str(dead))
+        killed, = processes(program)
+        os.kill(killed, signal.SIGKILL)
+        while not (found := processes(program)) or killed in found:
+            time.sleep(0.05)
         return {}, b""
 
     def do_finish(self):
@@ -139,16 +151,33 @@ class Agent:
             control.answer(answer, raw)
 
 
+def execs(stop_at, nice):
+    os.nice(nice)
+    return kernel.load_execs(stop_at)
+
+
+def processes(program):
+    """Of a unit of ours that run the program itself, not yet or not any more something else."""
+    found = []
+    for path in glob.glob(f"/sys/fs/cgroup/audit.slice/audit-relay.slice/audit-relay-{program}.service/cgroup.procs"):
+        with open(path) as file:
+            for pid in file.read().split():
+                try:
+                    if os.readlink(f"/proc/{pid}/exe") == f"/usr/lib/audit-relay/{program}":
+                        found.append(int(pid))
+                except FileNotFoundError:
+                    pass
+    return found
+
+
 def feed(stop_at, pipe, witness, boot, per_second):
     """Lines numbered from 1; how many are in the sender's hands is told."""
     number, begun = 0, time.monotonic()
     while time.monotonic() < stop_at.value:
-        now = time.time()
-        lines = []
-        for n in range(number + 1, number + BLOCK + 1):
-            line = f"type=USER msg=audit({now:.3f}:{n}): relay-load boot={boot} n={n} "
-            lines.append(line.ljust(RECORD_SIZE - 15, "x") + "\n")  # node=host is added
-        data = "".join(lines).encode()
+        head = f"type=USER msg=audit({time.time():.3f}:"
+        fill = "x" * (RECORD_SIZE - len(f"node=host {head}0000): relay-load boot={boot} n=0000 \n"))
+        data = "".join(f"{head}{n}): relay-load boot={boot} n={n} {fill}\n"
+                       for n in range(number + 1, number + BLOCK + 1)).encode()
         while data:
             data = data[os.write(pipe, data):]
         number += BLOCK
