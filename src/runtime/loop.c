@@ -4,7 +4,7 @@
  *
  * Signals arrive through a descriptor in the loop, never in a handler: they are blocked in loop_new(),
  * before any thread exists, and threads inherit the mask. The watchdog is fed by the loop itself, so that a
- * handler that hangs is noticed.
+ * handler that hangs is noticed; not by sd_event_set_watchdog(), which waits for a manager that does not read.
  *
  * Invariants:
  * (1) terminate() is called at most once; from then on the exit timer runs, so that the process ends.
@@ -13,6 +13,7 @@
 
 #include "runtime/loop.h"
 #include "runtime/log.h"
+#include "runtime/notify.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -24,6 +25,9 @@ struct Loop {
         void *userdata;
         sd_event *event;
         bool terminating;
+        bool ready_owed; /* READY=1, which the manager did not take yet */
+        uint64_t watchdog_usec; /* 0: there is none */
+        uint64_t fed_usec;
 };
 
 /* One tick may come this much late, so that the machine wakes for several timers at once. */
@@ -49,6 +53,20 @@ uint64_t realtime_usec(void)
         return clock_usec(CLOCK_REALTIME);
 }
 
+static void say_ready(Loop *loop, const char *text)
+{
+        loop->ready_owed = notify_manager(text) == -EAGAIN;
+}
+
+/* Four times as often as must be: some may find no room. */
+static void feed_watchdog(Loop *loop)
+{
+        uint64_t now = monotonic_usec();
+
+        if (loop->watchdog_usec > 0 && now - loop->fed_usec >= loop->watchdog_usec / 4 && notify_manager("WATCHDOG=1") > 0)
+                loop->fed_usec = now;
+}
+
 static int on_exit_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Loop *loop = userdata;
@@ -67,7 +85,7 @@ static void loop_terminate(Loop *loop)
         if (loop->terminating)
                 return;
         loop->terminating = true;
-        (void) sd_notify(false, "STOPPING=1\nSTATUS=Draining");
+        (void) notify_manager("STOPPING=1\nSTATUS=Draining");
         r = sd_event_add_time_relative(loop->event, NULL, CLOCK_MONOTONIC, LOOP_EXIT_TIMEOUT_USEC, 0,
                                        on_exit_timeout, loop);
         if (r < 0) {
@@ -82,9 +100,9 @@ static void loop_reload(Loop *loop)
 {
         if (loop->terminating)
                 return;
-        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, monotonic_usec());
+        (void) notify_manager("RELOADING=1");
         loop->handler->reload(loop->userdata);
-        (void) sd_notify(false, "READY=1");
+        say_ready(loop, "READY=1");
 }
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
@@ -109,7 +127,11 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Loop *loop = userdata;
 
-        loop->handler->tick(loop->userdata);
+        feed_watchdog(loop);
+        if (loop->ready_owed)
+                say_ready(loop, "READY=1");
+        if (loop->handler->tick)
+                loop->handler->tick(loop->userdata);
         return sd_event_source_set_time_relative(source, LOOP_TICK_USEC);
 }
 
@@ -172,17 +194,15 @@ int loop_new(const LoopHandler *handler, void *userdata, Loop **ret)
         r = sd_event_new(&loop->event);
         if (r < 0)
                 return r;
-        r = sd_event_set_watchdog(loop->event, true);
+        r = sd_watchdog_enabled(false, &loop->watchdog_usec);
         if (r < 0)
                 return r;
         r = loop_add_signals(loop);
         if (r < 0)
                 return r;
-        if (handler->tick) {
-                r = loop_add_tick(loop);
-                if (r < 0)
-                        return r;
-        }
+        r = loop_add_tick(loop);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(loop);
         return 0;
 }
@@ -203,7 +223,7 @@ sd_event *loop_event(Loop *loop)
 
 int loop_run(Loop *loop)
 {
-        (void) sd_notify(false, "READY=1\nSTATUS=Started");
+        say_ready(loop, "READY=1\nSTATUS=Started");
         return sd_event_loop(loop->event);
 }
 

@@ -10,12 +10,12 @@
 #include "runtime/conditions.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
+#include "runtime/notify.h"
 #include "runtime/state-internal.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
-#include <systemd/sd-daemon.h>
 
 static void print_escaped(FILE *to, const char *text)
 {
@@ -145,10 +145,14 @@ static void status_publish(State *state)
 
 static void status_notify(State *state, const char *text)
 {
+        char assignment[sizeof state->notified + sizeof "STATUS="];
+
         if (strcmp(text, state->notified) == 0)
                 return;
-        (void) sd_notifyf(false, "STATUS=%s", text);
-        (void) snprintf(state->notified, sizeof state->notified, "%s", text);
+        (void) snprintf(assignment, sizeof assignment, "STATUS=%s", text);
+        /* What the manager does not take now is said again with the next status. */
+        if (notify_manager(assignment) != -EAGAIN)
+                (void) snprintf(state->notified, sizeof state->notified, "%s", text);
 }
 
 void status_end(State *state, const char *format, ...)
