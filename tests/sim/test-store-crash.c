@@ -211,7 +211,7 @@ START_TEST(seeded_bugs_are_caught)
 }
 END_TEST
 
-/* --points=N --seed=S: seeds from S on until there were N power cuts. Everything printed follows from the two. */
+/* --points=N [--seed=S]: seeds from S on until there were N power cuts. Everything printed follows from the two. */
 static int run_points(uint64_t points, uint64_t seed)
 {
         uint64_t cuts = 0, failed = 0, next = seed;
@@ -232,11 +232,14 @@ static int run_points(uint64_t points, uint64_t seed)
 
 int main(int argc, char **argv)
 {
+        uint64_t seed = (uint64_t) time(NULL) << 16; /* so many seeds later is another run's */
         Suite *suite;
         TCase *tcase;
 
-        if (argc == 3 && strncmp(argv[1], "--points=", 9) == 0 && strncmp(argv[2], "--seed=", 7) == 0)
-                return run_points(strtoull(argv[1] + 9, NULL, 10), strtoull(argv[2] + 7, NULL, 10));
+        if (argc > 2 && strncmp(argv[2], "--seed=", 7) == 0)
+                seed = strtoull(argv[2] + 7, NULL, 10);
+        if (argc > 1 && strncmp(argv[1], "--points=", 9) == 0)
+                return run_points(strtoull(argv[1] + 9, NULL, 10), seed);
         suite = suite_create("store-crash");
         tcase = tcase_create("store-crash");
         tcase_set_timeout(tcase, 120);

@@ -6,7 +6,7 @@ import check
 
 LINE = 'SPDX-License-Identifier: LGPL-2.1-or-later'
 # Documents for reading, data, and what is fed to tests byte by byte.
-WITHOUT_SUFFIX = ('.md', '.log', '.json', '.pem', '.bin', '.zst')
+WITHOUT_SUFFIX = ('.md', '.log', '.json', '.jsonl', '.pem', '.bin', '.zst')
 WITHOUT_FOLDER = ('tests/fuzz/corpus/', 'tests/data/', 'tests/unit/data/')
 WITHOUT_NAME = ('LICENSE', '.gitignore', '.editorconfig')
 
