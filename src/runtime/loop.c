@@ -4,7 +4,8 @@
  *
  * Signals arrive through a descriptor in the loop, never in a handler: they are blocked in loop_new(),
  * before any thread exists, and threads inherit the mask. The watchdog is fed by the loop itself, so that a
- * handler that hangs is noticed; not by sd_event_set_watchdog(), which waits for a manager that does not read.
+ * handler that hangs is noticed; not by sd_event_set_watchdog(), which waits for a manager that does not
+ * read.
  *
  * Invariants:
  * (1) terminate() is called at most once; from then on the exit timer runs, so that the process ends.
@@ -63,7 +64,9 @@ static void feed_watchdog(Loop *loop)
 {
         uint64_t now = monotonic_usec();
 
-        if (loop->watchdog_usec > 0 && now - loop->fed_usec >= loop->watchdog_usec / 4 && notify_manager("WATCHDOG=1") > 0)
+        if (loop->watchdog_usec == 0 || now - loop->fed_usec < loop->watchdog_usec / 4)
+                return;
+        if (notify_manager("WATCHDOG=1") > 0)
                 loop->fed_usec = now;
 }
 

@@ -114,8 +114,8 @@ START_TEST(the_watchdog_is_fed)
         setenv("WATCHDOG_USEC", "4000000", 1);
         unsetenv("WATCHDOG_PID");
         ck_assert_int_eq(loop_new(&handler, NULL, &loop), 0);
-        ck_assert_int_ge(sd_event_add_time_relative(loop_event(loop), &timer, CLOCK_MONOTONIC, 5 * USEC_PER_SEC / 2, 1,
-                                                    NULL, (void *) (intptr_t) 0), 0);
+        ck_assert_int_ge(sd_event_add_time_relative(loop_event(loop), &timer, CLOCK_MONOTONIC,
+                                                    5 * USEC_PER_SEC / 2, 1, NULL, NULL), 0);
         ck_assert_int_eq(loop_run(loop), 0);
         ck_assert(heard("WATCHDOG=1"));
         sd_event_source_unref(timer);
