@@ -96,4 +96,4 @@ def replaced(text, entries):
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"there is no {BEGIN} … {END}")
-    return "\n".join([before + BEGIN, *table(entries), END]) + after
+    return "\n".join([before + BEGIN, "", *table(entries), "", END]) + after
