@@ -16,7 +16,7 @@ static FaultDisk *fault_of(Disk *disk)
         return container_of(disk, FaultDisk, disk);
 }
 
-/* 0: go on; FAULT_SHORT; or the errno. */
+/* 0: go on; FAULT_SHORT, FAULT_NOTHING; or the errno. */
 static int strike(Disk *disk)
 {
         FaultPlan *plan = fault_of(disk)->plan;
@@ -74,6 +74,8 @@ static ssize_t fault_write(Disk *disk, int handle, const struct iovec *parts, in
         assert(n_parts == 1);
         if (r < 0)
                 return r;
+        if (r == FAULT_NOTHING)
+                return 0;
         if (r == FAULT_SHORT)
                 part.iov_len = (part.iov_len + 1) / 2;
         return inner->write(inner, handle, &part, 1, offset);

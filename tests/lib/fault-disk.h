@@ -9,10 +9,12 @@
 #include "store/disk.h"
 
 #define FAULT_SHORT 1
+/* A write that does nothing and says so. */
+#define FAULT_NOTHING 2
 
 typedef struct FaultPlan {
         uint64_t at;   /* the call that fails, from 1; 0: none */
-        int error;     /* negative errno, or FAULT_SHORT */
+        int error;     /* negative errno, FAULT_SHORT or FAULT_NOTHING */
         bool for_ever; /* … and all after it */
         uint64_t more; /* … or so many after it */
         uint64_t calls;

@@ -527,6 +527,10 @@ START_TEST(the_last_line_may_have_no_room)
         check_stored(&stored);
         used = strlen("\x80\xff\n");
         memcpy(payload, "\x80\xff\n", used);
+        batch.size = (uint32_t) used;
+        batch.last = batch.count = 1;
+        record_refuse(&batch, "n1", "n1", now, refused_out, &stored, &refused);
+        ck_assert_ptr_nonnull(memmem(stored.payload, stored.size, "line=\"\\x80\\xff\"", 15));
         while (used + strlen(GOOD "\n") <= BATCH_PAYLOAD_MAX) {
                 memcpy(payload + used, GOOD "\n", strlen(GOOD "\n"));
                 used += strlen(GOOD "\n");

@@ -156,7 +156,9 @@ START_TEST(a_clock_that_goes_back_rotates_and_forgets_nothing)
         options.delete_unacked = true;
         options.stream_forget_usec = 60 * USEC_PER_SEC;
         reopen();
-        fill(1, 2);
+        fill(1, 1);
+        now += USEC_PER_SEC;
+        fill(2, 1);
         now -= 100 * USEC_PER_SEC;
         fill(3, 2);
         ck_assert_uint_eq(count_segments(), 1);
@@ -165,11 +167,14 @@ START_TEST(a_clock_that_goes_back_rotates_and_forgets_nothing)
         fill(6, 1);
         ck_assert_uint_eq(range_of(store_source(store, "c")).oldest, 1);
         ck_assert_uint_eq(position(1), 6);
-        now += 161 * USEC_PER_SEC;
+        now += 10 * USEC_PER_SEC;
         fill(7, 2);
-        ck_assert_uint_eq(count_segments(), 2);
-        now -= 30 * USEC_PER_SEC;
+        ck_assert_uint_eq(range_of(store_source(store, "c")).oldest, 1);
+        now += 151 * USEC_PER_SEC;
         fill(9, 1);
+        ck_assert_uint_gt(range_of(store_source(store, "c")).oldest, 1);
+        now -= 30 * USEC_PER_SEC;
+        fill(10, 1);
         now = 1000 * USEC_PER_SEC;
 }
 END_TEST
@@ -180,6 +185,8 @@ START_TEST(the_end_of_a_stream_survives_a_failed_commit)
         StoreJob job;
 
         fill(1, 1);
+        ck_assert_int_eq(append(3, 1, 1), 0);
+        commit();
         ck_assert_int_eq(append(2, 1, 1), 0);
         ck_assert_int_eq(store_stream_end(store, &unknown, now), 0);
         ck_assert_int_eq(store_stream_end(store, &id, now), 0);
@@ -295,6 +302,33 @@ START_TEST(retention_needs_no_delivery)
 }
 END_TEST
 
+/* So many at a time, and only what some collector has, however much else may go by size. */
+START_TEST(acked_segments_go_in_portions)
+{
+        StoreStatus status;
+        Source *source;
+
+        options.delete_acked = true;
+        options.delete_unacked = true;
+        reopen();
+        for (unsigned i = 1; i <= 40; i++) {
+                fill(i, 1);
+                store_rotate(store);
+        }
+        commit_all();
+        ck_assert_uint_ge(count_segments(), 40);
+        source = store_source(store, "c");
+        release(source, 38);
+        commit();
+        store_status(store, &status);
+        ck_assert_uint_gt(status.oldest, 1);
+        ck_assert_uint_lt(status.oldest, 38);
+        commit_all();
+        store_status(store, &status);
+        ck_assert_uint_eq(status.oldest, 39);
+}
+END_TEST
+
 START_TEST(a_full_disk_at_the_start_is_no_failure)
 {
         uint64_t size;
@@ -333,6 +367,7 @@ int main(void)
         tcase_add_test(tcase, a_limit_smaller_than_a_segment_is_kept);
         tcase_add_test(tcase, room_that_is_short_is_said_and_ends);
         tcase_add_test(tcase, retention_needs_no_delivery);
+        tcase_add_test(tcase, acked_segments_go_in_portions);
         tcase_add_test(tcase, a_full_disk_at_the_start_is_no_failure);
         suite_add_tcase(suite, tcase);
         return check_main(suite);

@@ -131,7 +131,7 @@ START_TEST(half_a_line_does_not_stay)
                 teardown();
                 setup();
                 open_faulty();
-                fail_call(n, -EOPNOTSUPP);
+                fail_call(n, _i ? -ENOSYS : -EOPNOTSUPP);
                 if (append(1, 1, 3) < 0)
                         continue;
                 if (!plan.hit)
@@ -144,6 +144,81 @@ START_TEST(half_a_line_does_not_stay)
                 ck_assert_uint_eq(size, text_size(3));
         }
         ck_assert_uint_gt(found_out, 0);
+}
+END_TEST
+
+/* The same for the index, where the commit finds out. */
+START_TEST(half_an_entry_does_not_stay)
+{
+        unsigned found_out = 0;
+
+        for (uint64_t n = 1;; n++) {
+                uint64_t before, after;
+
+                teardown();
+                setup();
+                open_faulty();
+                fail_call(n, -EOPNOTSUPP);
+                if (append(1, 1, 3) < 0)
+                        continue;
+                if (!plan.hit)
+                        break;
+                commit();
+                ck_assert_ptr_nonnull(sim_disk_bytes(sim, "00000000000000000001.idx", &before));
+                ck_assert_int_eq(append(1, 4, 4), 0);
+                fail_call(1, -ENOSPC);
+                ck_assert_int_eq(fixture_commit(store, now), -ENOSPC);
+                ck_assert_ptr_nonnull(sim_disk_bytes(sim, "00000000000000000001.idx", &after));
+                ck_assert_uint_eq(before, after);
+                commit();
+                ck_assert_uint_eq(position(1), 4);
+                found_out++;
+        }
+        ck_assert_uint_gt(found_out, 1);
+}
+END_TEST
+
+START_TEST(a_write_of_nothing_is_a_failure)
+{
+        open_faulty();
+        ck_assert_int_eq(append(1, 1, 3), 0);
+        commit();
+        fail_call(1, FAULT_NOTHING);
+        ck_assert_int_eq(append(1, 4, 6), -EIO);
+        store_step_back(store);
+        ck_assert_int_eq(append(1, 4, 6), 0);
+        commit();
+}
+END_TEST
+
+/* What an attempt that failed has left goes first; if it does not go, that is the error. */
+START_TEST(a_file_left_by_an_attempt_is_taken_away)
+{
+        open_faulty();
+        fail_call(2, -EMFILE); /* new.idx is there, the text is not */
+        ck_assert_int_eq(append(1, 1, 3), -EMFILE);
+        fail_call(2, -EPERM);
+        ck_assert_int_eq(append(1, 1, 3), -EPERM);
+        ck_assert_int_eq(append(1, 1, 3), 0);
+        commit();
+        reopen();
+        ck_assert_uint_eq(position(1), 3);
+}
+END_TEST
+
+START_TEST(without_memory_the_table_only_stays_small)
+{
+        for (unsigned s = 0; s < 64; s++)
+                ck_assert_int_eq(append(s, 1, 1), 0);
+        memory_fails_at = 2;
+        memory_failed = false;
+        ck_assert_int_eq(append(64, 1, 1), 0);
+        ck_assert(memory_failed);
+        ck_assert_int_eq(append(65, 1, 1), 0);
+        commit();
+        reopen();
+        for (unsigned s = 0; s <= 65; s++)
+                ck_assert_uint_eq(position(s), 1);
 }
 END_TEST
 
@@ -395,6 +470,12 @@ START_TEST(each_call_for_the_links_may_fail)
                 ck_assert_int_eq(append(1, 3, 3), 0);
                 commit();
                 hit = plan.hit;
+                /* Taken away behind our back: the next start sees that. */
+                (void) snprintf(link, sizeof link, "%s/ausearch/audit.log%s", directory, n % 2 ? "" : ".2");
+                ck_assert_int_eq(unlink(link), 0);
+                close_store();
+                ck_assert_int_eq(disk_open(directory, &options.disk), 0);
+                ck_assert_int_eq(store_open(&options, now, &store, &report), 0);
                 for (unsigned i = 0; i < 3; i++) {
                         (void) snprintf(link, sizeof link, i == 0 ? "%s/ausearch/audit.log" : "%s/ausearch/audit.log.%u",
                                         directory, i);
@@ -525,7 +606,11 @@ int main(void)
         tcase_set_timeout(tcase, 60);
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_loop_test(tcase, no_room_is_an_ordinary_result, 0, 3);
-        tcase_add_test(tcase, half_a_line_does_not_stay);
+        tcase_add_loop_test(tcase, half_a_line_does_not_stay, 0, 2);
+        tcase_add_test(tcase, half_an_entry_does_not_stay);
+        tcase_add_test(tcase, a_write_of_nothing_is_a_failure);
+        tcase_add_test(tcase, a_file_left_by_an_attempt_is_taken_away);
+        tcase_add_test(tcase, without_memory_the_table_only_stays_small);
         tcase_add_test(tcase, a_failed_commit_steps_back);
         tcase_add_test(tcase, names_left_unsynced_are_synced_by_the_next_start);
         tcase_add_test(tcase, nothing_is_released_that_was_not_shown);
