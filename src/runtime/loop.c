@@ -18,6 +18,7 @@
 
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
@@ -101,9 +102,12 @@ static void loop_terminate(Loop *loop)
 
 static void loop_reload(Loop *loop)
 {
+        char text[64];
+
         if (loop->terminating)
                 return;
-        (void) notify_manager("RELOADING=1");
+        (void) snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, monotonic_usec());
+        (void) notify_manager(text);
         loop->handler->reload(loop->userdata);
         say_ready(loop, "READY=1");
 }
