@@ -218,7 +218,7 @@ def run(options, work):
     sessions = list(sessions_of(options))
     print(f"# seed {options.seed}\n1..{len(sessions)}", flush=True)
     commit, begun, good = entries.commit(), time.monotonic(), True
-    machine = Machine(options.build.resolve(), work)
+    machine = Machine(options.build.resolve(), work, options.without_sync)
     print(f"# booted and saved in {time.monotonic() - begun:.1f} s", flush=True)
     for number, (kind, seed, size) in enumerate(sessions, 1):
         session = kind(machine, seed, size, options.records)
@@ -243,8 +243,12 @@ def main():
     parser.add_argument("--records", type=int, default=5000, help="that remote acks before a cut, on average")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--ledger", type=pathlib.Path, help="a line of JSON is added for each session")
+    parser.add_argument("--without-sync", action="store_true",
+                        help="plants a defect, which must be found: the stores' syncs do nothing")
     parser.add_argument("--keep", action="store_true", help="leave disks and console behind")
     options = parser.parse_args()
+    if options.ledger and options.without_sync:
+        parser.error("what a planted defect loses is not for the ledger")
     try:
         image.check_features()
     except image.Skip as reason:

@@ -50,13 +50,23 @@ def output(*command):
     return run(*command, stdout=subprocess.PIPE, text=True).stdout
 
 
+def kernel_package():
+    depends = output("apt-cache", "depends", KERNEL).splitlines()
+    return next((line.split()[1] for line in depends if "Depends: linux-image" in line), None)
+
+
+def download(package, directory):
+    # As root: apt's own user could not write there.
+    return subprocess.run(["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", package], cwd=directory).returncode == 0
+
+
 def unpack_kernel(directory):
     """Downloads the kernel that the meta package stands for, unpacks it, and returns its release."""
-    depends = [line.split()[1] for line in output("apt-cache", "depends", KERNEL).splitlines() if "Depends: linux-image" in line]
-    if not depends:
-        raise Skip(f"the package sources of this machine have no {KERNEL}")
-    # As apt's own user could not write into it.
-    run("apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", depends[0], cwd=directory)
+    # Without a list of packages, or with an old one, the first try fails.
+    if not kernel_package() or not download(kernel_package(), directory):
+        run("apt-get", "update", "-qq", stdout=subprocess.DEVNULL)
+        if not download(kernel_package() or KERNEL, directory):
+            raise RuntimeError(f"{KERNEL} could not be downloaded")
     run("dpkg", "-x", next(directory.glob("linux-image*.deb")), directory / "kernel")
     release = next((directory / "kernel/lib/modules").iterdir()).name
     run("depmod", "-b", directory / "kernel", release)

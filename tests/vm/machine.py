@@ -36,13 +36,14 @@ class Told:
 
 
 class Machine:
-    def __init__(self, build, work):
+    def __init__(self, build, work, without_sync=False):
         self.work, self.base = work, image.base_image()
         image.installed_disk(build, work)
         self.vm, self.told = None, Told()
         self.clock_began = None
         self.died = time.time()  # by the guest's clock
         self.data = work / "data.img"
+        self.without_sync = without_sync
         self.begin_snapshots()
 
     def begin_snapshots(self):
@@ -53,6 +54,8 @@ class Machine:
         # Loaded once, so that no later start reads them from the disk.
         self.start(*COLLECTOR, *CLIENT)
         self.vm.run("systemctl stop 'audit-relay-*' && rm -rf /run/audit-relay/* /var/lib/audit-relay /var/log/audit-relay")
+        if self.without_sync:
+            self.plant_no_sync()
         self.uptime = float(self.vm.run("cat /proc/uptime").split()[0])
         self.vm.save(SNAPSHOT)
         self.vm.cut_power()
@@ -98,6 +101,13 @@ class Machine:
         return self.died
 
     # --- Programs ---
+
+    def plant_no_sync(self):
+        """A defect to be found: fdatasync() and fsync() of the two stores say that all is well, and do nothing."""
+        for program in "remote", "aggregator":
+            self.vm.run(f"d=/run/systemd/system/audit-relay-{program}.service.d; mkdir -p $d;"
+                        "printf '[Service]\\nSystemCallFilter=\\nSystemCallFilter=~fdatasync:0 fsync:0\\n' >$d/no-sync.conf")
+        self.vm.run("systemctl daemon-reload")
 
     def start(self, *targets):
         self.vm.run("systemctl start " + " ".join(targets))
