@@ -16,6 +16,7 @@
  */
 
 #include "dispatcher/kernel-serials.h"
+#include "basic/mark.h"
 
 #include <linux/audit.h>
 
@@ -132,6 +133,7 @@ void kernel_serials_see(KernelSerials *serials, uint16_t type, uint32_t serial)
             serials->highest + 1 == serials->base)
                 serials->highest = serial;
 
+        MARK_IF(serial != serials->highest, "kernel.late-in-the-window");
         bit_set(serials->seen, serial);
         if (type == AUDIT_SYSCALL || type == AUDIT_URINGOP) {
                 bit_set(serials->began, serial);

@@ -9,6 +9,7 @@
  */
 
 #include "link/link-receiver.h"
+#include "basic/mark.h"
 
 #include <zstd.h>
 
@@ -146,6 +147,7 @@ static int deliver(LinkReceiver *receiver, const Frame *frame)
                 receiver->bytes_received += frame->size;
         r = receiver->handler->batch(receiver, &frame->batch);
         if (r < 0) {
+                MARK("link.batch-not-taken");
                 receiver->received = received;
                 receiver->bytes_received = bytes;
         }

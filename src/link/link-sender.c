@@ -10,6 +10,7 @@
  */
 
 #include "link/link-sender.h"
+#include "basic/mark.h"
 
 #include <zstd.h>
 
@@ -155,6 +156,7 @@ static int take_welcome(LinkSender *sender, const LinkWelcome *welcome, Buffer *
                 return r;
         }
         if (r == 0) {
+                MARK("link.diverged");
                 (void) link_sender_end(sender, output, LINK_BYE_DIVERGED,
                                        "the stream has another history here");
                 if (sender->handler->diverged)

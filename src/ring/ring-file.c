@@ -274,6 +274,7 @@ int ring_open(const RingOptions *options, Ring **ret_ring, bool *ret_created)
         *ring_state(ring) = *ring_published(ring);
         ring->pending = ring_end(ring);
         ring_advance_held(ring);
+        MARK_IF(ring_landed(ring) > 0, "ring.landed");
         *ret_created = r > 0;
         *ret_ring = TAKE_PTR(ring);
         return 0;

@@ -28,6 +28,7 @@ static void source_range(Source *base, SourceRange *ret)
 /* What stands for the seqs below the oldest. */
 static void explain(const Ring *ring, uint64_t seq, Batch *ret)
 {
+        MARK("ring.lost-explained");
         *ret = (Batch) {
                 .first = seq,
                 .last = ring->oldest - 1,

@@ -153,8 +153,10 @@ uint8_t *ring_begin(Ring *ring, size_t size_max, bool reserve)
         assert(size_max <= BATCH_PAYLOAD_MAX);
         if (ring->size - offset < need)
                 skip = ring->size - offset;
-        if (!make_room(ring, ring->pending + skip + need, ring->size - (reserve ? 0 : RING_RESERVE)))
+        if (!make_room(ring, ring->pending + skip + need, ring->size - (reserve ? 0 : RING_RESERVE))) {
+                MARK("ring.full");
                 return NULL;
+        }
         if (skip > 0) {
                 MARK("ring.wrap");
                 put_le64(ring->area + offset, RING_WRAP);

@@ -44,6 +44,7 @@ static void step_back(Intake *intake)
 {
         IntakeStream *stream;
 
+        MARK("intake.step-back");
         intake->counters.resumed++;
         while ((stream = LIST_FIRST(&intake->opens)) || (stream = LIST_FIRST(&intake->flyings))) {
                 if (stream->session)
@@ -70,13 +71,16 @@ void intake_commit_end(Intake *intake, int error)
                 LIST_REMOVE(stream, flyings);
                 stream->flying = (Mark) { 0 };
                 if (!session) {
+                        MARK("intake.commit-of-a-dead-session");
                         intake_stream_free_if_idle(stream);
                         continue;
                 }
                 if (intake_session_connected(session))
                         intake_session_ack(session, mark.last, mark.bytes);
-                else if (session->waiting && !intake_stream_pending(stream))
+                else if (session->waiting && !intake_stream_pending(stream)) {
+                        MARK("intake.welcome-waited");
                         intake_session_welcome(session);
+                }
                 intake_session_flush(session);
         }
         unstall(intake);

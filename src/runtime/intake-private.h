@@ -3,6 +3,7 @@
 
 /* What intake.c (sessions and streams) and intake-commit.c (groups and custody) share. */
 
+#include "basic/mark.h"
 #include "runtime/intake.h"
 
 /* Streams with a session or something pending; a few thousand clients make short chains. */

@@ -133,6 +133,7 @@ static LinkByeCode attach(IntakeSession *session, const StreamId *id, const char
         if (stream->session) {
                 IntakeSession *old = stream->session;
 
+                MARK("intake.replaced");
                 old->stream = NULL;
                 stream->session = NULL;
                 intake->counters.replaced += intake_session_connected(old);

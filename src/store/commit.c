@@ -364,6 +364,7 @@ void commit_write_mark(Store *store, uint64_t now_usec)
 
 static void restart_done(Store *store)
 {
+        MARK("store.restarted");
         store->restart = store->flight_restart;
         store->stream = store->restart.restart.stream;
         store->restart_wanted = false;

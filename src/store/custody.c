@@ -132,12 +132,14 @@ void custody_explain(Collector *collector, uint64_t seq, Batch *ret)
         uint8_t reason = store->deleted.kind == INDEX_DELETED ? store->deleted.deleted.reason : 0;
 
         if (o && o->seq >= seq) {
+                MARK("store.custody-explained");
                 explain(BATCH_CUSTODY, seq, MIN(end, o->seq), o->name, ret);
         } else if (custody_released_before(store) >= seq) {
                 stream_id_format(&store->restart.restart.old, collector->old_stream);
                 explain(BATCH_CUSTODY, seq, MIN(end, custody_released_before(store)), collector->old_stream,
                         ret);
         } else {
+                MARK("store.lost-explained");
                 explain(BATCH_LOST, seq, end,
                         reason > 0 && reason < _INDEX_DELETED_MAX ? deleted_reasons[reason]
                                                                   : STORE_DAMAGED_REASON,

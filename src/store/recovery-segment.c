@@ -131,6 +131,7 @@ static int note_damage(Found *found, uint64_t first, uint64_t last)
                 .damaged = { first, last, found->now_usec, found->first },
         };
         found->damaged = true;
+        MARK("store.damage");
         return 0;
 }
 
@@ -288,6 +289,7 @@ static int write_again(Found *found, int handle, uint64_t from, uint64_t to)
         int r;
 
         for (; from < to; from += size) {
+                MARK("store.written-again");
                 size = MIN(to - from, BATCH_PAYLOAD_MAX);
                 r = segment_read(found->store->disk, handle, found->payload, size, from);
                 if (r == 0)

@@ -293,6 +293,7 @@ static void cut_files(Store *store, SegmentFiles *files)
         (void) store->disk->truncate(store->disk, files->index, index_size);
         if (segment)
                 segment->bytes = store->durable.text_size + index_size;
+        MARK("store.poisoned");
         segment_files_close(store, &store->ended);
         store->ended = *files;
         *files = SEGMENT_FILES_NULL;
@@ -335,8 +336,10 @@ void segment_end(Store *store)
         else if (store->open)
                 cut_files(store, &store->current);
         /* Its last group may have been in flight when the next segment was begun. */
-        if (store->before.text >= 0 && store->before.first == store->durable.segment)
+        if (store->before.text >= 0 && store->before.first == store->durable.segment) {
+                MARK("store.poisoned-unsynced-rotation");
                 cut_files(store, &store->before);
+        }
         segment_files_close(store, &store->current);
         segment_files_close(store, &store->before);
         store->open = store->fresh = store->replaces = store->ragged = store->rotate = false;
@@ -409,8 +412,10 @@ int segment_write_text(Store *store, const uint8_t *data, size_t size)
                 if (r < 0)
                         (void) cut_text(store);
         }
-        if (r < 0 && !error_is_no_room(r))
+        if (r < 0 && !error_is_no_room(r)) {
+                MARK_IF(store->in_flight, "store.failed-in-flight");
                 store->failed = true;
+        }
         return r;
 }
 

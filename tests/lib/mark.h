@@ -8,3 +8,6 @@
 #include <stdint.h>
 
 uint64_t mark_count(const char *name);
+
+/* Whether all states were reached that the table (mark.c) wants of this suite; names the others. */
+bool marks_reached(const char *suite);

@@ -11,41 +11,11 @@
  */
 
 #include "store-world.h"
-#include "basic/mark.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 
 #define BATCH_LINES_MAX 4U
-
-static struct {
-        const char *name;
-        uint64_t n;
-} marks[32];
-
-void mark_hit(const char *name)
-{
-        for (size_t i = 0; i < ELEMENTSOF(marks); i++) {
-                if (marks[i].name && strcmp(marks[i].name, name) != 0)
-                        continue;
-                marks[i].name = name;
-                marks[i].n++;
-                return;
-        }
-        assert(false);
-}
-
-void step_hit(void)
-{
-}
-
-uint64_t world_marked(const char *name)
-{
-        for (size_t i = 0; i < ELEMENTSOF(marks) && marks[i].name; i++)
-                if (strcmp(marks[i].name, name) == 0)
-                        return marks[i].n;
-        return 0;
-}
 
 __attribute__((format(printf, 2, 3))) static bool wrong(World *world, const char *format, ...)
 {

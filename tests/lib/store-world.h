@@ -41,9 +41,6 @@ struct World {
         char failure[256]; /* what did not hold */
 };
 
-/* How often the store reached a state that it marks. */
-uint64_t world_marked(const char *name);
-
 World *world_new(uint64_t seed);
 World *world_free(World *world);
 uint64_t world_below(World *world, uint64_t n);

@@ -18,6 +18,7 @@
  */
 
 #include "check-main.h"
+#include "mark.h"
 #include "array-source.h"
 #include "link/link-receiver.h"
 #include "link/link-sender.h"
@@ -685,6 +686,7 @@ START_TEST(random_histories)
                 run_history(first_seed + i);
         if (n_histories < HISTORIES)
                 return;
+        ck_assert(marks_reached("link-model"));
         ck_assert_uint_gt(seen.diverged, 0);
         ck_assert_uint_gt(seen.replaced, 0);
         ck_assert_uint_gt(seen.lost, 0);

@@ -8,6 +8,7 @@
  */
 
 #include "check-main.h"
+#include "mark.h"
 #include "store-fixture.h"
 
 #include <inttypes.h>
@@ -335,6 +336,7 @@ START_TEST(the_store_does_what_the_array_does)
                 fflush(stdout);
                 run(seed + i);
         }
+        ck_assert(n < SEEDS || marks_reached("store-model"));
 }
 END_TEST
 

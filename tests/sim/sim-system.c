@@ -244,7 +244,3 @@ void step_hit(void)
         if (process && process->kill_step > 0 && --process->kill_step == 0)
                 _longjmp(sim.jump, 1);
 }
-
-void mark_hit(const char *name)
-{
-}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "check-main.h"
+#include "mark.h"
 #include "dispatcher/kernel-serials.h"
 
 #include <linux/audit.h>
@@ -273,6 +274,7 @@ START_TEST(random_losses_and_reordering_are_counted_exactly)
                         (void) kernel_serials_tick(&serials, 2000);
         }
         settle();
+        ck_assert(marks_reached("kernel-serials"));
         ck_assert_uint_eq(serials.late, 0);
         ck_assert_uint_eq(serials.gap.events_lost, lost);
         ck_assert_uint_eq(serials.gap.events_cut, cut);

@@ -4,6 +4,7 @@
  * with exactly its seqs, the segment is left as it is, and everything else is still there.
  */
 
+#include "mark.h"
 #include "store-case.h"
 
 #include <fcntl.h>
@@ -346,6 +347,7 @@ END_TEST
 START_TEST(any_byte_of_the_index_may_rot)
 {
         flip_each(FIRST_INDEX);
+        ck_assert(marks_reached("store-damage"));
 }
 END_TEST
 
