@@ -14,6 +14,8 @@ packages_images=("${packages_build[@]}" libfuse3-dev fuse3 e2fsprogs xfsprogs py
 # shellcheck disable=SC2034
 packages_test=("${packages_quick[@]}" clang libclang-rt-14-dev libfuse3-dev fuse3 e2fsprogs xfsprogs
         systemd-container mmdebstrap debian-archive-keyring iproute2 util-linux procps gnutls-bin)
+# shellcheck disable=SC2034
+packages_coverage=("${packages_quick[@]}" gcovr)
 # A virtual machine: the emulator, and what its image is made with.
 # shellcheck disable=SC2034
 packages_vm=(python3 git qemu-system-x86 qemu-utils seabios e2fsprogs kmod cpio mmdebstrap debian-archive-keyring)
