@@ -222,6 +222,45 @@ START_TEST(without_memory_the_table_only_stays_small)
 }
 END_TEST
 
+/* The table of segments grows with the seventeenth. */
+START_TEST(without_memory_a_segment_waits)
+{
+        for (unsigned i = 1; i <= 16; i++) {
+                fill(i, 1);
+                store_rotate(store);
+        }
+        memory_fails_at = 1;
+        ck_assert_int_eq(append(1, 17, 17), -ENOMEM);
+        ck_assert_int_eq(append(1, 17, 17), 0);
+        commit();
+        ck_assert_uint_eq(count_segments(), 17);
+        reopen();
+        ck_assert_uint_eq(position(1), 17);
+}
+END_TEST
+
+/* A segment's age is in the next one's header. */
+START_TEST(what_cannot_be_opened_is_not_old)
+{
+        options.retention_usec = 3600 * USEC_PER_SEC;
+        options.delete_unacked = true;
+        open_faulty();
+        fill(1, 1);
+        store_rotate(store);
+        fill(2, 1);
+        now += 3601 * USEC_PER_SEC;
+        open_faulty();
+        ck_assert_int_eq(append(1, 3, 3), 0);
+        fail_call(1, -EMFILE);
+        commit();
+        ck_assert(plan.hit);
+        ck_assert_uint_eq(range_of(store_source(store, "c")).oldest, 1);
+        fill(4, 1);
+        ck_assert_uint_eq(range_of(store_source(store, "c")).oldest, 2);
+        now -= 3601 * USEC_PER_SEC;
+}
+END_TEST
+
 START_TEST(a_failed_commit_steps_back)
 {
         open_faulty();
@@ -611,6 +650,8 @@ int main(void)
         tcase_add_test(tcase, a_write_of_nothing_is_a_failure);
         tcase_add_test(tcase, a_file_left_by_an_attempt_is_taken_away);
         tcase_add_test(tcase, without_memory_the_table_only_stays_small);
+        tcase_add_test(tcase, without_memory_a_segment_waits);
+        tcase_add_test(tcase, what_cannot_be_opened_is_not_old);
         tcase_add_test(tcase, a_failed_commit_steps_back);
         tcase_add_test(tcase, names_left_unsynced_are_synced_by_the_next_start);
         tcase_add_test(tcase, nothing_is_released_that_was_not_shown);
