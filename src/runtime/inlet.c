@@ -17,9 +17,10 @@
 
 /* Connections taken from one listener in one turn of the loop. */
 #define ACCEPT_TURN_MAX 16U
-/* How often refusals of one inlet are logged; all are counted. A peer that is refused comes back every few
- * seconds. */
+/* So many refusals of a kind are logged in so long; all are counted. A peer that is refused comes back every few
+ * seconds, and a fleet with an expired CA all at once. */
 #define REFUSED_LOG_USEC (10 * USEC_PER_SEC)
+#define REFUSED_LOG_BURST 20U
 
 struct InletSession {
         Inlet *inlet;
@@ -31,6 +32,12 @@ struct InletSession {
         LIST_ENTRY(InletSession) sessions;
 };
 
+/* What may be said of one kind of refusal. */
+typedef struct LogBudget {
+        uint64_t since_usec;
+        unsigned spent;
+} LogBudget;
+
 struct Inlet {
         InletOptions options;
         sd_event *event;
@@ -41,11 +48,18 @@ struct Inlet {
         bool full; /* the listeners rest */
         bool overload;
         uint64_t logged_usec;
-        uint64_t refused_logged_usec[_LINK_BYE_MAX]; /* each kind of refusal has its own say */
+        LogBudget budgets[_LINK_BYE_MAX]; /* each kind of refusal has its own say */
         InletCounters counters;
 };
 
 /* --- Ends of sessions --- */
+
+static bool budget_spend(LogBudget *budget)
+{
+        if (log_limit(&budget->since_usec, REFUSED_LOG_USEC))
+                budget->spent = 0;
+        return budget->spent++ < REFUSED_LOG_BURST;
+}
 
 static void log_refusal(InletSession *session, LinkByeCode code, const char *why)
 {
@@ -53,7 +67,7 @@ static void log_refusal(InletSession *session, LinkByeCode code, const char *why
         const char *peer = connection_peer(session->connection);
         char field[300];
 
-        if (!log_limit(&session->inlet->refused_logged_usec[code], REFUSED_LOG_USEC))
+        if (!budget_spend(&session->inlet->budgets[code]))
                 return;
         (void) snprintf(field, sizeof field, "PEER=%s", peer);
         log_message(LOG_WARNING, violation ? MESSAGE_ID_PROTOCOL_VIOLATION : MESSAGE_ID_PEER_REFUSED, field,
