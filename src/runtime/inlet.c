@@ -17,8 +17,8 @@
 
 /* Connections taken from one listener in one turn of the loop. */
 #define ACCEPT_TURN_MAX 16U
-/* So many refusals of a kind are logged in so long; all are counted. A peer that is refused comes back every few
- * seconds, and a fleet with an expired CA all at once. */
+/* So many refusals of a kind are logged in so long; all are counted. A peer that is refused comes back every
+ * few seconds, and a fleet with an expired CA all at once. */
 #define REFUSED_LOG_USEC (10 * USEC_PER_SEC)
 #define REFUSED_LOG_BURST 20U
 
