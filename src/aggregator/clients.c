@@ -243,29 +243,14 @@ void clients_status(Clients *clients)
 static int listen_on(Clients *clients, const AggregatorConfig *config)
 {
         ListenFds fds;
-        size_t n = 0;
-        int fd, r;
+        int r;
 
         r = listen_fds_get(&fds);
         if (r < 0)
                 return r;
-        while (r >= 0 && (fd = listen_fds_take(&fds, "tls", AF_INET)) >= 0) {
-                r = inlet_listen(clients->inlet, fd);
-                n++;
-        }
+        r = inlet_serve(clients->inlet, &fds, "tls", AF_INET, config->listen);
         listen_fds_warn_rest(&fds);
         listen_fds_done(&fds);
-        for (char **address = config->listen; r >= 0 && address && *address; address++) {
-                fd = listen_tcp(*address);
-                if (fd < 0)
-                        log_error("Cannot listen on %s: %s", *address, strerror(-fd));
-                r = fd < 0 ? fd : inlet_listen(clients->inlet, fd);
-                n++;
-        }
-        if (r >= 0 && n == 0) {
-                log_error("There is no socket: none was handed in as \"tls\", and Listen= is not set");
-                return -ENOENT;
-        }
         return r;
 }
 

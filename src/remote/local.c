@@ -89,30 +89,16 @@ static uid_t find_user(const char *name)
 
 static int listen_on(Local *local, const RemoteConfig *config)
 {
+        char *addresses[] = { config->listen, NULL };
         ListenFds fds;
-        size_t n = 0;
-        int fd, r;
+        int r;
 
         r = listen_fds_get(&fds);
         if (r < 0)
                 return r;
-        while (r >= 0 && (fd = listen_fds_take(&fds, "remote", AF_UNIX)) >= 0) {
-                r = inlet_listen(local->inlet, fd);
-                n++;
-        }
+        r = inlet_serve(local->inlet, &fds, "remote", AF_UNIX, addresses);
         listen_fds_warn_rest(&fds);
         listen_fds_done(&fds);
-        if (r >= 0 && config->listen) {
-                fd = listen_unix(config->listen, 0600);
-                if (fd < 0)
-                        log_error("Cannot listen on %s: %s", config->listen, strerror(-fd));
-                r = fd < 0 ? fd : inlet_listen(local->inlet, fd);
-                n++;
-        }
-        if (r >= 0 && n == 0) {
-                log_error("There is no socket: none was handed in as \"remote\", and Listen= is not set");
-                return -ENOENT;
-        }
         return r;
 }
 

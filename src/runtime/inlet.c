@@ -32,12 +32,6 @@ struct InletSession {
         LIST_ENTRY(InletSession) sessions;
 };
 
-/* What may be said of one kind of refusal. */
-typedef struct LogBudget {
-        uint64_t since_usec;
-        unsigned spent;
-} LogBudget;
-
 struct Inlet {
         InletOptions options;
         sd_event *event;
@@ -48,18 +42,11 @@ struct Inlet {
         bool full; /* the listeners rest */
         bool overload;
         uint64_t logged_usec;
-        LogBudget budgets[_LINK_BYE_MAX]; /* each kind of refusal has its own say */
+        LogBurst bursts[_LINK_BYE_MAX]; /* each kind of refusal has its own say */
         InletCounters counters;
 };
 
 /* --- Ends of sessions --- */
-
-static bool budget_spend(LogBudget *budget)
-{
-        if (log_limit(&budget->since_usec, REFUSED_LOG_USEC))
-                budget->spent = 0;
-        return budget->spent++ < REFUSED_LOG_BURST;
-}
 
 static void log_refusal(InletSession *session, LinkByeCode code, const char *why)
 {
@@ -67,7 +54,7 @@ static void log_refusal(InletSession *session, LinkByeCode code, const char *why
         const char *peer = connection_peer(session->connection);
         char field[300];
 
-        if (!budget_spend(&session->inlet->budgets[code]))
+        if (!log_burst(&session->inlet->bursts[code], REFUSED_LOG_USEC, REFUSED_LOG_BURST))
                 return;
         (void) snprintf(field, sizeof field, "PEER=%s", peer);
         log_message(LOG_WARNING, violation ? MESSAGE_ID_PROTOCOL_VIOLATION : MESSAGE_ID_PEER_REFUSED, field,

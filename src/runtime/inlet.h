@@ -8,6 +8,7 @@
 
 #include "runtime/connection.h"
 #include "runtime/intake.h"
+#include "runtime/listen.h"
 
 /* Connections beyond the limit that are still answered with a BYE; behind these nothing is accepted and the
  * kernel's queue waits. */
@@ -63,6 +64,9 @@ DEFINE_CLEANUP(Inlet *, inlet_free)
 
 /* Accepts on fd, which is taken over, also on failure. */
 int inlet_listen(Inlet *inlet, int fd) _must_check_;
+/* Accepts on all sockets handed in as `name` (listen_fds_take) and on our own at `addresses` (NULL-terminated or
+ * NULL; a path: Unix, else TCP). Says itself what is wrong; -ENOENT: there is none at all. */
+int inlet_serve(Inlet *inlet, ListenFds *fds, const char *name, int family, char *const *addresses) _must_check_;
 /* Serves a connection that somebody else accepted; fd is taken over, also on failure. */
 int inlet_take(Inlet *inlet, int fd) _must_check_;
 /* Accepts no more. */

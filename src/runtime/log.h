@@ -40,3 +40,17 @@ void log_message(int priority, const char *id, const char *field, const char *fo
 /* Logs at most once per interval; *last is the caller's memory (monotonic usec). Returns whether to log now.
  */
 bool log_limit(uint64_t *last_usec, uint64_t interval_usec);
+
+/* What was said since when; zero at first. */
+typedef struct LogBurst {
+        uint64_t since_usec;
+        unsigned n;
+} LogBurst;
+
+/* Whether to say it: the first n times in every interval. */
+static inline bool log_burst(LogBurst *burst, uint64_t interval_usec, unsigned n)
+{
+        if (log_limit(&burst->since_usec, interval_usec))
+                burst->n = 0;
+        return burst->n++ < n;
+}
