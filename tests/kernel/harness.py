@@ -144,8 +144,7 @@ class Stage:
         with open(self.path("dispatcher.conf"), "w") as f:
             f.write(f"[Dispatcher]\nNode=host\nRingFile={self.path('ring')}\nStateDirectory={self.path('state')}\n"
                     f"SubscribersDirectory={self.path('subscribers.d')}\n{settings}")
-        with open(self.path("subscribers.d", f"{subscriber}.conf"), "w") as f:
-            f.write(f"[Subscriber]\nSocket={self.path('subscriber')}\nOverflow={overflow}\n")
+        self.add_subscriber(subscriber, "subscriber", overflow)
         self.log = open(self.path("log"), "ab")
 
     def path(self, *parts):
@@ -173,11 +172,16 @@ class Stage:
         self.children.append(child)
         return child
 
-    def start_collect(self, *options):
-        self.collect = self.run(f"{self.build}/tests/lib/collect", self.path("subscriber"), self.path("collected"), *options,
-                                stdout=subprocess.PIPE, text=True)
-        wait_for(lambda: os.path.exists(self.path("subscriber")), "the receiver")
-        return self.collect
+    def add_subscriber(self, name, socket_name, overflow):
+        with open(self.path("subscribers.d", f"{name}.conf"), "w") as f:
+            f.write(f"[Subscriber]\nSocket={self.path(socket_name)}\nOverflow={overflow}\n")
+
+    def start_collect(self, *options, socket_name="subscriber", file="collected"):
+        collect = self.run(f"{self.build}/tests/lib/collect", self.path(socket_name), self.path(file), *options,
+                           stdout=subprocess.PIPE, text=True)
+        wait_for(lambda: os.path.exists(self.path(socket_name)), "the receiver")
+        self.collect = collect
+        return collect
 
     def start_collector(self):
         """remote and an aggregator of their own, over TLS: the way of a record to its end."""
@@ -221,8 +225,8 @@ class Stage:
     def condition(self, name):
         return os.path.exists(self.path("state", "dispatcher", name))
 
-    def collected(self):
-        with open(self.path("collected"), "rb") as f:
+    def collected(self, file="collected"):
+        with open(self.path(file), "rb") as f:
             return f.read()
 
 
