@@ -15,7 +15,7 @@
 #define SOCKET_PATH_MAX (sizeof((struct sockaddr_un *) NULL)->sun_path - 1)
 
 static const char *const kernel_modes[] = { "auto", "none", "unicast", "multicast", NULL };
-static const char *const overflows[] = { "drop-oldest", "block", NULL };
+static const char *const overflows[] = { "drop-oldest", "drop-newest", "block", NULL };
 
 static int parse_socket(const ConfigKey *key, const char *value, void *field)
 {

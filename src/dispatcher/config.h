@@ -3,7 +3,7 @@
 
 /* dispatcher.conf and subscribers.d/NAME.conf. */
 
-#include "basic/macro.h"
+#include "dispatcher/feed.h"
 
 #include <sys/types.h>
 
@@ -25,16 +25,11 @@ typedef struct DispatcherConfig {
         uint64_t receive_buffer;
 } DispatcherConfig;
 
-typedef enum SubscriberOverflow {
-        OVERFLOW_DROP_OLDEST,
-        OVERFLOW_BLOCK,
-} SubscriberOverflow;
-
 typedef struct SubscriberConfig {
         char *name;
         char *socket;
         char *user;
-        int overflow; /* SubscriberOverflow */
+        int overflow; /* Overflow */
         uid_t uid;    /* of user; our own without one */
 } SubscriberConfig;
 
