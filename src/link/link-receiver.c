@@ -10,6 +10,7 @@
 
 #include "link/link-receiver.h"
 #include "basic/mark.h"
+#include "link/link-command.h"
 
 #include <zstd.h>
 
@@ -174,24 +175,24 @@ static int take_batch(LinkReceiver *receiver, Frame *frame, Buffer *output)
         return deliver(receiver, frame);
 }
 
-static int take_command(LinkReceiver *receiver, const LinkCommand *command, Buffer *output)
+/* COMMAND or REPLY. */
+static int take_command(LinkReceiver *receiver, const Frame *frame, Buffer *output)
 {
-        LinkReply reply = { .id = command->id, .status = LINK_REPLY_UNKNOWN };
+        const LinkReceiverHandler *handler = receiver->handler;
+        bool command = frame->type == FRAME_COMMAND;
+        bool owned = command ? handler->command != NULL : handler->reply != NULL;
+        const char *why;
+        int r;
 
-        if (!(receiver->features & LINK_FEATURE_COMMANDS))
-                return violation(receiver, output, LINK_BYE_PROTOCOL, "COMMAND without the feature");
-        if (!receiver->handler->command)
-                return frame_put_reply(output, &reply);
-        receiver->handler->command(receiver, command);
-        return 0;
-}
-
-static int take_reply(LinkReceiver *receiver, const LinkReply *reply, Buffer *output)
-{
-        if (!(receiver->features & LINK_FEATURE_COMMANDS))
-                return violation(receiver, output, LINK_BYE_PROTOCOL, "REPLY without the feature");
-        if (receiver->handler->reply)
-                receiver->handler->reply(receiver, reply);
+        r = link_command_take(frame, receiver->features, owned, output, &why);
+        if (r == -EBADMSG)
+                return violation(receiver, output, LINK_BYE_PROTOCOL, why);
+        if (r <= 0)
+                return r;
+        if (command)
+                handler->command(receiver, &frame->command);
+        else
+                handler->reply(receiver, &frame->reply);
         return 0;
 }
 
@@ -225,9 +226,8 @@ static int take_frame(LinkReceiver *receiver, Frame *frame, Buffer *output)
         case FRAME_BATCH:
                 return take_batch(receiver, frame, output);
         case FRAME_COMMAND:
-                return take_command(receiver, &frame->command, output);
         case FRAME_REPLY:
-                return take_reply(receiver, &frame->reply, output);
+                return take_command(receiver, frame, output);
         default:
                 take_bye(receiver, &frame->bye);
                 return 0;
@@ -262,4 +262,9 @@ ssize_t link_receiver_feed(LinkReceiver *receiver, const uint8_t *data, size_t s
                 used += frame.size;
         }
         return (ssize_t) (receiver->state == LINK_RECEIVER_ENDED ? size : used);
+}
+
+bool link_receiver_commands(const LinkReceiver *receiver)
+{
+        return receiver->state == LINK_RECEIVER_CONNECTED && receiver->features & LINK_FEATURE_COMMANDS;
 }

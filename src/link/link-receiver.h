@@ -38,7 +38,7 @@ typedef struct LinkReceiverHandler {
          * the next feed (the bytes stay unconsumed and uncounted); another negative errno ends the feed
          * with it. */
         int (*batch)(LinkReceiver *receiver, const Batch *batch);
-        /* To be answered with REPLY. NULL: the machine answers "unknown verb". */
+        /* To be answered with REPLY, unless its timeout_sec is 0. NULL: the machine answers "unknown verb". */
         void (*command)(LinkReceiver *receiver, const LinkCommand *command);
         void (*reply)(LinkReceiver *receiver, const LinkReply *reply);
         /* The sender ends the session; with LINK_BYE_DONE also its stream. */
@@ -91,3 +91,6 @@ int link_receiver_ack(LinkReceiver *receiver, Buffer *output, uint64_t seq, uint
 /* Ends the session with BYE; without one when it has ended already. */
 int link_receiver_end(LinkReceiver *receiver, Buffer *output, LinkByeCode code, uint32_t retry_after_msec,
                       const char *reason);
+
+/* Whether frame_put_command() and frame_put_reply() may be used on its output now. */
+bool link_receiver_commands(const LinkReceiver *receiver);

@@ -11,6 +11,7 @@
 
 #include "link/link-sender.h"
 #include "basic/mark.h"
+#include "link/link-command.h"
 
 #include <zstd.h>
 
@@ -215,24 +216,24 @@ static int take_ack(LinkSender *sender, const LinkAck *ack, Buffer *output, uint
         return 0;
 }
 
-static int take_command(LinkSender *sender, const LinkCommand *command, Buffer *output)
+/* COMMAND or REPLY. */
+static int take_command(LinkSender *sender, const Frame *frame, Buffer *output)
 {
-        LinkReply reply = { .id = command->id, .status = LINK_REPLY_UNKNOWN };
+        const LinkSenderHandler *handler = sender->handler;
+        bool command = frame->type == FRAME_COMMAND;
+        bool owned = command ? handler->command != NULL : handler->reply != NULL;
+        const char *why;
+        int r;
 
-        if (!(sender->negotiated & LINK_FEATURE_COMMANDS))
-                return violation(sender, output, LINK_BYE_PROTOCOL, "COMMAND without the feature");
-        if (!sender->handler->command)
-                return frame_put_reply(output, &reply);
-        sender->handler->command(sender, command);
-        return 0;
-}
-
-static int take_reply(LinkSender *sender, const LinkReply *reply, Buffer *output)
-{
-        if (!(sender->negotiated & LINK_FEATURE_COMMANDS))
-                return violation(sender, output, LINK_BYE_PROTOCOL, "REPLY without the feature");
-        if (sender->handler->reply)
-                sender->handler->reply(sender, reply);
+        r = link_command_take(frame, sender->negotiated, owned, output, &why);
+        if (r == -EBADMSG)
+                return violation(sender, output, LINK_BYE_PROTOCOL, why);
+        if (r <= 0)
+                return r;
+        if (command)
+                handler->command(sender, &frame->command);
+        else
+                handler->reply(sender, &frame->reply);
         return 0;
 }
 
@@ -273,9 +274,8 @@ static int take_frame(LinkSender *sender, const Frame *frame, Buffer *output, ui
         case FRAME_ACK:
                 return take_ack(sender, &frame->ack, output, now_usec);
         case FRAME_COMMAND:
-                return take_command(sender, &frame->command, output);
         case FRAME_REPLY:
-                return take_reply(sender, &frame->reply, output);
+                return take_command(sender, frame, output);
         case FRAME_RECEIPT:
                 if (handler->receipt)
                         handler->receipt(sender, &frame->receipt);
@@ -399,4 +399,9 @@ uint64_t link_sender_deadline(const LinkSender *sender)
 {
         return sender->state == LINK_SENDER_CONNECTED ? sender->sent_usec + LINK_HEARTBEAT_USEC
                                                       : USEC_INFINITY;
+}
+
+bool link_sender_commands(const LinkSender *sender)
+{
+        return sender->state == LINK_SENDER_CONNECTED && sender->negotiated & LINK_FEATURE_COMMANDS;
 }

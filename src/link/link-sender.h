@@ -47,7 +47,7 @@ typedef struct LinkSenderHandler {
         void (*diverged)(LinkSender *sender, uint64_t peer_last);
         void (*receipt)(LinkSender *sender, const LinkReceipt *receipt);
         void (*state)(LinkSender *sender, const LinkState *state);
-        /* To be answered with REPLY. NULL: the machine answers "unknown verb". */
+        /* To be answered with REPLY, unless its timeout_sec is 0. NULL: the machine answers "unknown verb". */
         void (*command)(LinkSender *sender, const LinkCommand *command);
         void (*reply)(LinkSender *sender, const LinkReply *reply);
         void (*bye)(LinkSender *sender, const LinkBye *bye);
@@ -108,3 +108,6 @@ uint64_t link_sender_deadline(const LinkSender *sender);
 
 /* Ends the session with BYE; without one when there is no session. */
 int link_sender_end(LinkSender *sender, Buffer *output, LinkByeCode code, const char *reason);
+
+/* Whether frame_put_command() and frame_put_reply() may be used on its output now. */
+bool link_sender_commands(const LinkSender *sender);
