@@ -2,7 +2,8 @@
 
 #include "link/link-command.h"
 
-int link_command_take(const Frame *frame, uint16_t features, bool owned, Buffer *output, const char **ret_why)
+int link_command_take(const Frame *frame, uint16_t features, bool owned, Buffer *output,
+                      const char **ret_why)
 {
         LinkReply unknown = { .id = frame->command.id, .status = LINK_REPLY_UNKNOWN };
 

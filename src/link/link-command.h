@@ -9,7 +9,7 @@
 
 /* Judges one of the two that came. `features`: those of the session; `owned`: the owner wants frames of this
  * type. Returns 1 when it is to be handed to the owner; 0 when it is done with: nobody here takes commands,
- * and who wants an answer got "unknown verb"; -EBADMSG with *ret_why, static, when the session takes neither;
- * -ENOBUFS. */
+ * and who wants an answer got "unknown verb"; -EBADMSG with *ret_why, static, when the session takes
+ * neither; -ENOBUFS. */
 int link_command_take(const Frame *frame, uint16_t features, bool owned, Buffer *output,
                       const char **ret_why) _must_check_;

@@ -38,7 +38,8 @@ typedef struct LinkReceiverHandler {
          * the next feed (the bytes stay unconsumed and uncounted); another negative errno ends the feed
          * with it. */
         int (*batch)(LinkReceiver *receiver, const Batch *batch);
-        /* To be answered with REPLY, unless its timeout_sec is 0. NULL: the machine answers "unknown verb". */
+        /* To be answered with REPLY, unless its timeout_sec is 0. NULL: the machine answers "unknown
+         * verb". */
         void (*command)(LinkReceiver *receiver, const LinkCommand *command);
         void (*reply)(LinkReceiver *receiver, const LinkReply *reply);
         /* The sender ends the session; with LINK_BYE_DONE also its stream. */

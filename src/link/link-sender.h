@@ -47,7 +47,8 @@ typedef struct LinkSenderHandler {
         void (*diverged)(LinkSender *sender, uint64_t peer_last);
         void (*receipt)(LinkSender *sender, const LinkReceipt *receipt);
         void (*state)(LinkSender *sender, const LinkState *state);
-        /* To be answered with REPLY, unless its timeout_sec is 0. NULL: the machine answers "unknown verb". */
+        /* To be answered with REPLY, unless its timeout_sec is 0. NULL: the machine answers "unknown
+         * verb". */
         void (*command)(LinkSender *sender, const LinkCommand *command);
         void (*reply)(LinkSender *sender, const LinkReply *reply);
         void (*bye)(LinkSender *sender, const LinkBye *bye);

@@ -234,6 +234,14 @@ static void on_command(LinkReceiver *receiver, const LinkCommand *command)
                 session->intake->options.handler->command(session, command);
 }
 
+static void on_reply(LinkReceiver *receiver, const LinkReply *reply)
+{
+        IntakeSession *session = container_of(receiver, IntakeSession, receiver);
+
+        if (session->intake->options.handler->reply)
+                session->intake->options.handler->reply(session, reply);
+}
+
 static void on_bye(LinkReceiver *receiver, const LinkBye *bye)
 {
         IntakeSession *session = container_of(receiver, IntakeSession, receiver);
@@ -247,6 +255,7 @@ static const LinkReceiverHandler receiver_handler = {
         .hello = on_hello,
         .batch = on_batch,
         .command = on_command,
+        .reply = on_reply,
         .bye = on_bye,
 };
 
@@ -255,6 +264,11 @@ static const LinkReceiverHandler receiver_handler = {
 int intake_session_init(IntakeSession *session, Intake *intake, Buffer *output, const char *owner,
                         const char *node, const char *accept, BatchOrigin origin, void *userdata)
 {
+        const IntakeHandler *handler = intake->options.handler;
+        uint16_t features = LINK_FEATURE_ZSTD;
+
+        if (handler->command || handler->reply)
+                features |= LINK_FEATURE_COMMANDS;
         *session = (IntakeSession) {
                 .intake = intake,
                 .output = output,
@@ -270,7 +284,7 @@ int intake_session_init(IntakeSession *session, Intake *intake, Buffer *output, 
                         return -ENOMEM;
         }
         link_receiver_init(&session->receiver, &receiver_handler, intake->held ? 0 : intake->options.window,
-                           LINK_FEATURE_ZSTD);
+                           features);
         LIST_INSERT_HEAD(&intake->sessions, session, sessions);
         return 0;
 }
@@ -291,6 +305,8 @@ int intake_session_identify(IntakeSession *session, const char *name)
 
 void intake_session_done(IntakeSession *session)
 {
+        if (session->intake->options.handler->gone)
+                session->intake->options.handler->gone(session);
         LIST_REMOVE(session, sessions);
         if (session->stream) {
                 session->stream->session = NULL;
@@ -343,6 +359,28 @@ ssize_t intake_session_feed(IntakeSession *session, const uint8_t *data, size_t 
 bool intake_session_blocked(const IntakeSession *session)
 {
         return session->waiting || session->stalled;
+}
+
+int intake_session_command(IntakeSession *session, const LinkCommand *command)
+{
+        int r = -ENOTCONN;
+
+        if (link_receiver_commands(&session->receiver))
+                r = frame_put_command(session->output, command);
+        if (r >= 0)
+                intake_session_flush(session);
+        return r;
+}
+
+int intake_session_reply(IntakeSession *session, const LinkReply *reply)
+{
+        int r = -ENOTCONN;
+
+        if (link_receiver_commands(&session->receiver))
+                r = frame_put_reply(session->output, reply);
+        if (r >= 0)
+                intake_session_flush(session);
+        return r;
 }
 
 void intake_session_tell(IntakeSession *session, const LinkState *state)

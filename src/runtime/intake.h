@@ -40,10 +40,14 @@ typedef struct IntakeHandler {
         void (*blocked)(Intake *intake, int error);
         /* n lines of a batch were refused and stored escaped. May be NULL. */
         void (*refused)(IntakeSession *session, uint32_t n, RecordFault fault);
+        /* The session is being done away with: what was kept for it is to be forgotten. May be NULL. */
+        void (*gone)(IntakeSession *session);
         /* The peer said BYE. May be NULL. */
         void (*bye)(IntakeSession *session, const LinkBye *bye);
-        /* COMMAND travelling with the data. May be NULL. */
+        /* COMMAND and REPLY are taken from the peer only if there is one of these; see
+         * LinkReceiverHandler. */
         void (*command)(IntakeSession *session, const LinkCommand *command);
+        void (*reply)(IntakeSession *session, const LinkReply *reply);
 } IntakeHandler;
 
 typedef struct IntakeOptions {
@@ -116,6 +120,10 @@ bool intake_session_blocked(const IntakeSession *session);
 /* Ends the session with a BYE; flush() is called. */
 void intake_session_end(IntakeSession *session, LinkByeCode code, uint32_t retry_after_msec,
                         const char *reason);
+/* Each sends one; flush() is called. Returns 0, -ENOTCONN when the peer does not take them, or -ENOBUFS when
+ * it does not read. */
+int intake_session_command(IntakeSession *session, const LinkCommand *command) _must_check_;
+int intake_session_reply(IntakeSession *session, const LinkReply *reply) _must_check_;
 /* A STATE to this session. */
 void intake_session_tell(IntakeSession *session, const LinkState *state);
 

@@ -239,6 +239,14 @@ static void on_command(LinkSender *sender, const LinkCommand *command)
                 outlet->options.handler->command(outlet, command);
 }
 
+static void on_reply(LinkSender *sender, const LinkReply *reply)
+{
+        Outlet *outlet = outlet_of(sender);
+
+        if (outlet->options.handler->reply)
+                outlet->options.handler->reply(outlet, reply);
+}
+
 static void on_bye(LinkSender *sender, const LinkBye *bye)
 {
         Outlet *outlet = outlet_of(sender);
@@ -258,6 +266,7 @@ static const LinkSenderHandler sender_handler = {
         .receipt = on_receipt,
         .state = on_state,
         .command = on_command,
+        .reply = on_reply,
         .bye = on_bye,
 };
 
@@ -472,6 +481,33 @@ void outlet_wake(Outlet *outlet)
         }
 }
 
+bool outlet_commands(const Outlet *outlet)
+{
+        return outlet->phase == PHASE_CONNECTED && link_sender_commands(&outlet->sender);
+}
+
+int outlet_command(Outlet *outlet, const LinkCommand *command)
+{
+        int r = -ENOTCONN;
+
+        if (outlet_commands(outlet))
+                r = frame_put_command(connection_output(outlet->connection), command);
+        if (r >= 0)
+                connection_flush(outlet->connection);
+        return r;
+}
+
+int outlet_reply(Outlet *outlet, const LinkReply *reply)
+{
+        int r = -ENOTCONN;
+
+        if (outlet_commands(outlet))
+                r = frame_put_reply(connection_output(outlet->connection), reply);
+        if (r >= 0)
+                connection_flush(outlet->connection);
+        return r;
+}
+
 void outlet_end(Outlet *outlet, LinkByeCode code, const char *reason, bool reconnect)
 {
         outlet->at_once = reconnect;
@@ -540,7 +576,7 @@ int outlet_new(sd_event *event, const OutletOptions *options, Outlet **ret)
         outlet->backoff_usec = options->backoff_min_usec;
         outlet->armed_usec = USEC_INFINITY;
         link_sender_init(&outlet->sender, options->source, &sender_handler, options->node,
-                         LINK_FEATURE_COMMANDS);
+                         options->handler->command || options->handler->reply ? LINK_FEATURE_COMMANDS : 0);
         r = sd_event_add_time(event, &outlet->timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY_USEC,
                               on_timer, outlet);
         if (r < 0)

@@ -44,7 +44,9 @@ typedef struct OutletHandler {
         void (*diverged)(Outlet *outlet, uint64_t peer_last);
         void (*state)(Outlet *outlet, const LinkState *state);
         void (*receipt)(Outlet *outlet, const LinkReceipt *receipt);
+        /* COMMAND and REPLY are offered to the peer only if there is one of these; see LinkSenderHandler. */
         void (*command)(Outlet *outlet, const LinkCommand *command);
+        void (*reply)(Outlet *outlet, const LinkReply *reply);
 } OutletHandler;
 
 typedef struct OutletOptions {
@@ -67,6 +69,11 @@ DEFINE_CLEANUP(Outlet *, outlet_free)
 void *outlet_userdata(const Outlet *outlet);
 /* The source has more, or less is to be waited for: try to send. Cheap when there is nothing to do. */
 void outlet_wake(Outlet *outlet);
+/* Whether the peer is connected and takes COMMAND and REPLY. */
+bool outlet_commands(const Outlet *outlet);
+/* Each sends one. Returns 0, -ENOTCONN when it does not take them, or -ENOBUFS when it does not read. */
+int outlet_command(Outlet *outlet, const LinkCommand *command) _must_check_;
+int outlet_reply(Outlet *outlet, const LinkReply *reply) _must_check_;
 /* Ends open()'s -EINPROGRESS. error != 0: it failed, `why` says how (copied). */
 void outlet_offer(Outlet *outlet, int fd, TlsSession *tls, int error, const char *why);
 /* Ends the session with a BYE; with `reconnect` at once again, else for good (disconnected() says OUTLET_OK

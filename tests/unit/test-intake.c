@@ -40,11 +40,36 @@ static void on_refused(IntakeSession *session, uint32_t n, RecordFault fault)
         n_refused += n;
 }
 
+static unsigned n_commands, n_replies, n_gone;
+
+static void on_command(IntakeSession *session, const LinkCommand *command)
+{
+        n_commands++;
+}
+
+static void on_reply(IntakeSession *session, const LinkReply *reply)
+{
+        n_replies++;
+}
+
+static void on_gone(IntakeSession *session)
+{
+        n_gone++;
+}
+
 static const IntakeHandler handler = {
         .flush = on_flush,
         .dirty = on_dirty,
         .blocked = on_blocked,
         .refused = on_refused,
+};
+static const IntakeHandler commanding_handler = {
+        .flush = on_flush,
+        .dirty = on_dirty,
+        .blocked = on_blocked,
+        .gone = on_gone,
+        .command = on_command,
+        .reply = on_reply,
 };
 
 static uint64_t fixed_time(void)
@@ -52,20 +77,26 @@ static uint64_t fixed_time(void)
         return 1700000000 * USEC_PER_SEC;
 }
 
-static void setup(void)
+static void make_intake(const IntakeHandler *with)
 {
         IntakeOptions options = {
                 .sink = &fake.sink,
-                .handler = &handler,
+                .handler = with,
                 .name = "collector.example",
                 .window = WINDOW,
                 .realtime_usec = fixed_time,
         };
 
+        ck_assert_int_eq(intake_new(&options, &intake), 0);
+}
+
+static void setup(void)
+{
         fake = (FakeSink) { .sink = { sink_position, sink_append }, .room = UINT32_MAX };
         blocked_error = 0;
         n_dirty = n_refused = n_flushes = 0;
-        ck_assert_int_eq(intake_new(&options, &intake), 0);
+        n_commands = n_replies = n_gone = 0;
+        make_intake(&handler);
 }
 
 static void teardown(void)
@@ -117,6 +148,7 @@ static void peer_open(Peer *peer, uint8_t stream, const char *owner)
                 .version_max = LINK_VERSION,
                 .role = LINK_ROLE_SENDER,
                 .oldest = 1,
+                .features = LINK_FEATURE_COMMANDS,
                 .node = link_string(NODE),
                 .software = link_string("test"),
         };
@@ -535,6 +567,46 @@ START_TEST(filtered_records_are_stored_as_records)
 }
 END_TEST
 
+START_TEST(commands_go_both_ways)
+{
+        LinkCommand command = { .id = 3, .timeout_sec = 5, .verb = link_string("x-one") };
+        LinkReply reply = { .id = 4, .status = LINK_REPLY_REFUSED };
+        Peer peer;
+
+        intake = intake_free(intake);
+        make_intake(&commanding_handler);
+        peer_open(&peer, 1, "owner");
+        ck_assert_uint_eq(peer_take(&peer, FRAME_WELCOME).welcome.features, LINK_FEATURE_COMMANDS);
+        ck_assert_int_eq(frame_put_command(&peer.input, &command), 0);
+        ck_assert_int_eq(frame_put_reply(&peer.input, &reply), 0);
+        feed(&peer);
+        ck_assert_uint_eq(n_commands, 1);
+        ck_assert_uint_eq(n_replies, 1);
+        n_flushes = 0;
+        ck_assert_int_eq(intake_session_command(&peer.session, &command), 0);
+        ck_assert_int_eq(intake_session_reply(&peer.session, &reply), 0);
+        ck_assert_uint_eq(n_flushes, 2);
+        ck_assert_uint_eq(peer_take(&peer, FRAME_COMMAND).command.id, 3);
+        ck_assert_uint_eq(peer_take(&peer, FRAME_REPLY).reply.id, 4);
+        intake_session_end(&peer.session, LINK_BYE_ENDING, 0, "");
+        ck_assert_int_eq(intake_session_command(&peer.session, &command), -ENOTCONN);
+        ck_assert_int_eq(intake_session_reply(&peer.session, &reply), -ENOTCONN);
+        ck_assert_uint_eq(n_gone, 0);
+        peer_close(&peer);
+        ck_assert_uint_eq(n_gone, 1);
+}
+END_TEST
+
+START_TEST(who_has_no_handler_takes_no_commands)
+{
+        Peer peer;
+
+        peer_open(&peer, 1, "owner");
+        ck_assert_uint_eq(peer_take(&peer, FRAME_WELCOME).welcome.features, 0);
+        peer_close(&peer);
+}
+END_TEST
+
 START_TEST(an_origin_can_be_forced)
 {
         uint8_t header[BATCH_HEADER_SIZE];
@@ -728,6 +800,8 @@ int main(void)
         tcase_add_test(tcase, bad_content_is_stored_escaped_and_acked);
         tcase_add_test(tcase, what_a_sender_lost_becomes_a_gap_record);
         tcase_add_test(tcase, filtered_records_are_stored_as_records);
+        tcase_add_test(tcase, commands_go_both_ways);
+        tcase_add_test(tcase, who_has_no_handler_takes_no_commands);
         tcase_add_test(tcase, an_origin_can_be_forced);
         tcase_add_test(tcase, random_orders_keep_custody);
         suite_add_tcase(suite, tcase);

@@ -38,6 +38,8 @@ static Answer answer;
 static uint64_t welcome_last, welcome_checksum;
 static bool peer_acks;
 static LinkByeCode peer_bye; /* what it heard, or _LINK_BYE_MAX */
+static uint16_t peer_features;
+static uint64_t peer_asked, peer_told; /* ids of the last COMMAND and REPLY it heard */
 
 static void on_hello(LinkReceiver *r, const LinkHello *hello)
 {
@@ -63,7 +65,23 @@ static void on_bye(LinkReceiver *r, const LinkBye *bye)
         peer_bye = bye->code;
 }
 
-static const LinkReceiverHandler peer_handler = { .hello = on_hello, .batch = on_batch, .bye = on_bye };
+static void on_peer_command(LinkReceiver *r, const LinkCommand *command)
+{
+        peer_asked = command->id;
+}
+
+static void on_peer_reply(LinkReceiver *r, const LinkReply *reply)
+{
+        peer_told = reply->id;
+}
+
+static const LinkReceiverHandler peer_handler = {
+        .hello = on_hello,
+        .batch = on_batch,
+        .command = on_peer_command,
+        .reply = on_peer_reply,
+        .bye = on_bye,
+};
 
 static void peer_close(void)
 {
@@ -81,7 +99,7 @@ static void peer_open(int fd)
         peer_fd = fd;
         input = BUFFER_INIT(4 * LINK_FRAME_MAX);
         output = BUFFER_INIT(4 * LINK_FRAME_MAX);
-        link_receiver_init(&receiver, &peer_handler, LINK_WINDOW_DEFAULT, 0);
+        link_receiver_init(&receiver, &peer_handler, LINK_WINDOW_DEFAULT, peer_features);
 }
 
 /* Reads, answers, and hangs up when it has said or heard BYE, or EOF. */
@@ -177,6 +195,21 @@ static void on_diverged(Outlet *o, uint64_t peer_last)
         welcome_last = welcome_checksum = 0;
 }
 
+static uint64_t asked, told; /* ids of the last COMMAND and REPLY */
+
+static void on_command(Outlet *o, const LinkCommand *command)
+{
+        LinkReply reply = { .id = command->id };
+
+        asked = command->id;
+        ck_assert_int_eq(outlet_reply(o, &reply), 0);
+}
+
+static void on_reply(Outlet *o, const LinkReply *reply)
+{
+        told = reply->id;
+}
+
 static const OutletHandler handler = {
         .open = on_open,
         .another = on_another,
@@ -184,6 +217,13 @@ static const OutletHandler handler = {
         .disconnected = on_disconnected,
         .acked = on_acked,
         .diverged = on_diverged,
+};
+static const OutletHandler commanding_handler = {
+        .open = on_open,
+        .connected = on_connected,
+        .disconnected = on_disconnected,
+        .command = on_command,
+        .reply = on_reply,
 };
 
 /* --- Running --- */
@@ -227,6 +267,8 @@ static void setup(void)
         welcome_last = welcome_checksum = acked = 0;
         peer_acks = true;
         peer_bye = _LINK_BYE_MAX;
+        peer_features = LINK_FEATURE_COMMANDS;
+        peer_asked = peer_told = asked = told = 0;
 }
 
 static void teardown(void)
@@ -416,6 +458,42 @@ START_TEST(open_may_take_its_time)
 }
 END_TEST
 
+START_TEST(commands_go_both_ways)
+{
+        OutletOptions o = options();
+        LinkCommand command = { .id = 41, .timeout_sec = 5, .verb = link_string("x-one") };
+
+        o.handler = &commanding_handler;
+        start(&o);
+        ck_assert_int_eq(outlet_command(outlet, &command), -ENOTCONN);
+        RUN_UNTIL(n_connected == 1);
+        ck_assert(outlet_commands(outlet));
+        ck_assert_int_eq(outlet_command(outlet, &command), 0);
+        RUN_UNTIL(peer_asked == 41);
+        ck_assert_int_eq(frame_put_reply(&output, &(LinkReply) { .id = 41 }), 0);
+        RUN_UNTIL(told == 41);
+        command.id = 42;
+        ck_assert_int_eq(frame_put_command(&output, &command), 0);
+        RUN_UNTIL(asked == 42 && peer_told == 42);
+}
+END_TEST
+
+/* Of the peer, or of the owner, who has no handler for them. */
+START_TEST(commands_are_the_wish_of_both)
+{
+        OutletOptions o = options();
+
+        if (_i == 0)
+                o.handler = &commanding_handler;
+        peer_features = _i == 0 ? 0 : LINK_FEATURE_COMMANDS;
+        start(&o);
+        RUN_UNTIL(n_connected == 1);
+        ck_assert(!outlet_commands(outlet));
+        ck_assert_int_eq(outlet_command(outlet, &(LinkCommand) { .verb = link_string("x-one") }), -ENOTCONN);
+        ck_assert_int_eq(outlet_reply(outlet, &(LinkReply) { .id = 1 }), -ENOTCONN);
+}
+END_TEST
+
 START_TEST(ended_for_good_it_stays_so)
 {
         OutletOptions o = options();
@@ -450,6 +528,8 @@ int main(void)
         tcase_add_test(tcase, another_address_is_tried_at_once);
         tcase_add_test(tcase, after_divergence_the_new_stream_goes_out);
         tcase_add_test(tcase, open_may_take_its_time);
+        tcase_add_test(tcase, commands_go_both_ways);
+        tcase_add_loop_test(tcase, commands_are_the_wish_of_both, 0, 2);
         tcase_add_test(tcase, ended_for_good_it_stays_so);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
