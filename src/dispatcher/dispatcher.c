@@ -106,7 +106,8 @@ static void on_published(void *userdata)
 
 static void finish_if_drained(Dispatcher *dispatcher)
 {
-        if (dispatcher->drained && !subscribers_pending(dispatcher->subscribers))
+        if (dispatcher->drained && !subscribers_pending(dispatcher->subscribers) &&
+            subscribers_end(dispatcher->subscribers))
                 loop_exit(dispatcher->loop, EXIT_SUCCESS);
 }
 

@@ -38,6 +38,7 @@ typedef struct Subscriber {
         Outlet *outlet;
         bool known; /* `acked` is: it has been connected */
         bool dropping;
+        bool leaving;   /* BYE is out, its connection not yet closed */
         uint64_t acked; /* last seq in its custody */
         uint64_t logged_usec;
         LIST_ENTRY(Subscriber) subscribers;
@@ -129,6 +130,10 @@ static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *w
         if (trouble != OUTLET_OK && log_limit(&subscriber->logged_usec, LOG_INTERVAL_USEC))
                 log_message(LOG_NOTICE, MESSAGE_ID_PEER_DISCONNECTED, NULL, "Subscriber %s (%s): %s",
                             subscriber->config.name, subscriber->config.socket, why);
+        if (subscriber->leaving) {
+                subscriber->leaving = false;
+                subscriber->all->options.acked(subscriber->all->options.userdata);
+        }
 }
 
 static void on_acked(Outlet *outlet, uint64_t seq)
@@ -297,6 +302,21 @@ bool subscribers_pending(const Subscribers *subscribers)
                     subscriber->acked < status.newest)
                         return true;
         return false;
+}
+
+bool subscribers_end(Subscribers *subscribers)
+{
+        Subscriber *subscriber;
+        bool gone = true;
+
+        LIST_FOREACH(subscriber, &subscribers->list, subscribers) {
+                if (subscriber->config.overflow == OVERFLOW_BLOCK && outlet_connected(subscriber->outlet)) {
+                        subscriber->leaving = true;
+                        outlet_end(subscriber->outlet, LINK_BYE_ENDING, "the dispatcher is stopping", false);
+                }
+                gone = gone && !subscriber->leaving;
+        }
+        return gone;
 }
 
 void subscribers_tick(Subscribers *subscribers)

@@ -32,6 +32,9 @@ void subscribers_wake(Subscribers *subscribers);
 
 /* Whether one that is connected, and that the ring waits for, has not acked all. */
 bool subscribers_pending(const Subscribers *subscribers);
+/* Says BYE to those that the ring waits for: it holds nothing more for them. Returns whether they are gone;
+ * if not, acked() is called when that may have changed. */
+bool subscribers_end(Subscribers *subscribers);
 
 /* Once a second: who is being left behind. */
 void subscribers_tick(Subscribers *subscribers);

@@ -5,6 +5,7 @@
 
 #include "runtime/store-loop.h"
 #include "runtime/store-loop-gaps.h"
+#include "runtime/store-loop-owed.h"
 #include "runtime/worker.h"
 
 typedef enum Ending {
@@ -29,6 +30,7 @@ struct StoreLoop {
         bool blocked; /* the intake is, for want of room */
         StoreGaps gaps;
         bool boot_known; /* the link names this boot */
+        StoreOwed owed;
         bool held[_STORE_CONDITION_MAX];
         uint64_t
                 trouble_usec[_STORE_CONDITION_MAX]; /* monotonic, when the condition's cause was last seen */

@@ -12,6 +12,8 @@
  *  3. No room is an ordinary state: nothing is forgotten, everything is tried again each second.
  *  4. The link `boot` names the boot in which the store was last used. It moves on only when the gap record
  *     about the machine's death is durable: better told twice than not.
+ *  5. The mark of a clean end says that nobody who delivers holds anything more. So it is taken back before
+ *     anybody is served, and not written while somebody may (store-loop-owed.h).
  */
 
 #include "runtime/store-loop-private.h"
@@ -60,6 +62,7 @@ static void end_now(StoreLoop *loop, const char *why)
  * to follow. */
 static bool advance_ending(StoreLoop *loop)
 {
+        bool clean = store_owed_nothing(&loop->owed);
         int r;
 
         if (loop->ending == ENDING_MARK) {
@@ -74,7 +77,9 @@ static bool advance_ending(StoreLoop *loop)
                         end_now(loop, strerror(-r));
                 return r >= 0;
         }
-        r = store_finish(loop->store, realtime_usec());
+        if (!clean)
+                log_info("This is no clean end of the store: who delivers here may hold more");
+        r = store_finish(loop->store, clean, realtime_usec());
         if (r < 0) {
                 end_now(loop, strerror(-r));
                 return false;
@@ -202,10 +207,22 @@ static void on_blocked(Intake *intake, int error)
         request_commit(loop);
 }
 
+static LinkByeCode on_judge(IntakeSession *session, const LinkHello *hello, const char **ret_why)
+{
+        StoreLoop *loop = intake_userdata(session->intake);
+        LinkByeCode code = loop->options.intake->judge ? loop->options.intake->judge(session, hello, ret_why) : 0;
+
+        if (code == 0 && loop->options.boot_id)
+                store_owed_note(&loop->owed, &hello->stream);
+        return code;
+}
+
 static void on_bye(IntakeSession *session, const LinkBye *bye)
 {
         StoreLoop *loop = intake_userdata(session->intake);
 
+        if (session->welcomed)
+                store_owed_bye(&loop->owed, &session->receiver, bye);
         if (bye->code == LINK_BYE_DONE && session->stream &&
             store_stream_end(loop->store, &session->receiver.stream, realtime_usec()) >= 0)
                 request_commit(loop);
@@ -368,8 +385,12 @@ static void judge_boot(StoreLoop *loop)
         r = loop->disk->read_link(loop->disk, BOOT_LINK, kept, sizeof kept);
         loop->boot_known = r >= 0 && strcmp(kept, loop->options.boot_id) == 0;
         loop->gaps.machine_death = !loop->boot_known && !report->created && !report->clean_end;
+        store_owed_init(&loop->owed, loop->boot_known && !report->clean_end);
         if (!loop->gaps.machine_death)
                 note_boot(loop);
+        r = store_begin(loop->store, realtime_usec());
+        if (r < 0)
+                log_warning("The mark of the store's clean end cannot be taken back yet: %s", strerror(-r));
 }
 
 static void tell_report(StoreLoop *loop)
@@ -379,7 +400,7 @@ static void tell_report(StoreLoop *loop)
         if (report->created)
                 log_info("The store in %s is new", loop->options.directory);
         else if (!report->clean_end)
-                log_notice("The store in %s was not closed in order; %" PRIu64
+                log_notice("The store in %s has no clean end; %" PRIu64
                            " bytes that nobody had been promised were cut",
                            loop->options.directory, report->cut_bytes);
         if (report->n_damages > 0)
@@ -431,6 +452,7 @@ static int make_intake(StoreLoop *loop)
         loop->handler = *loop->options.intake;
         loop->handler.dirty = on_dirty;
         loop->handler.blocked = on_blocked;
+        loop->handler.judge = on_judge;
         loop->handler.bye = on_bye;
         return intake_new(&options, &loop->intake);
 }

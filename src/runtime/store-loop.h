@@ -41,7 +41,7 @@ typedef struct StoreLoopOptions {
         const char *conditions[_STORE_CONDITION_MAX]; /* their names */
         const char *node;          /* of gap records made here */
         const char *name;          /* for WELCOME */
-        const char *boot_id;       /* to tell machine death from a crash; NULL: do not */
+        const char *boot_id;       /* to tell a machine's death from a crash and from a clean end; NULL: do not */
         const IntakeHandler *intake; /* passed on, but for dirty() and blocked(), which are ours */
         uint64_t window;
         uint64_t disk_low_bytes;   /* free space below which STORE_LOW begins */
@@ -66,5 +66,6 @@ void store_loop_rotate(StoreLoop *loop);
 /* Writes the metrics of the store and its intake into the status being written. */
 void store_loop_status(StoreLoop *loop);
 /* Takes nothing more, commits and acks the rest, tells all sessions that we are ending, writes the clean-end
- * mark, then calls done(); without the mark when the disk does not let us. */
+ * mark, then calls done(). Without the mark when the disk does not let us, and with a boot_id when somebody
+ * may still hold what he has not delivered. */
 void store_loop_finish(StoreLoop *loop, void (*done)(void *userdata), void *userdata);

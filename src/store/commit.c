@@ -138,7 +138,7 @@ static void put_stream_ends(Writer *writer, uint64_t now_usec)
                                     });
 }
 
-/* The clean end is a commit of its own, so that its mark covers everything. */
+/* The end is a commit of its own, so that its mark covers everything. */
 static bool finishes(const Store *store)
 {
         return store->finish && !store->finished && store->group.n == 0;
@@ -150,7 +150,7 @@ static void put_own(Writer *writer, uint64_t now_usec)
         Store *store = writer->store;
         IndexEntry entry;
 
-        if (store->mark_due && !finishes(store))
+        if ((store->mark_due || (store->begin && store->durable.segment != 0)) && !finishes(store))
                 put_commit(writer, 0, now_usec);
         for (size_t i = 0; i < store->n_pending; i++)
                 put(writer, &store->pending[i]);
@@ -184,7 +184,7 @@ static bool begins_header_only(const Store *store)
 
 bool store_dirty(const Store *store)
 {
-        if (store->group.n > 0 || store->restart_wanted || store->n_pending > 0 ||
+        if (store->group.n > 0 || store->begin || store->restart_wanted || store->n_pending > 0 ||
             store->streams.n_ending > 0 || begins_header_only(store) || finishes(store) ||
             retention_due(store))
                 return true;
@@ -220,7 +220,7 @@ static int write_group(Store *store, uint64_t now_usec)
 {
         Writer writer = { .store = store, .n_max = entries_max(store) };
         _cleanup_(freep) uint8_t *bytes = NULL;
-        bool clean = finishes(store);
+        bool end = finishes(store);
         int r;
 
         writer.bytes = bytes = malloc(writer.n_max * INDEX_ENTRY_SIZE);
@@ -233,15 +233,15 @@ static int write_group(Store *store, uint64_t now_usec)
         for (size_t i = 0; i < store->group.n; i++)
                 put(&writer, &store->group.entries[i]);
         put_stream_ends(&writer, now_usec);
-        if (clean)
-                put_commit(&writer, INDEX_FLAG_CLEAN_END, now_usec);
+        if (end)
+                put_commit(&writer, store->finish_clean ? INDEX_FLAG_CLEAN_END : 0, now_usec);
         r = segment_write_index(store, bytes, writer.n * INDEX_ENTRY_SIZE);
         if (r < 0)
                 return r;
         store->written.entries += (uint32_t) writer.n;
         memcpy(store->written.chain, writer.chain, SHA256_SIZE);
         store->mark_due = false;
-        store->finished = clean;
+        store->finished = end;
         return 0;
 }
 
@@ -397,6 +397,7 @@ int store_commit_end(Store *store, int error, uint64_t now_usec)
         store->durable = store->flight;
         segment_files_close(store, &store->ended);
         store->mark_due = true;
+        store->begin = false;
         streams_durable(&store->streams);
         store->n_pending -= store->n_pending_flight;
         store->n_pending_flight = 0;
@@ -433,6 +434,25 @@ void commit_step_back(Store *store)
         store->failed = store->finished = store->flight_began = store->flight_restarts = false;
         store->mark_due = store->durable.segment != 0;
         store->links_due = true;
+}
+
+int commit_now(Store *store, uint64_t now_usec)
+{
+        StoreJob job;
+        int r;
+
+        r = store_commit_begin(store, now_usec, &job);
+        if (r > 0)
+                return store_commit_end(store, store_job_run(&job), now_usec);
+        if (r < 0 && !error_is_no_room(r))
+                commit_step_back(store);
+        return r;
+}
+
+int store_begin(Store *store, uint64_t now_usec)
+{
+        store->begin = store->finished || store->n_segments == 0;
+        return store->begin ? commit_now(store, now_usec) : 0;
 }
 
 void store_step_back(Store *store)

@@ -497,6 +497,7 @@ int recovery_segment(Store *store, uint64_t now_usec, StoreReport *report)
                 report->clean_end = go_on && found->replay.clean_end && found->accepted == found->n_entries;
                 report->last_usec = found->replay.last_usec;
                 take_over(found, &files, go_on);
+                store->finished = report->clean_end;
         }
         segment_files_close(store, &files);
         free(found->payload);

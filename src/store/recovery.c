@@ -127,14 +127,8 @@ static void drop_announced(Store *store)
  * for. */
 static int write_down_damage(Store *store, uint64_t now_usec)
 {
-        StoreJob job;
-        int r;
+        int r = commit_now(store, now_usec);
 
-        r = store_commit_begin(store, now_usec, &job);
-        if (r > 0)
-                r = store_commit_end(store, store_job_run(&job), now_usec);
-        else if (r < 0 && !error_is_no_room(r))
-                commit_step_back(store);
         return error_is_no_room(r) && store->restart.kind != INDEX_RESTART ? 0 : r;
 }
 

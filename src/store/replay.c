@@ -80,6 +80,8 @@ int replay_entry(Replay *replay, const IndexEntry *entry)
         case INDEX_SEGMENT:
                 replay->stream = entry->segment.stream;
                 replay->last_usec = MAX(replay->last_usec, entry->segment.last_usec);
+                if (replay->last_usec == 0)
+                        replay->last_usec = entry->segment.created_usec;
                 break;
         case INDEX_STREAM:
                 r = replay_stream(replay->store, entry);

@@ -171,8 +171,10 @@ struct Store {
 
         Group group;
         bool mark_due; /* `durable` is not yet said by a COMMIT entry */
-        bool finish;   /* write the clean end */
+        bool finish;   /* write the end */
+        bool finish_clean;
         bool finished; /* it is written and nothing followed */
+        bool begin;    /* … and something is to follow, so that it does not stand any more */
         bool directory_dirty;
         bool links_due;
         bool flight_began; /* the job in flight gives a new segment its name */
@@ -284,6 +286,8 @@ void retention_remove_files(Store *store, const Segment *segment);
 
 /* --- commit.c --- */
 
+/* A commit from begin to end, at start. With an error it has stepped back; no room leaves all as it was. */
+int commit_now(Store *store, uint64_t now_usec) _must_check_;
 /* Writes nothing, forgets all that is not durable. Not while a job is in flight. */
 void commit_step_back(Store *store);
 /* Says how far the store is durable, when nothing that says so follows at once. */

@@ -290,11 +290,12 @@ int store_stream_end(Store *store, const StreamId *id, uint64_t now_usec)
         return 0;
 }
 
-int store_finish(Store *store, uint64_t now_usec)
+int store_finish(Store *store, bool clean, uint64_t now_usec)
 {
         if (store->failed)
                 return -EIO;
         store->finish = true;
+        store->finish_clean = clean;
         return 0;
 }
 

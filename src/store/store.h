@@ -44,7 +44,7 @@ typedef struct StoreReport {
         bool created;         /* the directory held no segment */
         bool clean_end;       /* the last close was in order */
         uint64_t cut_bytes;   /* of text behind the durable mark that had not been acked */
-        uint64_t last_usec;   /* receive time of the last batch, 0: none */
+        uint64_t last_usec;   /* receive time of the last batch; before the first, when the store began */
         StoreDamage *damages; /* owned by the report */
         size_t n_damages;
 } StoreReport;
@@ -60,6 +60,11 @@ int store_open(const StoreOptions *options, uint64_t now_usec, Store **ret_store
  * store_finish() first. */
 Store *store_free(Store *store);
 DEFINE_CLEANUP(Store *, store_free)
+
+/* Takes the mark of the clean end back, durably, before anything is delivered: from now on the store ends
+ * cleanly only by store_finish(). For owners who conclude something from a missing mark. An error of the disk
+ * is returned, and the next commit tries again: store_dirty() says so. */
+int store_begin(Store *store, uint64_t now_usec) _must_check_;
 
 /* --- Delivering --- */
 
@@ -104,9 +109,9 @@ int store_commit_end(Store *store, int error, uint64_t now_usec);
  * step back. Until then every append fails. Never while a job is in flight. */
 void store_step_back(Store *store);
 
-/* Asks for the clean-end mark, which is a commit of its own: commit until store_dirty() says no, then
- * store_free(). A later append takes it back. */
-int store_finish(Store *store, uint64_t now_usec) _must_check_;
+/* Asks for the end, which is a commit of its own: commit until store_dirty() says no, then store_free(). Its
+ * mark covers everything; `clean` says whether it counts as a clean end. A later append takes it back. */
+int store_finish(Store *store, bool clean, uint64_t now_usec) _must_check_;
 
 /* Closes the open segment at the next commit (SIGUSR1). */
 void store_rotate(Store *store);

@@ -107,7 +107,7 @@ static void restart(int which, bool in_order)
 {
         if (in_order) {
                 settle(which);
-                must(store_finish(hosts[which].store, USEC_PER_SEC), "the clean end");
+                must(store_finish(hosts[which].store, true, USEC_PER_SEC), "the clean end");
                 settle(which);
                 seen.clean_ends++;
         } else {

@@ -513,6 +513,6 @@ void world_operate(World *world)
                 release(world);
         else if (dice < 98)
                 sim_disk_fail_sync_at(world->sim, 1 + world_below(world, 4));
-        else if (store_finish(world->store, world->now) < 0)
+        else if (store_finish(world->store, true, world->now) < 0)
                 step_back(world);
 }

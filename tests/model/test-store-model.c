@@ -245,7 +245,7 @@ static void reopen(Model *model)
 {
         commit_all(model);
         if (below(model, 2)) {
-                ck_assert_int_eq(store_finish(model->store, ++model->now), 0);
+                ck_assert_int_eq(store_finish(model->store, true, ++model->now), 0);
                 commit_all(model);
         } else {
                 /* Without a clean end a lone collector's last acks may be forgotten: write them down with

@@ -136,7 +136,7 @@ START_TEST(on_a_full_disk_the_record_that_says_so_still_fits)
                 ck_assert_int_eq(store_append_own(store, &gap, now), 0);
                 commit();
         }
-        ck_assert_int_eq(store_finish(store, now), 0);
+        ck_assert_int_eq(store_finish(store, true, now), 0);
         commit_all();
         reopen();
         ck_assert(report.clean_end);

@@ -113,7 +113,7 @@ END_TEST
 START_TEST(after_a_clean_end_everything_counts)
 {
         fill_three();
-        ck_assert_int_eq(store_finish(store, now), 0);
+        ck_assert_int_eq(store_finish(store, true, now), 0);
         commit_all();
         ck_assert(sim_disk_flip(sim, FIRST_TEXT, text_of(7), 1));
         reopen();
@@ -312,7 +312,7 @@ static void flip_each(const char *name)
                 teardown();
                 setup();
                 fill_three();
-                ck_assert_int_eq(store_finish(store, now), 0);
+                ck_assert_int_eq(store_finish(store, true, now), 0);
                 commit_all();
                 ck_assert(sim_disk_bytes(sim, name, &size));
                 if (offset >= size)

@@ -217,7 +217,7 @@ START_TEST(a_poisoned_store_says_so_until_it_steps_back)
         ck_assert_int_eq(append(1, 2, 2), -EIO);
         ck_assert_int_eq(store_append_own(store, &own, now), -EIO);
         ck_assert_int_eq(store_commit_begin(store, now, &job), -EIO);
-        ck_assert_int_eq(store_finish(store, now), -EIO);
+        ck_assert_int_eq(store_finish(store, true, now), -EIO);
         store_step_back(store);
         reopen();
         fill(2, 1);

@@ -360,7 +360,7 @@ END_TEST
 START_TEST(a_clean_end_is_known)
 {
         ck_assert_int_eq(append(1, 1, 1), 0);
-        ck_assert_int_eq(store_finish(store, now), 0);
+        ck_assert_int_eq(store_finish(store, true, now), 0);
         /* What is open goes first, the mark behind it. */
         commit_all();
         reopen();
@@ -371,7 +371,7 @@ START_TEST(a_clean_end_is_known)
         commit();
         reopen();
         ck_assert(!report.clean_end);
-        ck_assert_int_eq(store_finish(store, now), 0);
+        ck_assert_int_eq(store_finish(store, true, now), 0);
         ck_assert_int_eq(append(1, 3, 3), 0);
         commit_all();
         reopen();
@@ -380,9 +380,86 @@ START_TEST(a_clean_end_is_known)
 }
 END_TEST
 
+/* Begun again, it has no clean end any more, whatever becomes durable then; also on a disk without room. */
+START_TEST(a_clean_end_is_taken_back)
+{
+        ck_assert_int_eq(append(1, 1, 1), 0);
+        ck_assert_int_eq(store_finish(store, true, now), 0);
+        commit_all();
+        for (unsigned i = 0; i < 2; i++) {
+                reopen();
+                ck_assert(report.clean_end);
+                if (i == 0)
+                        continue;
+                sim_disk_set_capacity(sim, 0);
+                ck_assert_int_eq(store_begin(store, now), 0);
+                ck_assert(!store_dirty(store));
+        }
+        close_store();
+        sim_disk_power_cycle(sim);
+        open_store();
+        ck_assert(!report.clean_end);
+        ck_assert_int_eq(report.n_damages, 0);
+        ck_assert_uint_eq(position(1), 1);
+        /* Not twice. */
+        ck_assert_int_eq(store_begin(store, now), 0);
+        sim_disk_set_capacity(sim, UINT64_MAX);
+        ck_assert_int_eq(store_finish(store, true, now), 0);
+        commit_all();
+        reopen();
+        ck_assert(report.clean_end);
+}
+END_TEST
+
+START_TEST(a_failed_beginning_is_tried_again)
+{
+        ck_assert_int_eq(append(1, 1, 1), 0);
+        ck_assert_int_eq(store_finish(store, true, now), 0);
+        commit_all();
+        reopen();
+        sim_disk_fail_sync_at(sim, 1);
+        ck_assert_int_eq(store_begin(store, now), -EIO);
+        ck_assert(store_dirty(store));
+        commit();
+        close_store();
+        sim_disk_power_cycle(sim);
+        open_store();
+        ck_assert(!report.clean_end);
+        ck_assert_uint_eq(position(1), 1);
+}
+END_TEST
+
+/* A new store that was begun is not new any more, though it holds nothing. */
+START_TEST(a_new_store_is_begun)
+{
+        ck_assert(report.created);
+        ck_assert_int_eq(store_begin(store, now), 0);
+        close_store();
+        sim_disk_power_cycle(sim);
+        open_store();
+        ck_assert(!report.created);
+        ck_assert(!report.clean_end);
+        ck_assert_uint_eq(report.last_usec, now);
+        ck_assert_int_eq(append(1, 1, 1), 0);
+        commit();
+}
+END_TEST
+
+/* The end that is not called clean is an end all the same: its mark covers everything. */
+START_TEST(an_end_need_not_be_clean)
+{
+        ck_assert_int_eq(append(1, 1, 1), 0);
+        ck_assert_int_eq(store_finish(store, false, now), 0);
+        commit_all();
+        reopen();
+        ck_assert(!report.clean_end);
+        ck_assert_uint_eq(position(1), 1);
+}
+END_TEST
+
 START_TEST(an_unused_store_ends_cleanly_too)
 {
-        ck_assert_int_eq(store_finish(store, now), 0);
+        ck_assert_int_eq(store_finish(store, true, now), 0);
         commit_all();
         reopen();
         ck_assert(report.clean_end);
@@ -549,6 +626,10 @@ int main(void)
         tcase_add_test(tcase, idle_streams_leave_with_the_next_segment);
         tcase_add_test(tcase, many_streams_are_known);
         tcase_add_test(tcase, a_clean_end_is_known);
+        tcase_add_test(tcase, a_clean_end_is_taken_back);
+        tcase_add_test(tcase, a_failed_beginning_is_tried_again);
+        tcase_add_test(tcase, a_new_store_is_begun);
+        tcase_add_test(tcase, an_end_need_not_be_clean);
         tcase_add_test(tcase, an_unused_store_ends_cleanly_too);
         tcase_add_test(tcase, two_cannot_have_one_store);
         tcase_add_test(tcase, a_newer_format_is_left_alone);

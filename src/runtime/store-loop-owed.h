@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Who may still hold records that he has not delivered: only when nobody does is an end clean, and a machine
+ * that goes down behind it has lost nothing.
+ *
+ *  1. A stream is owed from its HELLO on, until its sender says BYE (ending or done) with all that it had
+ *     offered in custody. A connection that breaks settles nothing.
+ *  2. What a process before us in this boot left owed nobody knows by name: the next BYE ending settles it.
+ *  3. More streams than are remembered here are owed for ever.
+ */
+
+#include "link/link-receiver.h"
+
+/* One for each connection that remote takes at a time. */
+#define STORE_OWED_MAX 16U
+
+typedef struct StoreOwed {
+        StreamId streams[STORE_OWED_MAX];
+        size_t n;
+        bool before, more;
+} StoreOwed;
+
+/* `before`: a process before us ended in this boot, and not cleanly. */
+void store_owed_init(StoreOwed *owed, bool before);
+void store_owed_note(StoreOwed *owed, const StreamId *stream);
+/* The sender of that session said BYE. */
+void store_owed_bye(StoreOwed *owed, const LinkReceiver *receiver, const LinkBye *bye);
+bool store_owed_nothing(const StoreOwed *owed);
