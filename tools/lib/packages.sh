@@ -16,6 +16,8 @@ packages_test=("${packages_quick[@]}" clang libclang-rt-14-dev libfuse3-dev fuse
         systemd-container mmdebstrap debian-archive-keyring iproute2 util-linux procps gnutls-bin)
 # shellcheck disable=SC2034
 packages_coverage=("${packages_quick[@]}" gcovr)
+# shellcheck disable=SC2034
+packages_bench=("${packages_build[@]}" python3 util-linux mount)
 # A virtual machine: the emulator, and what its image is made with.
 # shellcheck disable=SC2034
 packages_vm=(python3 git qemu-system-x86 qemu-utils seabios e2fsprogs kmod cpio mmdebstrap debian-archive-keyring)

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What this machine can do at best: bound.c and bound-fanout.c say how."""
+
+import relay
+from figures import measure
+from rows import SUBSCRIBERS
+from system import directories
+
+WAYS = {"bound": "one", "bound-two-logs": "two", "bound-two-logs-hashed": "hashed"}
+
+
+class Bounds:
+    def __init__(self, bench, place, load):
+        """load: gives the path of a file with so many records, which is in the page cache."""
+        self.bench, self.place, self.load = bench, place, load
+
+    def figure(self, count, said):
+        peak = {name: kib / 1024 for name, kib in said["peak_kib"].items()}
+        return measure(count, (said["end_ns"] - said["begin_ns"]) / 1e9, {n: ns / 1e9 for n, ns in said["cpu_ns"].items()}, peak)
+
+    def path(self, name, count):
+        load = self.load(count)
+        with directories(self.place) as (disk, _):
+            return self.figure(count, self.bench.say("bound", count, load, disk, WAYS[name]))
+
+    def fanout(self, count):
+        return self.figure(count, self.bench.say("bound-fanout", count, relay.NODE, SUBSCRIBERS))
