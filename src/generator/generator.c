@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The systemd generator: chooses where audit-relay-client.target gets the kernel's records from.
+/* The systemd generator: chooses where audit-relay-client.target gets the kernel's records from, and runs auditd's plugins.
  *
- * Normally the dispatcher is this host's audit daemon: the unicast socket, and the rules that auditd would have loaded. Where
- * auditd.service is enabled it stays the audit daemon, and in a container the kernel refuses that role to everybody: there the
- * multicast socket gives a copy. The choice is made again at each boot and `systemctl daemon-reload`.
+ * Normally the dispatcher is this host's audit daemon: the unicast socket, and the rules that auditd would have loaded; and the
+ * plugins that auditd would have run become units. Where auditd.service is enabled it stays the audit daemon, and in a container
+ * the kernel refuses that role to everybody: there the multicast socket gives a copy, unless our own plugin of auditd is active,
+ * which hands over what auditd gets. The choice is made again at each boot and `systemctl daemon-reload`.
  *
  * Runs before any file system but the root is sure to be there, and its failure must not hurt the boot: it only looks for
  * names, and writes only into the directory it is given.
  */
 
-#include "basic/macro.h"
+#include "generator/generator.h"
+#include "generator/plugins.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
-
-#define UNIT_DIRECTORY "/usr/lib/systemd/system"
-#define TARGET_WANTS "audit-relay-client.target.wants"
 
 /* Where unit files and the links of `systemctl enable` are, of highest precedence first (systemd.unit(5)). */
 static const char *const unit_directories[] = {
@@ -30,12 +30,22 @@ static const char *const unit_directories[] = {
         "/lib/systemd/system",
 };
 
-/* To stderr: that is where a generator's messages reach the kernel log or the journal from. */
+void generator_say(const char *format, ...)
+{
+        char text[LINE_MAX];
+        va_list ap;
+
+        va_start(ap, format);
+        (void) vsnprintf(text, sizeof text, format, ap);
+        va_end(ap);
+        fprintf(stderr, "audit-relay-generator: %s\n", text);
+}
+
 static int complain(const char *what, const char *name)
 {
         int error = errno;
 
-        fprintf(stderr, "audit-relay-generator: cannot %s %s: %s\n", what, name, strerror(error));
+        generator_say("cannot %s %s: %s", what, name, strerror(error));
         return -error;
 }
 
@@ -80,10 +90,15 @@ static bool unit_is_wanted_in(DIR *directory, const char *unit)
         return false;
 }
 
-/* Whether systemd would start the unit by itself: it exists, is not masked, and something pulls it in. */
-static bool unit_is_enabled(const char *root, const char *unit)
+typedef struct UnitState {
+        bool exists;
+        bool masked;
+        bool wanted; /* something pulls it in */
+} UnitState;
+
+static UnitState unit_state(const char *root, const char *unit)
 {
-        bool exists = false, wanted = false;
+        UnitState state = { 0 };
 
         for (size_t i = 0; i < ELEMENTSOF(unit_directories); i++) {
                 char path[PATH_MAX];
@@ -97,17 +112,22 @@ static bool unit_is_enabled(const char *root, const char *unit)
                 directory = opendir(path);
                 if (!directory)
                         continue;
-                if (!exists && fstatat(dirfd(directory), unit, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-                        exists = true;
-                        if (unit_file_is_mask(dirfd(directory), unit)) {
-                                closedir(directory);
-                                return false;
-                        }
+                if (!state.exists && fstatat(dirfd(directory), unit, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+                        state.exists = true;
+                        state.masked = unit_file_is_mask(dirfd(directory), unit);
                 }
-                wanted = wanted || unit_is_wanted_in(directory, unit);
+                state.wanted = state.wanted || unit_is_wanted_in(directory, unit);
                 closedir(directory);
         }
-        return exists && wanted;
+        return state;
+}
+
+/* Whether systemd would start the unit by itself. */
+static bool unit_is_enabled(const char *root, const char *unit)
+{
+        UnitState state = unit_state(root, unit);
+
+        return state.exists && state.wanted && !state.masked;
 }
 
 /* PID 1 names the container manager to its children, and writes it here for everybody else. */
@@ -123,40 +143,56 @@ static bool in_container(const char *root)
         return n > 0 && (size_t)n < sizeof(path) && access(path, F_OK) == 0;
 }
 
-static int target_add_want(int directory, const char *unit)
+int target_add_want(int directory, const char *unit, const char *file)
 {
-        char link[PATH_MAX], file[PATH_MAX];
+        char link[PATH_MAX], target[PATH_MAX];
         int n;
 
         n = snprintf(link, sizeof(link), TARGET_WANTS "/%s", unit);
         if (n < 0 || (size_t)n >= sizeof(link))
                 return -ENAMETOOLONG;
-        n = snprintf(file, sizeof(file), UNIT_DIRECTORY "/%s", unit);
-        if (n < 0 || (size_t)n >= sizeof(file))
+        n = snprintf(target, sizeof(target), UNIT_DIRECTORY "/%s", file);
+        if (n < 0 || (size_t)n >= sizeof(target))
                 return -ENAMETOOLONG;
-        if (symlinkat(file, directory, link) < 0 && errno != EEXIST)
+        if (symlinkat(target, directory, link) < 0 && errno != EEXIST)
                 return complain("link", link);
         return 0;
 }
 
+static int want(int directory, const char *unit)
+{
+        return target_add_want(directory, unit, unit);
+}
+
+static int choose_kernel(const char *root, int directory, bool auditd)
+{
+        int r;
+
+        if (auditd && plugins_include_ours(root)) {
+                generator_say("auditd hands its records over, no kernel socket is opened");
+                return 0;
+        }
+        if (auditd || in_container(root))
+                return want(directory, "audit-relay-dispatcher-multicast.socket");
+        r = want(directory, "audit-relay-dispatcher-kernel.socket");
+        return r < 0 ? r : want(directory, "audit-relay-rules.service");
+}
+
 static int generate(const char *root, const char *destination)
 {
-        bool multicast = unit_is_enabled(root, "auditd.service") || in_container(root);
+        bool auditd = unit_is_enabled(root, "auditd.service");
         int directory, r;
 
         directory = open(destination, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (directory < 0)
                 return complain("open", destination);
-        r = mkdirat(directory, TARGET_WANTS, 0755);
-        if (r < 0 && errno != EEXIST)
+        if (mkdirat(directory, TARGET_WANTS, 0755) < 0 && errno != EEXIST)
                 r = complain("make", TARGET_WANTS);
-        else if (multicast)
-                r = target_add_want(directory, "audit-relay-dispatcher-multicast.socket");
-        else {
-                r = target_add_want(directory, "audit-relay-dispatcher-kernel.socket");
-                if (r >= 0)
-                        r = target_add_want(directory, "audit-relay-rules.service");
-        }
+        else
+                r = choose_kernel(root, directory, auditd);
+        /* A running auditd runs its plugins itself. */
+        if (r >= 0 && !auditd)
+                plugins_generate(root, directory, !unit_state(root, "audit-relay-remote.service").masked);
         close(directory);
         return r;
 }

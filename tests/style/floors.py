@@ -12,7 +12,7 @@ FLOORS = {
     'runtime': 2,
     'dispatcher': 3, 'remote': 3, 'aggregator': 3, 'tool': 3,
     # Two programs of a few lines that need nothing of ours.
-    'generator': 3, 'state-hold': 3,
+    'generator': 3, 'state-hold': 3, 'plugin-exec': 3, 'auditd-plugin': 3,
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 # What only floor 2 and above may know. (<sys/socket.h> is there for its types; symbols.py sees calls.)
