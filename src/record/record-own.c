@@ -158,16 +158,16 @@ void record_explain_lost(const Batch *lost, const char *node, const char *stream
 /* --- Refused lines --- */
 
 /* One refused line. `room`: bytes it may take; at least REFUSED_MAX. Its hash tells two apart when neither fits. */
-static size_t put_refused(const uint8_t *bytes, size_t size, RecordFault fault, const char *node, const RecordTime *time,
-                          uint8_t *out, size_t room)
+static size_t put_refused(const uint8_t *bytes, size_t size, RecordFault fault, const RecordRules *rules,
+                          const RecordTime *time, uint8_t *out, size_t room)
 {
         Line line = { .out = out, .max = MIN(room, (size_t) RECORD_LINE_MAX) };
 
         if (size > 0 && bytes[size - 1] == '\n')
                 size--;
-        put_prefix(&line, node, time, OP_REFUSED);
+        put_prefix(&line, rules->node, time, OP_REFUSED);
         put_word(&line, "fault", record_fault_to_string(fault));
-        put_word(&line, "peer", node);
+        put_word(&line, "peer", rules->peer ? rules->peer : rules->node);
         put_format(&line, " size=%zu hash=%016" PRIx64 " line=\"", size, checksum64(bytes, size));
         put_escaped(&line, bytes, size);
         put_format(&line, "\"");
@@ -176,22 +176,49 @@ static size_t put_refused(const uint8_t *bytes, size_t size, RecordFault fault, 
 }
 
 /* One record for all lines that have no place of their own. */
-static size_t put_omitted(const Batch *received, uint64_t n, const char *node, const RecordTime *time, uint8_t *out)
+static size_t put_omitted(const Batch *received, uint64_t n, const RecordRules *rules, const RecordTime *time, uint8_t *out)
 {
         Line line = { .out = out, .max = REFUSED_MAX };
 
-        put_prefix(&line, node, time, OP_REFUSED);
+        put_prefix(&line, rules->node, time, OP_REFUSED);
         put_word(&line, "fault", record_fault_to_string(n > 0 ? RECORD_E_LONG : RECORD_E_COUNT));
-        put_word(&line, "peer", node);
+        put_word(&line, "peer", rules->peer ? rules->peer : rules->node);
         put_format(&line, " lines=%" PRIu64 " first=%" PRIu64 " last=%" PRIu64, n, received->first, received->last);
         put_tail(&line);
         return line.size;
 }
 
+size_t record_refuse_line(const uint8_t *line, size_t size, RecordFault fault, const RecordRules *rules, RecordTime time,
+                          uint8_t *out)
+{
+        return put_refused(line, size, fault, rules, &time, out, RECORD_LINE_MAX);
+}
+
+RecordFault record_judge_batch(const Batch *batch, const RecordRules *rules, uint32_t *ret_line)
+{
+        RecordFault fault = record_check_batch(batch, rules->accept, ret_line);
+        const uint8_t *p = batch->payload;
+        size_t left = batch->size, size;
+
+        if (fault != RECORD_OK || !rules->types)
+                return fault;
+        for (*ret_line = 0; (size = record_next(p, left)) > 0; p += size, left -= size, (*ret_line)++)
+                if (!record_filter_line(rules->types, p, size))
+                        return RECORD_E_TYPE;
+        return RECORD_OK;
+}
+
+static RecordFault judge_line(const uint8_t *line, size_t size, const RecordRules *rules)
+{
+        RecordFault fault = record_check(line, size, rules->accept);
+
+        return fault == RECORD_OK && !record_filter_line(rules->types, line, size) ? RECORD_E_TYPE : fault;
+}
+
 /* Good lines come first in the claim for room: a refused one gets what is left beside all bytes that still follow, and
  * REFUSED_MAX are kept for the record that counts those for which nothing was left. */
-void record_refuse(const Batch *received, const char *node, const char *accept, RecordTime time, uint8_t *out,
-                   Batch *ret_stored, uint32_t *ret_refused)
+void record_refuse(const Batch *received, const RecordRules *rules, RecordTime time, uint8_t *out, Batch *ret_stored,
+                   uint32_t *ret_refused)
 {
         const uint8_t *p = received->payload;
         size_t left = received->size, used = 0, max = BATCH_PAYLOAD_MAX - REFUSED_MAX, size;
@@ -203,21 +230,21 @@ void record_refuse(const Batch *received, const char *node, const char *accept, 
                 size = MIN(size, left);
                 left -= size;
                 if (p[size - 1] == '\n')
-                        fault = record_check(p, size, accept);
+                        fault = judge_line(p, size, rules);
                 refused += fault != RECORD_OK;
                 if (fault == RECORD_OK && used + size <= max) {
                         memcpy(out + used, p, size);
                         used += size;
                         count++;
                 } else if (fault != RECORD_OK && used + left + REFUSED_MAX <= max) {
-                        used += put_refused(p, size, fault, node, &time, out + used, max - used - left);
+                        used += put_refused(p, size, fault, rules, &time, out + used, max - used - left);
                         count++;
                 } else {
                         omitted++;
                 }
         }
         if (omitted > 0 || lines != received->count || count == 0) {
-                used += put_omitted(received, omitted, node, &time, out + used);
+                used += put_omitted(received, omitted, rules, &time, out + used);
                 count++;
         }
         seal_records(ret_stored, out, used, count, received->origin);

@@ -18,6 +18,7 @@ static const char *const fault_names[_RECORD_FAULT_MAX] = {
         [RECORD_E_LONG] = "too long",
         [RECORD_E_CONTROL] = "control byte",
         [RECORD_E_COUNT] = "wrong count",
+        [RECORD_E_TYPE] = "type not allowed",
 };
 
 const char *record_fault_to_string(RecordFault fault)

@@ -9,6 +9,7 @@
  */
 
 #include "basic/batch.h"
+#include "record/record-filter.h"
 
 typedef struct RecordSlice {
         const uint8_t *data;
@@ -36,6 +37,7 @@ typedef enum RecordFault {
         RECORD_E_LONG,    /* longer than RECORD_LINE_MAX */
         RECORD_E_CONTROL, /* CR or NUL inside */
         RECORD_E_COUNT,   /* a batch whose lines are not as many as it says, or whose last is not ended */
+        RECORD_E_TYPE,    /* of a type that the sender may not send */
         _RECORD_FAULT_MAX,
 } RecordFault;
 
@@ -92,14 +94,28 @@ typedef struct RecordGap {
 /* Writes the line to `out` (RECORD_LINE_MAX bytes); returns its size. */
 size_t record_gap(const RecordGap *gap, uint8_t *out);
 
+/* What a sender's lines are held to, and what is written in place of those that break a rule. */
+typedef struct RecordRules {
+        const char *node;          /* of records made here: the authenticated one */
+        const char *accept;        /* node= that lines may have; NULL: any, but one */
+        const char *peer;          /* who sent them, as authenticated; NULL: node */
+        const RecordFilter *types; /* that lines may have; NULL: any */
+} RecordRules;
+
+/* record_check_batch() and the types: RECORD_OK, or the first fault with the line's number. */
+RecordFault record_judge_batch(const Batch *batch, const RecordRules *rules, uint32_t *ret_line);
+
 /* Builds what is stored in place of a batch with refused lines: good lines as they are, each refused one escaped inside
  * `node=… type=DAEMON_ERR msg=audit(…): op=relay-refused fault="…" peer=… size=N hash=… line="…"`, cut where RECORD_LINE_MAX
  * or BATCH_PAYLOAD_MAX end. Refused lines for which no room is left beside the good ones are counted in one more record, which
- * also stands for a wrong count. `out` has BATCH_PAYLOAD_MAX bytes; `node` is the authenticated one and the node of all records
- * made here; `accept` the node that lines may have (NULL: any). On return ret_stored is sealed, with payload in `out`;
+ * also stands for a wrong count. `out` has BATCH_PAYLOAD_MAX bytes. On return ret_stored is sealed, with payload in `out`;
  * *ret_refused is the number of lines refused. */
-void record_refuse(const Batch *received, const char *node, const char *accept, RecordTime time, uint8_t *out,
-                   Batch *ret_stored, uint32_t *ret_refused);
+void record_refuse(const Batch *received, const RecordRules *rules, RecordTime time, uint8_t *out, Batch *ret_stored,
+                   uint32_t *ret_refused);
+
+/* The same for one line: writes the record that stands for it to `out` (RECORD_LINE_MAX bytes); returns its size. */
+size_t record_refuse_line(const uint8_t *line, size_t size, RecordFault fault, const RecordRules *rules, RecordTime time,
+                          uint8_t *out);
 
 /* `type=DAEMON_ERR … op=relay-gap` as a sealed one-record batch that stands for a lost range (reason lost). */
 void record_explain_lost(const Batch *lost, const char *node, const char *stream, RecordTime time, uint8_t *out,

@@ -174,6 +174,7 @@ static int on_established(Connection *connection)
                                 identity.owner, identity.node, identity.accept, identity.origin, session);
         if (r < 0)
                 return r;
+        session->intake.types = identity.types;
         session->admitted = true;
         session->since_usec = monotonic_usec();
         return 0;

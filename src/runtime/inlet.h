@@ -24,6 +24,7 @@ typedef struct InletIdentity {
         const char *owner;  /* streams belong to it; NULL: judge() will say (intake_session_identify) */
         const char *node;   /* of records made on its behalf */
         const char *accept; /* node= that lines may have, NULL: any */
+        const RecordFilter *types; /* that lines may have, NULL: any */
         BatchOrigin origin; /* 0: as the batches say */
 } InletIdentity;
 

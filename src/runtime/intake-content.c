@@ -26,12 +26,11 @@ RecordFault content_judge(const ContentRules *rules, const StreamId *stream, con
                 char id[33];
 
                 stream_id_format(stream, id);
-                record_explain_lost(received, rules->node, id, time, scratch, ret_stored);
+                record_explain_lost(received, rules->lines.node, id, time, scratch, ret_stored);
         } else if (received->reason != BATCH_CUSTODY && received->count > 0) {
-                fault = record_check_batch(received, rules->accept, &line);
+                fault = record_judge_batch(received, &rules->lines, &line);
                 if (fault != RECORD_OK) {
-                        record_refuse(received, rules->node, rules->accept, time, scratch, ret_stored,
-                                      ret_refused);
+                        record_refuse(received, &rules->lines, time, scratch, ret_stored, ret_refused);
                 } else if (received->reason == BATCH_FILTERED) {
                         /* What passed the filter is all there is from here on: records of our own seqs. */
                         ret_stored->reason = BATCH_RECORDS;

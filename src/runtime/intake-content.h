@@ -8,8 +8,7 @@
 #include "record/record.h"
 
 typedef struct ContentRules {
-        const char *node;   /* of records made here */
-        const char *accept; /* node= that lines may have; NULL: any */
+        RecordRules lines;
         BatchOrigin origin; /* 0: the batch's own */
 } ContentRules;
 

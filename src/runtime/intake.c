@@ -195,7 +195,10 @@ static int on_batch(LinkReceiver *receiver, const Batch *batch)
         Intake *intake = session->intake;
         Sink *sink = intake->options.sink;
         uint64_t now = intake->options.realtime_usec();
-        ContentRules rules = { session->node, session->accept, session->origin };
+        ContentRules rules = {
+                .lines = { session->node, session->accept, session->owner, session->types },
+                .origin = session->origin,
+        };
         uint32_t n_refused;
         RecordFault fault;
         Batch stored;

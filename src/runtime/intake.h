@@ -81,6 +81,7 @@ struct IntakeSession {
         char *owner;          /* authenticated identity: streams belong to it; copied */
         const char *node;     /* of records we write on its behalf */
         const char *accept;   /* node= that lines may have; NULL: any */
+        const RecordFilter *types; /* that lines may have; NULL: any. Set behind intake_session_init() */
         BatchOrigin origin;   /* batches get this origin whatever they say; 0: their own */
         bool welcomed;        /* WELCOME went out, once */
         LinkByeCode end_code; /* of the BYE we said; with end_why */

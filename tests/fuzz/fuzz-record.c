@@ -48,7 +48,7 @@ static void check_batch(const uint8_t *data, size_t size, const char *node)
         CHECK(record_check_batch(&batch, node, &fast_line) == fault);
         CHECK(fault == RECORD_OK || fast_line == line);
 
-        record_refuse(&batch, "n1", node, now, out, &stored, &refused);
+        record_refuse(&batch, &(RecordRules) { .node = "n1", .accept = node }, now, out, &stored, &refused);
         CHECK(fault == RECORD_OK || refused > 0);
         CHECK(stored.size <= BATCH_PAYLOAD_MAX && batch_payload_intact(&stored));
         batch_encode(&stored, header);

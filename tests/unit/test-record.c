@@ -401,6 +401,7 @@ START_TEST(a_lost_reason_cannot_forge_a_field)
 END_TEST
 
 static uint8_t refused_out[BATCH_PAYLOAD_MAX];
+static const RecordRules own_lines = { .node = "n1", .accept = "n1" }, all_nodes = { .node = "n1" };
 
 static void check_stored(const Batch *stored)
 {
@@ -423,7 +424,7 @@ START_TEST(refused_lines_are_stored_escaped_beside_good_ones)
         const uint8_t *p = refused_out;
         size_t left, size;
 
-        record_refuse(&batch, "n1", "n1", now, refused_out, &stored, &refused);
+        record_refuse(&batch, &own_lines, now, refused_out, &stored, &refused);
         ck_assert_uint_eq(refused, 3);
         ck_assert_uint_eq(stored.count, 5);
         ck_assert_int_eq(stored.origin, BATCH_ORIGIN_KERNEL);
@@ -449,6 +450,38 @@ START_TEST(refused_lines_are_stored_escaped_beside_good_ones)
 }
 END_TEST
 
+START_TEST(types_that_may_not_be_sent_are_refused)
+{
+        static const char payload[] = "node=n1 type=USER_CMD msg=audit(1.000:1): x\n"
+                                      "node=n1 type=SYSCALL msg=audit(1.000:1): forged\n"
+                                      "node=n1 type=UNKNOWN[1300] msg=audit(1.000:1): forged, too\n";
+        Batch batch = { .first = 10, .last = 12, .count = 3, .size = sizeof payload - 1, .origin = BATCH_ORIGIN_LOCAL,
+                        .payload = bytes(payload) }, stored;
+        RecordRules rules = { .node = "n1", .accept = "n1", .peer = "uid:7" };
+        RecordFilter *types = NULL;
+        uint32_t refused, line;
+        char *why = NULL;
+        size_t size;
+
+        batch_seal(&batch);
+        ck_assert_int_eq(record_judge_batch(&batch, &rules, &line), RECORD_OK);
+        ck_assert_int_eq(record_filter_parse("user", 4, &types, &why), 0);
+        rules.types = types;
+        ck_assert_int_eq(record_judge_batch(&batch, &rules, &line), RECORD_E_TYPE);
+        ck_assert_uint_eq(line, 1);
+        record_refuse(&batch, &rules, now, refused_out, &stored, &refused);
+        ck_assert_uint_eq(refused, 2);
+        ck_assert_uint_eq(stored.count, 3);
+        check_stored(&stored);
+        size = record_next(refused_out, stored.size);
+        ck_assert_mem_eq(refused_out, payload, size);
+        ck_assert_str_eq(field(refused_out + size, record_next(refused_out + size, stored.size - size), "fault"),
+                         "\"type\\x20not\\x20allowed\"");
+        ck_assert_str_eq(field(refused_out + size, record_next(refused_out + size, stored.size - size), "peer"), "uid:7");
+        record_filter_free(types);
+}
+END_TEST
+
 START_TEST(a_wrong_count_keeps_all_lines)
 {
         static const char payload[] = GOOD "\n";
@@ -456,7 +489,7 @@ START_TEST(a_wrong_count_keeps_all_lines)
                         .payload = bytes(payload) }, stored;
         uint32_t refused;
 
-        record_refuse(&batch, "n1", NULL, now, refused_out, &stored, &refused);
+        record_refuse(&batch, &all_nodes, now, refused_out, &stored, &refused);
         ck_assert_uint_eq(refused, 0);
         ck_assert_uint_eq(stored.count, 2);
         check_stored(&stored);
@@ -476,7 +509,7 @@ START_TEST(what_has_no_room_is_counted)
         memset(payload, '"', sizeof payload);
         for (size_t i = length - 1; i < sizeof payload; i += length)
                 payload[i] = '\n';
-        record_refuse(&batch, "n1", "n1", now, refused_out, &stored, &refused);
+        record_refuse(&batch, &own_lines, now, refused_out, &stored, &refused);
         ck_assert_uint_eq(refused, lines);
         check_stored(&stored);
         /* Lines shorter than what is said about each do not all find room. */
@@ -505,7 +538,7 @@ START_TEST(good_lines_come_before_refused_ones)
         batch.size = (uint32_t) used;
         batch.first = 1;
         batch.last = batch.count = (uint32_t) n;
-        record_refuse(&batch, "n1", "n1", now, refused_out, &stored, &refused);
+        record_refuse(&batch, &own_lines, now, refused_out, &stored, &refused);
         ck_assert_uint_eq(refused, 60);
         check_stored(&stored);
         /* Each gets at least the room that its own bytes had, cut there; every good line is left. */
@@ -521,7 +554,7 @@ START_TEST(the_last_line_may_have_no_room)
         size_t used = 0, n = 1;
         uint32_t refused;
 
-        record_refuse(&batch, "n1", "n1", now, refused_out, &stored, &refused);
+        record_refuse(&batch, &own_lines, now, refused_out, &stored, &refused);
         ck_assert_uint_eq(refused, 0);
         ck_assert_uint_eq(stored.count, 1);
         check_stored(&stored);
@@ -529,7 +562,7 @@ START_TEST(the_last_line_may_have_no_room)
         memcpy(payload, "\x80\xff\n", used);
         batch.size = (uint32_t) used;
         batch.last = batch.count = 1;
-        record_refuse(&batch, "n1", "n1", now, refused_out, &stored, &refused);
+        record_refuse(&batch, &own_lines, now, refused_out, &stored, &refused);
         ck_assert_ptr_nonnull(memmem(stored.payload, stored.size, "line=\"\\x80\\xff\"", 15));
         while (used + strlen(GOOD "\n") <= BATCH_PAYLOAD_MAX) {
                 memcpy(payload + used, GOOD "\n", strlen(GOOD "\n"));
@@ -538,7 +571,7 @@ START_TEST(the_last_line_may_have_no_room)
         }
         batch.size = (uint32_t) used;
         batch.last = batch.count = (uint32_t) n;
-        record_refuse(&batch, "n1", "n1", now, refused_out, &stored, &refused);
+        record_refuse(&batch, &own_lines, now, refused_out, &stored, &refused);
         ck_assert_uint_eq(refused, 1);
         ck_assert_uint_lt(stored.count, n);
         check_stored(&stored);
@@ -565,6 +598,7 @@ int main(void)
         tcase_add_test(tcase, auparse_reads_gap_records);
         tcase_add_test(tcase, a_lost_reason_cannot_forge_a_field);
         tcase_add_test(tcase, refused_lines_are_stored_escaped_beside_good_ones);
+        tcase_add_test(tcase, types_that_may_not_be_sent_are_refused);
         tcase_add_test(tcase, a_wrong_count_keeps_all_lines);
         tcase_add_loop_test(tcase, what_has_no_room_is_counted, 0, 15);
         tcase_add_test(tcase, good_lines_come_before_refused_ones);
