@@ -27,6 +27,7 @@ struct Connection {
         Buffer input, output;
         bool in_turn; /* a handler may be running: flush at the end of the turn */
         bool paused;
+        bool only_write; /* a hang-up is the end, though nothing is read */
         bool offer;  /* what is in the input is to be offered again */
         bool refill; /* the owner may have more than fitted */
         bool ended;  /* while finishing: the peer's EOF was seen */

@@ -7,7 +7,7 @@
  * 2. Before close() the receive queue is read to EOF, or the kernel would answer it with RST, which may
  *    destroy the BYE in the peer's queue. What is drained is dropped undecrypted; it was not acked.
  * 3. poll() reports a hang-up even when nothing is asked for. While nothing is to be read, that switches the
- *    source off, or the loop would spin.
+ *    source off, or the loop would spin. A peer that is only written to has ended with it.
  */
 
 #include "runtime/connection-private.h"
@@ -353,6 +353,10 @@ void connection_turn(Connection *c, uint32_t revents)
                 drain(c);
         c->in_turn = false;
         connection_want(c);
-        if (c->state == CONNECTION_OPEN && !can_read(c) && !has_output(c) && revents & (EPOLLHUP | EPOLLERR))
+        if (c->state != CONNECTION_OPEN || can_read(c) || has_output(c) || !(revents & (EPOLLHUP | EPOLLERR)))
+                return;
+        if (c->only_write)
+                connection_over(c, 0, "The peer closed the connection");
+        else
                 (void) sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
 }

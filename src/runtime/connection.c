@@ -13,7 +13,10 @@
 #include "link/frame.h"
 #include "runtime/loop.h"
 
+#include <linux/sockios.h>
+#include <poll.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 
 /* A whole frame behind a partly consumed one. */
 #define INPUT_MAX (2U * LINK_FRAME_MAX)
@@ -177,6 +180,26 @@ void connection_pause(Connection *c, bool pause)
         c->paused = pause;
         if (!c->in_turn)
                 connection_want(c);
+}
+
+void connection_only_write(Connection *c)
+{
+        c->only_write = true;
+        connection_pause(c, true);
+}
+
+int connection_unread(const Connection *c, size_t *ret)
+{
+        struct pollfd poll_fd = { .fd = c->fd };
+        int queued;
+
+        /* In this order: who closes its end first hangs up and then loses what was queued. */
+        if (ioctl(c->fd, SIOCOUTQ, &queued) < 0)
+                return -errno;
+        if (poll(&poll_fd, 1, 0) != 0)
+                return -EPIPE;
+        *ret = (size_t) queued + buffer_size(&c->output);
+        return 0;
 }
 
 void connection_finish(Connection *c)

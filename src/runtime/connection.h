@@ -54,6 +54,13 @@ Buffer *connection_output(Connection *connection);
 void connection_flush(Connection *connection);
 /* Stops and resumes reading; resuming offers, from the loop, what is in the input already. */
 void connection_pause(Connection *connection, bool pause);
+/* The peer is only written to: what it writes is left in the socket, and that it stops writing does not end
+ * the connection; that it is gone does. */
+void connection_only_write(Connection *connection);
+/* At most so many bytes of all that was put into the output has the peer not yet read, ours and the kernel's.
+ * Unix sockets only. Returns 0; -EPIPE when the peer is gone: what it has not read is gone with it, and
+ * nobody can tell. */
+int connection_unread(const Connection *connection, size_t *ret) _must_check_;
 /* Sends what is in the output, half-closes, drains to EOF (bounded in time and bytes), then closed() with 0.
  * Nothing more is received. */
 void connection_finish(Connection *connection);

@@ -12,47 +12,18 @@
  *  3. The first cause of an end is the one that is told: what follows from it (an EOF behind a BYE) is not.
  *  4. One timer serves all phases. It is set only to earlier times and looks again when it fires, so that a
  *     batch costs no system call here.
+ *
+ * An accepted connection begins at CONNECTING and waits for the subscriber's HELLO as well; its end is the
+ * outlet's. A peer that only reads is CONNECTED as soon as its connection is.
  */
 
-#include "runtime/outlet.h"
 #include "runtime/loop.h"
-#include "runtime/outlet-trouble.h"
+#include "runtime/outlet-private.h"
 
 #include <stdio.h>
 #include <sys/random.h>
 
 #define TIMER_ACCURACY_USEC (20 * USEC_PER_MSEC)
-
-typedef enum Phase {
-        PHASE_DORMANT,    /* waits for the source to have something */
-        PHASE_WAITING,    /* until the deadline */
-        PHASE_OPENING,    /* open() will call outlet_offer() */
-        PHASE_CONNECTING, /* connect, handshake, HELLO: WELCOME before the deadline */
-        PHASE_CONNECTED,
-        PHASE_FINISHING, /* BYE said or heard */
-        PHASE_STOPPED,
-} Phase;
-
-struct Outlet {
-        OutletOptions options;
-        sd_event_source *timer;
-        uint64_t armed_usec;
-        Phase phase;
-        LinkSender sender;
-        Connection *connection;
-        bool established; /* this attempt's connect and handshake are done */
-        uint64_t deadline_usec;
-        uint64_t backoff_usec;
-        uint64_t retry_after_usec; /* what the peer's BYE asked for */
-        uint64_t at_once_usec;     /* last time that no backoff was kept */
-        uint64_t acked;            /* last seq known to be in the peer's custody */
-        OutletTrouble trouble;
-        char *why;
-        bool told;    /* the two */
-        bool at_once; /* the next attempt waits for no backoff */
-        bool stop;    /* there is no next attempt */
-        char peer[OUTLET_PEER_MAX + 1];
-};
 
 /* --- The timer --- */
 
@@ -65,11 +36,12 @@ static uint64_t silence_deadline(const Outlet *outlet)
         return MAX(since, connection_heard_usec(outlet->connection)) + outlet->options.timeout_usec;
 }
 
-static void arm(Outlet *outlet)
+void outlet_arm(Outlet *outlet)
 {
         uint64_t next = USEC_INFINITY;
 
-        if (outlet->phase == PHASE_WAITING || outlet->phase == PHASE_CONNECTING)
+        if (outlet->phase == PHASE_WAITING || outlet->phase == PHASE_CONNECTING ||
+            (outlet->phase == PHASE_CONNECTED && outlet->options.speech))
                 next = outlet->deadline_usec;
         else if (outlet->phase == PHASE_CONNECTED)
                 next = MIN(link_sender_deadline(&outlet->sender), silence_deadline(outlet));
@@ -82,7 +54,7 @@ static void arm(Outlet *outlet)
 
 /* --- Ends --- */
 
-static void note_trouble(Outlet *outlet, OutletTrouble trouble, const char *why)
+void outlet_note_trouble(Outlet *outlet, OutletTrouble trouble, const char *why)
 {
         if (outlet->trouble != OUTLET_OK || outlet->why)
                 return;
@@ -129,7 +101,7 @@ static void plan(Outlet *outlet)
         outlet->retry_after_usec = 0;
         outlet->deadline_usec = now + wait;
         outlet->phase = PHASE_WAITING;
-        arm(outlet);
+        outlet_arm(outlet);
 }
 
 static void tell(Outlet *outlet)
@@ -142,8 +114,7 @@ static void tell(Outlet *outlet)
                                                       outlet->why ? outlet->why : "out of memory");
 }
 
-/* The attempt or session is over: says why, once, and plans the next. */
-static void end(Outlet *outlet)
+void outlet_over(Outlet *outlet)
 {
         outlet->phase = PHASE_WAITING;
         outlet->deadline_usec = USEC_INFINITY;
@@ -154,9 +125,7 @@ static void end(Outlet *outlet)
         plan(outlet);
 }
 
-/* Sends what the machine said last and waits for the peer to close. Trouble is told at once: a peer that is
- * silent does not close either. */
-static void finish(Outlet *outlet)
+void outlet_finish(Outlet *outlet)
 {
         outlet->phase = PHASE_FINISHING;
         connection_finish(outlet->connection);
@@ -164,248 +133,47 @@ static void finish(Outlet *outlet)
                 tell(outlet);
 }
 
-static void end_session(Outlet *outlet, LinkByeCode code, OutletTrouble trouble, const char *why)
+void outlet_end_session(Outlet *outlet, LinkByeCode code, OutletTrouble trouble, const char *why)
 {
-        note_trouble(outlet, trouble, why);
+        outlet_note_trouble(outlet, trouble, why);
         if (!outlet->established) {
                 outlet->connection = connection_free(outlet->connection);
-                end(outlet);
+                outlet_over(outlet);
                 return;
         }
-        (void) link_sender_end(&outlet->sender, connection_output(outlet->connection), code, why);
-        finish(outlet);
+        if (!outlet->options.speech)
+                (void) link_sender_end(&outlet->sender, connection_output(outlet->connection), code, why);
+        outlet_finish(outlet);
 }
-
-/* --- The sender's handler --- */
-
-static Outlet *outlet_of(LinkSender *sender)
-{
-        return container_of(sender, Outlet, sender);
-}
-
-static void on_welcomed(LinkSender *sender, const LinkWelcome *welcome)
-{
-        Outlet *outlet = outlet_of(sender);
-
-        outlet->phase = PHASE_CONNECTED;
-        outlet->backoff_usec = outlet->options.backoff_min_usec;
-        outlet->acked = sender->acked;
-        if (outlet->options.handler->connected)
-                outlet->options.handler->connected(outlet, welcome);
-}
-
-static void on_acked(LinkSender *sender, uint64_t seq)
-{
-        Outlet *outlet = outlet_of(sender);
-
-        outlet->acked = seq;
-        if (outlet->options.handler->acked)
-                outlet->options.handler->acked(outlet, seq);
-}
-
-static void on_diverged(LinkSender *sender, uint64_t peer_last)
-{
-        static const char why[] = "the peer knows this stream with another history";
-        Outlet *outlet = outlet_of(sender);
-
-        note_trouble(outlet, OUTLET_OK, why); /* no trouble of the connection's */
-        outlet->at_once = true;
-        outlet->acked = 0;
-        if (outlet->options.handler->diverged)
-                outlet->options.handler->diverged(outlet, peer_last);
-}
-
-static void on_receipt(LinkSender *sender, const LinkReceipt *receipt)
-{
-        Outlet *outlet = outlet_of(sender);
-
-        if (outlet->options.handler->receipt)
-                outlet->options.handler->receipt(outlet, receipt);
-}
-
-static void on_state(LinkSender *sender, const LinkState *state)
-{
-        Outlet *outlet = outlet_of(sender);
-
-        if (outlet->options.handler->state)
-                outlet->options.handler->state(outlet, state);
-}
-
-static void on_command(LinkSender *sender, const LinkCommand *command)
-{
-        Outlet *outlet = outlet_of(sender);
-
-        if (outlet->options.handler->command)
-                outlet->options.handler->command(outlet, command);
-}
-
-static void on_reply(LinkSender *sender, const LinkReply *reply)
-{
-        Outlet *outlet = outlet_of(sender);
-
-        if (outlet->options.handler->reply)
-                outlet->options.handler->reply(outlet, reply);
-}
-
-static void on_bye(LinkSender *sender, const LinkBye *bye)
-{
-        Outlet *outlet = outlet_of(sender);
-        uint64_t retry_after = bye->retry_after_msec * USEC_PER_MSEC;
-        _cleanup_(freep) char *why = NULL;
-
-        /* The peer may slow us down, not switch us off. */
-        outlet->retry_after_usec = MIN(retry_after, outlet->options.backoff_max_usec);
-        why = strndup(bye->reason.data, bye->reason.size);
-        note_trouble(outlet, outlet_trouble_of_bye(bye->code), why ? why : "out of memory");
-}
-
-static const LinkSenderHandler sender_handler = {
-        .welcomed = on_welcomed,
-        .acked = on_acked,
-        .diverged = on_diverged,
-        .receipt = on_receipt,
-        .state = on_state,
-        .command = on_command,
-        .reply = on_reply,
-        .bye = on_bye,
-};
-
-/* --- The connection's handler --- */
-
-/* Puts what may be sent into the output. Returns false when the session ended over it. */
-static bool fill(Outlet *outlet)
-{
-        int r = link_sender_fill(&outlet->sender, connection_output(outlet->connection), monotonic_usec());
-        char why[128];
-
-        if (r >= 0)
-                return true;
-        (void) snprintf(why, sizeof why, "the sender cannot read its own buffer: %s", strerror(-r));
-        end_session(outlet, LINK_BYE_INTERNAL, OUTLET_E_SOURCE, why);
-        return false;
-}
-
-static int on_established(Connection *connection)
-{
-        Outlet *outlet = connection_userdata(connection);
-        TlsSession *tls = connection_tls(connection);
-        _cleanup_(freep) char *why = NULL;
-
-        outlet->established = true;
-        outlet->deadline_usec = monotonic_usec() + outlet->options.connect_usec;
-        arm(outlet);
-        outlet_name_peer(outlet, connection_peer(connection));
-        if (tls && outlet->options.tls) {
-                int r = tls_session_judge(tls, *outlet->options.tls, &why);
-
-                if (r < 0) {
-                        note_trouble(outlet, OUTLET_E_TLS, why ? why : strerror(-r));
-                        return r;
-                }
-        }
-        return link_sender_start(&outlet->sender, connection_output(connection), monotonic_usec());
-}
-
-/* A feed failed; a BYE that says so is in the output. */
-static void note_failure(Outlet *outlet, int error)
-{
-        const char *why = outlet->sender.why;
-
-        if (error == -EBADMSG)
-                note_trouble(outlet, OUTLET_E_PROTOCOL, why ? why : "bad framing");
-        else if (error == -EPROTONOSUPPORT)
-                note_trouble(outlet, OUTLET_E_REFUSED, why ? why : "no common version");
-        else
-                note_trouble(outlet, OUTLET_E_SOURCE, strerror(-error));
-}
-
-static int on_received(Connection *connection, Buffer *input)
-{
-        Outlet *outlet = connection_userdata(connection);
-        ssize_t n;
-
-        if (outlet->phase != PHASE_CONNECTING && outlet->phase != PHASE_CONNECTED) {
-                buffer_consume(input, buffer_size(input));
-                return 0;
-        }
-        n = link_sender_feed(&outlet->sender, buffer_head(input), buffer_size(input),
-                             connection_output(connection), monotonic_usec());
-        if (n < 0)
-                note_failure(outlet, (int) n);
-        else
-                buffer_consume(input, (size_t) n);
-        if (outlet->phase == PHASE_FINISHING)
-                return 0;
-        if (n < 0 || outlet->sender.state == LINK_SENDER_ENDED) {
-                finish(outlet);
-                return 0;
-        }
-        if (outlet->phase == PHASE_CONNECTED && fill(outlet)) {
-                connection_flush(connection);
-                arm(outlet);
-        }
-        return 0;
-}
-
-static int on_drained(Connection *connection, Buffer *output)
-{
-        Outlet *outlet = connection_userdata(connection);
-
-        if (outlet->phase == PHASE_CONNECTED && fill(outlet))
-                arm(outlet);
-        return 0;
-}
-
-static void on_closed(Connection *connection, int error, const char *why)
-{
-        Outlet *outlet = connection_userdata(connection);
-        OutletTrouble trouble = outlet_trouble_of_error(error, connection_tls(connection));
-        bool silent;
-
-        if (!why)
-                why = error == 0 ? "the peer closed the connection" : strerror(-error);
-        silent = !outlet->established && outlet->trouble == OUTLET_OK && trouble != OUTLET_E_TLS;
-        note_trouble(outlet, trouble, why);
-        outlet->connection = connection_free(connection);
-        if (silent && !outlet->stop && outlet->options.handler->another &&
-            outlet->options.handler->another(outlet)) {
-                free(TAKE_PTR(outlet->why));
-                outlet->trouble = OUTLET_OK;
-                outlet->phase = PHASE_WAITING;
-                outlet->deadline_usec = 0;
-                arm(outlet);
-                return;
-        }
-        end(outlet);
-}
-
-static const ConnectionHandler connection_handler = {
-        .established = on_established,
-        .received = on_received,
-        .drained = on_drained,
-        .closed = on_closed,
-};
 
 /* --- Attempts --- */
 
-static void begin(Outlet *outlet, int fd, TlsSession *tls)
+static int begin_connection(Outlet *outlet, int fd, TlsSession *tls)
 {
         int r;
 
         outlet->established = false;
         outlet->phase = PHASE_CONNECTING;
         outlet->deadline_usec = USEC_INFINITY; /* the connection keeps the time until it is established */
-        r = connection_new(sd_event_source_get_event(outlet->timer), fd, tls, &connection_handler, outlet,
-                           &outlet->connection);
+        r = connection_new(sd_event_source_get_event(outlet->timer), fd, tls, &outlet_connection_handler,
+                           outlet, &outlet->connection);
         if (r >= 0)
                 r = connection_start(outlet->connection, outlet->options.connect_usec);
-        if (r < 0) {
+        if (r < 0)
                 outlet->connection = connection_free(outlet->connection);
-                note_trouble(outlet, OUTLET_E_NETWORK, strerror(-r));
-                end(outlet);
+        else
+                outlet_arm(outlet);
+        return r;
+}
+
+static void begin(Outlet *outlet, int fd, TlsSession *tls)
+{
+        int r = begin_connection(outlet, fd, tls);
+
+        if (r >= 0)
                 return;
-        }
-        arm(outlet);
+        outlet_note_trouble(outlet, OUTLET_E_NETWORK, strerror(-r));
+        outlet_over(outlet);
 }
 
 static void attempt(Outlet *outlet)
@@ -434,9 +202,9 @@ void outlet_offer(Outlet *outlet, int fd, TlsSession *tls, int error, const char
                 begin(outlet, fd, tls);
                 return;
         }
-        note_trouble(outlet, error == -EACCES || error == -EKEYREJECTED ? OUTLET_E_TLS : OUTLET_E_NETWORK,
-                     why);
-        end(outlet);
+        outlet_note_trouble(outlet,
+                            error == -EACCES || error == -EKEYREJECTED ? OUTLET_E_TLS : OUTLET_E_NETWORK, why);
+        outlet_over(outlet);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -451,15 +219,19 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
                 else
                         attempt(outlet);
         } else if (outlet->phase == PHASE_CONNECTING && now >= outlet->deadline_usec) {
-                end_session(outlet, LINK_BYE_TIMEOUT, OUTLET_E_TIMEOUT, "the peer did not answer in time");
+                outlet_end_session(outlet, LINK_BYE_TIMEOUT, OUTLET_E_TIMEOUT,
+                                   "the peer did not answer in time");
+        } else if (outlet->phase == PHASE_CONNECTED && outlet->options.speech) {
+                if (now >= outlet->deadline_usec)
+                        outlet_look(outlet);
         } else if (outlet->phase == PHASE_CONNECTED) {
                 if (now >= silence_deadline(outlet))
-                        end_session(outlet, LINK_BYE_TIMEOUT, OUTLET_E_TIMEOUT,
-                                    "the peer has been silent for too long");
-                else if (fill(outlet))
+                        outlet_end_session(outlet, LINK_BYE_TIMEOUT, OUTLET_E_TIMEOUT,
+                                           "the peer has been silent for too long");
+                else if (outlet_fill(outlet))
                         connection_flush(outlet->connection);
         }
-        arm(outlet);
+        outlet_arm(outlet);
         return 0;
 }
 
@@ -468,16 +240,15 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 void outlet_wake(Outlet *outlet)
 {
         if (outlet->phase == PHASE_CONNECTED) {
-                /* A full output comes back by itself, with drained(). */
-                if (buffer_size(connection_output(outlet->connection)) >= LINK_OUTPUT_TARGET)
+                if (outlet_is_full(outlet))
                         return;
-                if (fill(outlet))
+                if (outlet_fill(outlet))
                         connection_flush(outlet->connection);
-                arm(outlet);
+                outlet_arm(outlet);
         } else if (outlet->phase == PHASE_DORMANT && source_has_something(outlet)) {
                 outlet->phase = PHASE_WAITING;
                 outlet->deadline_usec = 0;
-                arm(outlet);
+                outlet_arm(outlet);
         }
 }
 
@@ -515,14 +286,14 @@ void outlet_end(Outlet *outlet, LinkByeCode code, const char *reason, bool recon
         switch (outlet->phase) {
         case PHASE_CONNECTING:
         case PHASE_CONNECTED:
-                end_session(outlet, code, OUTLET_OK, reason);
+                outlet_end_session(outlet, code, OUTLET_OK, reason);
                 break;
         case PHASE_FINISHING:
         case PHASE_STOPPED:
                 break;
         default:
-                note_trouble(outlet, OUTLET_OK, reason);
-                end(outlet);
+                outlet_note_trouble(outlet, OUTLET_OK, reason);
+                outlet_over(outlet);
         }
 }
 
@@ -532,11 +303,12 @@ void outlet_review(Outlet *outlet)
 
         if (outlet->phase == PHASE_WAITING) {
                 outlet->deadline_usec = 0;
-                arm(outlet);
+                outlet_arm(outlet);
         } else if (outlet->phase == PHASE_CONNECTED && outlet->options.tls &&
                    connection_tls(outlet->connection) &&
                    tls_session_judge(connection_tls(outlet->connection), *outlet->options.tls, &why) < 0) {
-                end_session(outlet, LINK_BYE_CERTIFICATE, OUTLET_E_TLS, why ? why : "certificate refused");
+                outlet_end_session(outlet, LINK_BYE_CERTIFICATE, OUTLET_E_TLS,
+                                   why ? why : "certificate refused");
         }
 }
 
@@ -565,7 +337,7 @@ const char *outlet_peer(const Outlet *outlet)
         return outlet->peer;
 }
 
-int outlet_new(sd_event *event, const OutletOptions *options, Outlet **ret)
+static int outlet_make(sd_event *event, const OutletOptions *options, Outlet **ret)
 {
         _cleanup_(outlet_freep) Outlet *outlet = calloc(1, sizeof *outlet);
         int r;
@@ -575,7 +347,7 @@ int outlet_new(sd_event *event, const OutletOptions *options, Outlet **ret)
         outlet->options = *options;
         outlet->backoff_usec = options->backoff_min_usec;
         outlet->armed_usec = USEC_INFINITY;
-        link_sender_init(&outlet->sender, options->source, &sender_handler, options->node,
+        link_sender_init(&outlet->sender, options->source, &outlet_sender_handler, options->node,
                          options->handler->command || options->handler->reply ? LINK_FEATURE_COMMANDS : 0);
         r = sd_event_add_time(event, &outlet->timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY_USEC,
                               on_timer, outlet);
@@ -585,8 +357,34 @@ int outlet_new(sd_event *event, const OutletOptions *options, Outlet **ret)
         r = sd_event_source_set_priority(outlet->timer, LOOP_DATA);
         if (r < 0)
                 return r;
-        outlet->phase = PHASE_WAITING;
-        arm(outlet);
+        *ret = TAKE_PTR(outlet);
+        return 0;
+}
+
+int outlet_new(sd_event *event, const OutletOptions *options, Outlet **ret)
+{
+        int r = outlet_make(event, options, ret);
+
+        if (r < 0)
+                return r;
+        (*ret)->phase = PHASE_WAITING;
+        outlet_arm(*ret);
+        return 0;
+}
+
+int outlet_accept(sd_event *event, const OutletOptions *options, int fd, Outlet **ret)
+{
+        _cleanup_(outlet_freep) Outlet *outlet = NULL;
+        int r = outlet_make(event, options, &outlet);
+
+        if (r < 0) {
+                (void) close_fd(fd);
+                return r;
+        }
+        outlet->accepted = outlet->stop = true;
+        r = begin_connection(outlet, fd, NULL);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(outlet);
         return 0;
 }

@@ -2,7 +2,8 @@
 #pragma once
 
 /* The sending end of every hop in the loop: a LinkSender over a connection that is made again with backoff
- * and jitter. remote to its collector, the dispatcher to its subscribers and `audit-relay send` are outlets.
+ * and jitter, or over one that a subscriber made to us. remote to its collector, the dispatcher to its
+ * subscribers and `audit-relay send` are outlets.
  */
 
 #include "link/link-sender.h"
@@ -35,7 +36,10 @@ typedef struct OutletHandler {
          * once? Only when not is the attempt at an end: disconnected() is called, and the backoff counts.
          * May be NULL: no. */
         bool (*another)(Outlet *outlet);
-        /* Peer judged and WELCOME received. */
+        /* A subscriber that connected to us says who it is and what it wants. Returns 0 with the source it is
+         * sent from, or the code of a BYE with its reason (owned by the outlet). */
+        LinkByeCode (*hello)(Outlet *outlet, const LinkHello *hello, Source **ret_source, char **ret_why);
+        /* Peer judged and WELCOME received. NULL: there is none, the peer only reads (OutletSpeech). */
         void (*connected)(Outlet *outlet, const LinkWelcome *welcome);
         /* The connection is over, or could not be made. `why` is a sentence, a refusal's the peer's own. */
         void (*disconnected)(Outlet *outlet, OutletTrouble trouble, const char *why);
@@ -47,7 +51,22 @@ typedef struct OutletHandler {
         /* COMMAND and REPLY are offered to the peer only if there is one of these; see LinkSenderHandler. */
         void (*command)(Outlet *outlet, const LinkCommand *command);
         void (*reply)(Outlet *outlet, const LinkReply *reply);
+        /* An accepted one is over, which disconnected() has said: nothing touches it any more, free it. */
+        void (*ended)(Outlet *outlet);
 } OutletHandler;
+
+/* What is said, in place of the link, to a Unix peer that only reads. It acks nothing: what counts as acked is
+ * what it is known to have read. */
+typedef struct OutletSpeech {
+        size_t target; /* bytes: fill() puts nothing into an output that holds as many */
+        /* A new connection. Returns the last seq that is known to be the peer's: it goes on behind it. */
+        uint64_t (*begin)(void *speaker);
+        /* As link_sender_fill(). */
+        int (*fill)(void *speaker, Buffer *output);
+        /* The peer has read all but the last `unread` bytes, at most, of what was put. Returns the last seq
+         * that is known to be the peer's now. */
+        uint64_t (*look)(void *speaker, size_t unread);
+} OutletSpeech;
 
 typedef struct OutletOptions {
         Source *source;
@@ -59,10 +78,15 @@ typedef struct OutletOptions {
         uint64_t backoff_min_usec,
                 backoff_max_usec; /* doubled, with jitter of a half; reset by WELCOME only */
         bool idle; /* connect only when the source has something (a subscriber that systemd activates) */
+        const OutletSpeech *speech; /* NULL: the link */
+        void *speaker;
         void *userdata;
 } OutletOptions;
 
 int outlet_new(sd_event *event, const OutletOptions *options, Outlet **ret) _must_check_;
+/* For a subscriber's connection to us, plain, connected, non-blocking; fd is taken over, also on failure. It
+ * is never made again: open() and another() are not called, the source may be NULL until hello(). */
+int outlet_accept(sd_event *event, const OutletOptions *options, int fd, Outlet **ret) _must_check_;
 Outlet *outlet_free(Outlet *outlet);
 DEFINE_CLEANUP(Outlet *, outlet_free)
 

@@ -225,7 +225,7 @@ BUGS = [
         'c->state = CONNECTION_FLUSHING;', 'c->state = CONNECTION_FLUSHING; buffer_consume(&c->output, buffer_size(&c->output));'),
     bug('descriptor-leaks-with-a-refused-client', 'test-inlet', 'refused_clients_leave_nothing', 'runtime/connection.c',
         'close_fd(c->fd);', ';'),
-    bug('backoff-reset-by-connecting', 'test-outlet', 'only_welcome_resets_the_backoff', 'runtime/outlet.c',
+    bug('backoff-reset-by-connecting', 'test-outlet', 'only_welcome_resets_the_backoff', 'runtime/outlet-session.c',
         'outlet->established = true;', 'outlet->established = true; outlet->backoff_usec = outlet->options.backoff_min_usec;'),
 
     # --- All of it together ---
