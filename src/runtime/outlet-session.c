@@ -2,8 +2,8 @@
 
 /* A session of an outlet: what the peer says, and what is said to it.
  *
- * A peer that only reads (OutletSpeech) is connected when its connection is, and that it has read is its ack:
- * looked at LOOK_USEC behind what was put, and whenever LOOK_BYTES were.
+ * A peer that only reads (OutletSpeech) is connected when its connection is, and that it has read is its
+ * ack: looked at LOOK_USEC behind what was put, and whenever LOOK_BYTES were.
  */
 
 #include "runtime/loop.h"

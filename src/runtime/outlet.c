@@ -202,8 +202,8 @@ void outlet_offer(Outlet *outlet, int fd, TlsSession *tls, int error, const char
                 begin(outlet, fd, tls);
                 return;
         }
-        outlet_note_trouble(outlet,
-                            error == -EACCES || error == -EKEYREJECTED ? OUTLET_E_TLS : OUTLET_E_NETWORK, why);
+        outlet_note_trouble(
+                outlet, error == -EACCES || error == -EKEYREJECTED ? OUTLET_E_TLS : OUTLET_E_NETWORK, why);
         outlet_over(outlet);
 }
 

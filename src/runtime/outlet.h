@@ -36,8 +36,8 @@ typedef struct OutletHandler {
          * once? Only when not is the attempt at an end: disconnected() is called, and the backoff counts.
          * May be NULL: no. */
         bool (*another)(Outlet *outlet);
-        /* A subscriber that connected to us says who it is and what it wants. Returns 0 with the source it is
-         * sent from, or the code of a BYE with its reason (owned by the outlet). */
+        /* A subscriber that connected to us says who it is and what it wants. Returns 0 with the source it
+         * is sent from, or the code of a BYE with its reason (owned by the outlet). */
         LinkByeCode (*hello)(Outlet *outlet, const LinkHello *hello, Source **ret_source, char **ret_why);
         /* Peer judged and WELCOME received. NULL: there is none, the peer only reads (OutletSpeech). */
         void (*connected)(Outlet *outlet, const LinkWelcome *welcome);
@@ -55,8 +55,8 @@ typedef struct OutletHandler {
         void (*ended)(Outlet *outlet);
 } OutletHandler;
 
-/* What is said, in place of the link, to a Unix peer that only reads. It acks nothing: what counts as acked is
- * what it is known to have read. */
+/* What is said, in place of the link, to a Unix peer that only reads. It acks nothing: what counts as acked
+ * is what it is known to have read. */
 typedef struct OutletSpeech {
         size_t target; /* bytes: fill() puts nothing into an output that holds as many */
         /* A new connection. Returns the last seq that is known to be the peer's: it goes on behind it. */
@@ -84,8 +84,8 @@ typedef struct OutletOptions {
 } OutletOptions;
 
 int outlet_new(sd_event *event, const OutletOptions *options, Outlet **ret) _must_check_;
-/* For a subscriber's connection to us, plain, connected, non-blocking; fd is taken over, also on failure. It
- * is never made again: open() and another() are not called, the source may be NULL until hello(). */
+/* For a subscriber's connection to us, plain, connected, non-blocking; fd is taken over, also on failure.
+ * It is never made again: open() and another() are not called, the source may be NULL until hello(). */
 int outlet_accept(sd_event *event, const OutletOptions *options, int fd, Outlet **ret) _must_check_;
 Outlet *outlet_free(Outlet *outlet);
 DEFINE_CLEANUP(Outlet *, outlet_free)
