@@ -143,6 +143,12 @@ static bool type_number(const uint8_t *name, size_t size, uint32_t *ret)
         return true;
 }
 
+bool record_type_number(const uint8_t *name, size_t size, uint32_t *ret)
+{
+        (void) pthread_once(&slots_once, fill_slots);
+        return type_number(name, size, ret);
+}
+
 /* --- The text --- */
 
 typedef struct Words {

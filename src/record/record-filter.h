@@ -41,5 +41,8 @@ bool record_filter_line(const RecordFilter *filter, const uint8_t *line, size_t 
  * (BATCH_PAYLOAD_MAX bytes). Where all pass, and where the batch explains (custody, lost), it is the batch itself. */
 void record_filter_batch(const RecordFilter *filter, const Batch *batch, uint8_t *scratch, Batch *ret);
 
+/* The number of a type by its name as it stands in a line; false when it has none. */
+bool record_type_number(const uint8_t *name, size_t size, uint32_t *ret);
+
 /* Name and words of group i; false behind the last. */
 bool record_filter_group(size_t i, const char **ret_name, const char **ret_words);

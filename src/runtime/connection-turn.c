@@ -353,7 +353,8 @@ void connection_turn(Connection *c, uint32_t revents)
                 drain(c);
         c->in_turn = false;
         connection_want(c);
-        if (c->state != CONNECTION_OPEN || can_read(c) || has_output(c) || !(revents & (EPOLLHUP | EPOLLERR)))
+        if (!(revents & (EPOLLHUP | EPOLLERR)) || c->state != CONNECTION_OPEN || can_read(c) ||
+            has_output(c))
                 return;
         if (c->only_write)
                 connection_over(c, 0, "The peer closed the connection");

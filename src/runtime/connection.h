@@ -27,8 +27,8 @@ typedef struct ConnectionHandler {
         /* There are bytes in `input`: consume what is possible. Whoever leaves a whole frame there pauses
          * the connection. */
         int (*received)(Connection *connection, Buffer *input);
-        /* The output is nearly empty: put more if there is more. Called until it puts nothing. May be
-         * NULL. */
+        /* The output holds less than LINK_FRAME_MAX: put more if there is more. Called until it puts
+         * nothing, and then when the socket takes bytes again. May be NULL. */
         int (*drained)(Connection *connection, Buffer *output);
         /* It is over: error 0 at EOF or after connection_finish(); -ETIMEDOUT, -EPROTO (TLS failed), what a
          * handler returned, or the errno of the socket. `why` is a sentence for people. Called exactly once,
@@ -57,9 +57,9 @@ void connection_pause(Connection *connection, bool pause);
 /* The peer is only written to: what it writes is left in the socket, and that it stops writing does not end
  * the connection; that it is gone does. */
 void connection_only_write(Connection *connection);
-/* At most so many bytes of all that was put into the output has the peer not yet read, ours and the kernel's.
- * Unix sockets only. Returns 0; -EPIPE when the peer is gone: what it has not read is gone with it, and
- * nobody can tell. */
+/* At most so many bytes of all that was put into the output has the peer not yet read: those in our buffer
+ * and in the kernel's. Unix sockets only. Returns 0; -EPIPE when the peer is gone: what it has not read is
+ * gone with it, and nobody can tell. */
 int connection_unread(const Connection *connection, size_t *ret) _must_check_;
 /* Sends what is in the output, half-closes, drains to EOF (bounded in time and bytes), then closed() with 0.
  * Nothing more is received. */

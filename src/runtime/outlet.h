@@ -58,7 +58,9 @@ typedef struct OutletHandler {
 /* What is said, in place of the link, to a Unix peer that only reads. It acks nothing: what counts as acked
  * is what it is known to have read. */
 typedef struct OutletSpeech {
-        size_t target; /* bytes: fill() puts nothing into an output that holds as many */
+        /* Bytes: fill() puts nothing into an output that holds as many. Not below LINK_FRAME_MAX, where the
+         * connection asks for more. */
+        size_t target;
         /* A new connection. Returns the last seq that is known to be the peer's: it goes on behind it. */
         uint64_t (*begin)(void *speaker);
         /* As link_sender_fill(). */

@@ -9,7 +9,9 @@
 
 #include <stdio.h>
 
+#ifndef ARRAY_PAYLOAD_MAX
 #define ARRAY_PAYLOAD_MAX 512U
+#endif
 
 typedef struct ArrayBatch {
         Batch batch;
@@ -134,17 +136,38 @@ static inline void array_done(ArraySource *a)
         a->batches = NULL;
 }
 
-/* Appends a batch of n records, each told apart by `salt`. */
-static inline void array_append(ArraySource *a, uint32_t n, unsigned salt)
+static inline ArrayBatch *array_new_batch(ArraySource *a)
 {
-        ArrayBatch *entry;
-
         if (a->n_batches == a->allocated) {
                 a->allocated = MAX(2 * a->allocated, 16U);
                 a->batches = realloc(a->batches, a->allocated * sizeof *a->batches);
                 ck_assert_ptr_nonnull(a->batches);
         }
-        entry = &a->batches[a->n_batches++];
+        return &a->batches[a->n_batches++];
+}
+
+/* Appends a batch of `range` records, of which these lines are left. */
+static inline void array_append_lines(ArraySource *a, uint32_t range, uint32_t count, const char *lines,
+                                      BatchOrigin origin)
+{
+        ArrayBatch *entry = array_new_batch(a);
+
+        entry->batch = (Batch) { .first = a->newest + 1, .last = a->newest + range, .count = count,
+                                 .size = (uint32_t) strlen(lines), .origin = origin,
+                                 .reason = count == range ? BATCH_RECORDS : BATCH_FILTERED,
+                                 .payload = entry->payload };
+        ck_assert_uint_le(entry->batch.size, ARRAY_PAYLOAD_MAX);
+        memcpy(entry->payload, lines, entry->batch.size);
+        batch_seal(&entry->batch);
+        entry->batch.payload = NULL; /* the array moves; get() sets it */
+        a->newest += range;
+}
+
+/* Appends a batch of n records, each told apart by `salt`. */
+static inline void array_append(ArraySource *a, uint32_t n, unsigned salt)
+{
+        ArrayBatch *entry = array_new_batch(a);
+
         entry->batch = (Batch) { .first = a->newest + 1, .last = a->newest + n, .count = n,
                                  .origin = BATCH_ORIGIN_KERNEL };
         for (uint32_t i = 0; i < n; i++)
