@@ -16,7 +16,7 @@
 /* A two-hundredth of the shortest run, and next to no CPU. */
 #define WATCH_NSEC 1000000L
 
-static int write_records(int fd, const char *node, uint64_t count)
+static int write_records(int fd, const char *node, uint64_t first, uint64_t count)
 {
         _cleanup_(freep) uint8_t *chunk = malloc(CHUNK);
         Records records;
@@ -25,6 +25,7 @@ static int write_records(int fd, const char *node, uint64_t count)
 
         if (r < 0)
                 return r;
+        records_seek(&records, first);
         while (r >= 0 && (n = records_fill(&records, chunk, CHUNK, count)) > 0)
                 r = bench_write(fd, chunk, n);
         records_done(&records);
@@ -33,19 +34,21 @@ static int write_records(int fd, const char *node, uint64_t count)
 
 int verb_generate(int argc, char **argv)
 {
-        int r = write_records(STDOUT_FILENO, argc > 2 ? argv[2] : NULL, strtoull(argv[1], NULL, 10));
+        const char *node = argc > 2 && strcmp(argv[2], "-") != 0 ? argv[2] : NULL;
+        uint64_t first = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
+        int r = write_records(STDOUT_FILENO, node, first, strtoull(argv[1], NULL, 10));
 
         return r < 0 ? bench_fail("generate", r) : EXIT_SUCCESS;
 }
 
 int verb_sum(int argc, char **argv)
 {
-        uint64_t size, hash;
-        int r = records_sum(strcmp(argv[2], "-") == 0 ? NULL : argv[2], strtoull(argv[1], NULL, 10), &size, &hash);
+        RecordsSum sum;
+        int r = records_sum(strcmp(argv[2], "-") == 0 ? NULL : argv[2], strtoull(argv[1], NULL, 10), &sum);
 
         if (r < 0)
                 return bench_fail("sum", r);
-        printf("{\"bytes\": %" PRIu64 ", \"hash\": %" PRIu64 "}\n", size, hash);
+        printf("{\"bytes\": %" PRIu64 ", \"bytes_without_eoe\": %" PRIu64 "}\n", sum.bytes, sum.bytes_without_eoe);
         return EXIT_SUCCESS;
 }
 
@@ -61,7 +64,7 @@ int verb_feed(int argc, char **argv)
         if (fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof address) < 0)
                 return bench_fail(argv[1], errno);
         begin = bench_now();
-        r = write_records(fd, NULL, strtoull(argv[2], NULL, 10));
+        r = write_records(fd, NULL, 1, strtoull(argv[2], NULL, 10));
         if (r < 0)
                 return bench_fail(argv[1], r);
         printf("{\"begin_ns\": %" PRIu64 ", \"end_ns\": %" PRIu64 ", \"cpu_ns\": %" PRIu64 "}\n", begin,
@@ -78,26 +81,29 @@ static bool is_log(const char *name)
         return name[0] >= '0' && name[0] <= '9' && dot && strcmp(dot, ".log") == 0;
 }
 
-/* Bytes of all segments; with `sync`, which are on the disk then. */
+/* With `sync`: on the disk. A file that went meanwhile has none. */
+static uint64_t file_size(int directory, const char *name, bool sync)
+{
+        _cleanup_(close_fdp) int fd = sync ? openat(directory, name, O_RDONLY | O_CLOEXEC) : -EBADF;
+        struct stat status;
+
+        if (sync && (fd < 0 || fdatasync(fd) < 0))
+                return 0;
+        return fstatat(directory, name, &status, 0) < 0 ? 0 : (uint64_t) status.st_size;
+}
+
+/* Of a file, or of all segments of a store. */
 static uint64_t log_size(const char *path, bool sync)
 {
         DIR *directory = opendir(path);
         struct dirent *entry;
         uint64_t size = 0;
 
-        while (directory && (entry = readdir(directory))) {
-                struct stat status;
-
-                if (!is_log(entry->d_name) || fstatat(dirfd(directory), entry->d_name, &status, 0) < 0)
-                        continue;
-                size += (uint64_t) status.st_size;
-                if (sync) {
-                        _cleanup_(close_fdp) int fd = openat(dirfd(directory), entry->d_name, O_RDONLY | O_CLOEXEC);
-
-                        if (fd < 0 || fdatasync(fd) < 0)
-                                size = 0;
-                }
-        }
+        if (!directory && errno == ENOTDIR)
+                return file_size(AT_FDCWD, path, sync);
+        while (directory && (entry = readdir(directory)))
+                if (is_log(entry->d_name))
+                        size += file_size(dirfd(directory), entry->d_name, sync);
         if (directory)
                 (void) closedir(directory);
         return size;

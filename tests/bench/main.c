@@ -3,11 +3,11 @@
 #include "bench.h"
 
 static const Verb verbs[] = {
-        { "generate", "COUNT [NODE]", 1, verb_generate },
+        { "generate", "LAST [NODE|- [FIRST]]", 1, verb_generate },
         { "sum", "COUNT NODE|-", 2, verb_sum },
         { "feed", "SOCKET COUNT", 2, verb_feed },
-        { "watch", "DIRECTORY BYTES SECONDS", 3, verb_watch },
-        { "check", "COUNT NODE|- eoe|no-eoe FILE|DIRECTORY", 4, verb_check },
+        { "watch", "FILE|DIRECTORY BYTES SECONDS", 3, verb_watch },
+        { "check", "COUNT NODE|- whole|auditd FILE|DIRECTORY", 4, verb_check },
         { "subscribe", "DESCRIPTOR COUNT NODE good|silent|slow", 4, verb_subscribe },
         { "bound", "COUNT FILE DIRECTORY one|two|hashed", 4, verb_bound },
         { "bound-fanout", "COUNT NODE SUBSCRIBERS", 3, verb_bound_fanout },

@@ -14,7 +14,6 @@
 /* Of eight digits from the first to the last one. */
 #define SERIAL_FIRST 10000000U
 #define HEAD_SIZE 23U /* 1700000000.000:10000000 */
-#define CHUNK (256U * 1024U)
 
 int records_init(Records *records, const char *node)
 {
@@ -117,24 +116,28 @@ uint64_t records_number(const uint8_t *line, size_t size)
         return number;
 }
 
-int records_sum(const char *node, uint64_t last, uint64_t *ret_size, uint64_t *ret_hash)
+int records_sum(const char *node, uint64_t last, RecordsSum *ret)
 {
-        uint8_t *chunk = malloc(CHUNK);
+        uint8_t *line = malloc(RECORDS_LINE_MAX);
         XXH3_state_t *state = XXH3_createState();
         Records records = { 0 };
-        int r = chunk && state ? records_init(&records, node) : -ENOMEM;
-        size_t n;
+        int r = line && state ? records_init(&records, node) : -ENOMEM;
 
+        *ret = (RecordsSum) { 0 };
         if (r >= 0)
                 (void) XXH3_64bits_reset(state);
-        *ret_size = 0;
-        while (r >= 0 && (n = records_fill(&records, chunk, CHUNK, last)) > 0) {
-                (void) XXH3_64bits_update(state, chunk, n);
-                *ret_size += n;
+        while (r >= 0 && records.next <= last) {
+                bool end = records_at_end_of_event(&records);
+                size_t size = records_put(&records, line);
+
+                (void) XXH3_64bits_update(state, line, size);
+                ret->bytes += size;
+                ret->bytes_without_eoe += end ? 0 : size;
         }
-        *ret_hash = r >= 0 ? XXH3_64bits_digest(state) : 0;
+        if (r >= 0)
+                ret->hash = XXH3_64bits_digest(state);
         XXH3_freeState(state);
         records_done(&records);
-        free(chunk);
+        free(line);
         return r;
 }

@@ -52,5 +52,11 @@ size_t records_put(Records *records, uint8_t *out);
 size_t records_fill(Records *records, uint8_t *out, size_t size, uint64_t last);
 /* The number of a line (with or without its newline); 0: it has none. */
 uint64_t records_number(const uint8_t *line, size_t size);
-/* Size and XXH3-64 of all lines up to number `last`. */
-int records_sum(const char *node, uint64_t last, uint64_t *ret_size, uint64_t *ret_hash) _must_check_;
+
+typedef struct RecordsSum {
+        uint64_t bytes, bytes_without_eoe;
+        uint64_t hash; /* XXH3-64 of all */
+} RecordsSum;
+
+/* Of all lines up to number `last`. */
+int records_sum(const char *node, uint64_t last, RecordsSum *ret) _must_check_;

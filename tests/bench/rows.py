@@ -43,7 +43,7 @@ class Rows:
         return self.bytes[count]
 
     def checked(self, store, count):
-        verdict = self.bench.say("check", count, relay.NODE, "eoe", store)
+        verdict = self.bench.say("check", count, relay.NODE, "whole", store)
         return {"lost": verdict["lost"], "duplicated": verdict["duplicated"],
                 "wrong": verdict["disordered"] + verdict["strange"]}
 

@@ -153,9 +153,9 @@ int verb_subscribe(int argc, char **argv)
                 .count = strtoull(argv[2], NULL, 10),
         };
         int listener = atoi(argv[1]);
-        uint64_t size, wanted;
+        RecordsSum sum;
 
-        if (!subscriber.hash || records_sum(argv[3], subscriber.count, &size, &wanted) < 0)
+        if (!subscriber.hash || records_sum(argv[3], subscriber.count, &sum) < 0)
                 return bench_fail("subscribe", ENOMEM);
         (void) XXH3_64bits_reset(subscriber.hash);
         puts("{\"ready\": true}");
@@ -170,7 +170,7 @@ int verb_subscribe(int argc, char **argv)
                 if (subscriber.newest < subscriber.count)
                         (void) close(fd);
         }
-        (void) report(&subscriber, wanted);
+        (void) report(&subscriber, sum.hash);
         (void) pause();
         return EXIT_SUCCESS;
 }
