@@ -143,7 +143,9 @@ struct Source {
          * or seq is above its newest: then the peer has had another history than we. */
         int (*ended)(Source *source, uint64_t seq, uint64_t *ret_checksum);
 
-        /* This sender's peer has all up to seq in its custody: the source need not keep it for this sender. */
+        /* This sender's peer has all up to seq in its custody: the source need not keep it for this sender. Less
+         * than before, at the beginning of a session: the peer was restored from a backup, and what is still held
+         * is to be kept for it. */
         void (*release)(Source *source, uint64_t seq, uint64_t checksum);
 };
 

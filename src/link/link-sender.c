@@ -170,8 +170,7 @@ static int take_welcome(LinkSender *sender, const LinkWelcome *welcome, Buffer *
         sender->sent_checksum = sender->checksum = checksum;
         sender->credit = welcome->credit;
         sender->sent_usec = now_usec;
-        if (welcome->last > 0)
-                sender->source->release(sender->source, welcome->last, checksum);
+        sender->source->release(sender->source, welcome->last, checksum);
         if (sender->handler->welcomed)
                 sender->handler->welcomed(sender, welcome);
         return 0;

@@ -36,6 +36,7 @@ struct Uplink {
         bool restarting;       /* the store is getting a new stream id in place of: */
         StreamId old_stream;
         uint64_t restart_seq;  /* newest seq then: the condition ends when that is acked */
+        uint64_t set_backs, set_back_seq; /* seen so far; the same for a collector that was restored */
         unsigned unconfirmed; /* bits of collector_states: said in an earlier session, not yet in this one */
         uint64_t connected_usec;
         uint64_t connects, disconnects, diverged;
@@ -197,6 +198,26 @@ static void clear_connection_conditions(Uplink *uplink, const char *except)
         }
 }
 
+/* The store has noticed while WELCOME was judged. */
+static void tell_set_back(Uplink *uplink, const LinkWelcome *welcome)
+{
+        StoreStatus status;
+        char reason[200];
+
+        store_status(store_loop_store(uplink->options.store), &status);
+        if (status.set_backs == uplink->set_backs)
+                return;
+        uplink->set_backs = status.set_backs;
+        uplink->set_back_seq = status.newest;
+        (void) snprintf(reason, sizeof reason,
+                        "The collector has our records up to %" PRIu64
+                        ", less than it had acknowledged: what is still held is sent again, the rest is told "
+                        "as lost",
+                        welcome->last);
+        state_raise(uplink->options.state, "collector_set_back", reason, NULL);
+        store_loop_wake(uplink->options.store);
+}
+
 static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
 {
         Uplink *uplink = outlet_userdata(outlet);
@@ -209,6 +230,7 @@ static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
                     "Connected to collector %.*s (%s); it has records up to %" PRIu64,
                     (int) welcome->name.size, welcome->name.data, outlet_peer(outlet), welcome->last);
         clear_connection_conditions(uplink, NULL);
+        tell_set_back(uplink, welcome);
         uplink->connected_usec = monotonic_usec();
         uplink->unconfirmed = (1U << ELEMENTSOF(collector_states)) - 1;
 }
@@ -236,6 +258,10 @@ static void on_acked(Outlet *outlet, uint64_t seq)
         if (uplink->restart_seq != 0 && seq >= uplink->restart_seq) {
                 uplink->restart_seq = 0;
                 state_clear(uplink->options.state, "stream_restarted");
+        }
+        if (uplink->set_back_seq != 0 && seq >= uplink->set_back_seq) {
+                uplink->set_back_seq = 0;
+                state_clear(uplink->options.state, "collector_set_back");
         }
 }
 
@@ -383,6 +409,8 @@ void uplink_status(Uplink *uplink)
         status_counter(state, "disconnects", NULL, uplink->disconnects, "Sessions and attempts that ended");
         status_counter(state, "stream_restarts", NULL, uplink->diverged,
                        "Times the collector had another history");
+        status_counter(state, "collector_set_backs", NULL, uplink->set_backs,
+                       "Times a collector had less than it had acknowledged");
 }
 
 const char *uplink_describe(Uplink *uplink)
@@ -424,6 +452,8 @@ int uplink_new(sd_event *event, const UplinkOptions *options, Uplink **ret)
         if (r < 0)
                 return r;
         outlet_name_peer(uplink->outlet, config->collector);
+        /* What another collector has must be written down before this one is told. */
+        store_loop_wake(options->store);
         *ret = TAKE_PTR(uplink);
         return 0;
 }

@@ -61,7 +61,7 @@ static void put_custody(Writer *writer, Collector *collector, uint64_t now_usec)
 {
         IndexEntry entry = {
                 .kind = INDEX_CUSTODY,
-                .custody = { .seq = collector->seq, .checksum = collector->checksum },
+                .custody = { .seq = collector->seq, .checksum = collector->checksum, .from = collector->from },
         };
 
         if (collector->unsaved)
@@ -184,7 +184,7 @@ static bool begins_header_only(const Store *store)
 
 bool store_dirty(const Store *store)
 {
-        if (store->group.n > 0 || store->begin || store->restart_wanted || store->n_pending > 0 ||
+        if (store->group.n > 0 || store->begin || store->custody_due || store->restart_wanted || store->n_pending > 0 ||
             store->streams.n_ending > 0 || begins_header_only(store) || finishes(store) ||
             retention_due(store))
                 return true;
@@ -251,8 +251,11 @@ static void submit(Store *store)
 
         segment->bytes = store->written.text_size + (uint64_t) store->written.entries * INDEX_ENTRY_SIZE;
         streams_submit(&store->streams);
-        for (size_t i = 0; i < store->n_collectors; i++)
+        for (size_t i = 0; i < store->n_collectors; i++) {
                 store->collectors[i]->unsaved = false;
+                store->collectors[i]->flight = store->collectors[i]->seq;
+        }
+        store->custody_due = false;
         store->group.n = 0;
         store->group.bytes = 0;
         store->n_pending_flight = store->n_pending;
@@ -368,10 +371,7 @@ static void restart_done(Store *store)
         store->restart = store->flight_restart;
         store->stream = store->restart.restart.stream;
         store->restart_wanted = false;
-        for (size_t i = 0; i < store->n_collectors; i++) {
-                store->collectors[i]->seq = store->collectors[i]->checksum = 0;
-                store->collectors[i]->unsaved = false;
-        }
+        custody_forget(store);
 }
 
 /* The rotated-out segment is synced: its room ahead is given back, nobody writes to it again. */
@@ -399,6 +399,8 @@ int store_commit_end(Store *store, int error, uint64_t now_usec)
         store->mark_due = true;
         store->begin = false;
         streams_durable(&store->streams);
+        for (size_t i = 0; i < store->n_collectors; i++)
+                store->collectors[i]->durable = store->collectors[i]->flight;
         store->n_pending -= store->n_pending_flight;
         store->n_pending_flight = 0;
         if (store->flight_began) {

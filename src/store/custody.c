@@ -3,9 +3,14 @@
 /* The collectors: how far each has the store's records in its custody, and what explains the seqs that a
  * collector is not shown.
  *
- * 1. A collector is not shown what another has in custody: it is told so instead (reason custody).
+ * 1. A collector is not shown what another has in custody: it is told so instead (reason custody), once that is
+ *    durable here. Told before, a crash would make it forgotten here, and the batch that was told is none of
+ *    ours then.
  * 2. What nobody acked and is not held any more is told as lost, with the reason for which it was deleted.
- * 3. After the store's stream was restarted nobody has anything of the new one; below the oldest held,
+ * 3. A collector that comes back with less than it had acked was restored from a backup: from now on it has
+ *    what it says. Others may have been told that it had the rest, and have no more than that; so of theirs
+ *    counts only what is newer than all it ever acked.
+ * 4. After the store's stream was restarted nobody has anything of the new one; below the oldest held,
  *    custody is what the old stream's collectors had.
  */
 
@@ -69,13 +74,22 @@ Collector *custody_collector(Store *store, const char *name)
         return collector;
 }
 
+uint64_t custody_until(const Store *store, uint64_t seq)
+{
+        for (size_t i = 0; i < store->n_collectors;) {
+                const Collector *c = store->collectors[i++];
+
+                if (c->from <= seq && c->seq >= seq) {
+                        seq = c->seq + 1;
+                        i = 0;
+                }
+        }
+        return seq - 1;
+}
+
 uint64_t custody_released(const Store *store)
 {
-        uint64_t released = 0;
-
-        for (size_t i = 0; i < store->n_collectors; i++)
-                released = MAX(released, store->collectors[i]->seq);
-        return MIN(released, store->durable.last);
+        return MIN(custody_until(store, 1), store->durable.last);
 }
 
 uint64_t custody_released_before(const Store *store)
@@ -89,15 +103,16 @@ static uint64_t oldest_held(const Store *store)
                                      : store->durable.last + 1;
 }
 
-/* The other collector that has most. */
-static const Collector *other(const Collector *collector)
+/* Another collector that has seq; of several the one that has most. */
+static const Collector *other(const Collector *collector, uint64_t seq)
 {
         const Collector *best = NULL;
 
         for (size_t i = 0; i < collector->store->n_collectors; i++) {
                 const Collector *o = collector->store->collectors[i];
 
-                if (o != collector && (!best || o->seq > best->seq))
+                if (o != collector && o->from <= seq && o->durable >= seq &&
+                    (!best || o->durable > best->durable))
                         best = o;
         }
         return best;
@@ -105,10 +120,57 @@ static const Collector *other(const Collector *collector)
 
 uint64_t custody_oldest(const Collector *collector)
 {
-        const Collector *o = other(collector);
-        uint64_t held = oldest_held(collector->store);
+        uint64_t seq = oldest_held(collector->store);
+        const Collector *o;
 
-        return o ? MAX(held, MIN(o->seq, collector->store->durable.last) + 1) : held;
+        while ((o = other(collector, seq)))
+                seq = o->durable + 1;
+        return seq;
+}
+
+int custody_shows(const Collector *collector, uint64_t seq)
+{
+        const Store *store = collector->store;
+
+        if (seq < oldest_held(store) || other(collector, seq))
+                return -ENOENT;
+        for (size_t i = 0; i < store->n_collectors; i++)
+                if (store->collectors[i] != collector && store->collectors[i]->from <= seq &&
+                    store->collectors[i]->seq >= seq)
+                        return 0;
+        return 1;
+}
+
+/* What others were told of its custody is not true any more; whether they have such seqs or only the word for
+ * it is not known here. */
+void custody_set_back(Collector *collector, uint64_t seq)
+{
+        Store *store = collector->store;
+
+        MARK("store.set-back");
+        for (size_t i = 0; i < store->n_collectors; i++) {
+                Collector *o = store->collectors[i];
+
+                if (o != collector && o->seq > 0) {
+                        o->from = MAX(o->from, collector->seq + 1);
+                        o->unsaved = true;
+                }
+        }
+        collector->seq = seq;
+        collector->flight = MIN(collector->flight, seq);
+        collector->durable = MIN(collector->durable, seq);
+        collector->unsaved = store->custody_due = true;
+        store->set_backs++;
+}
+
+void custody_forget(Store *store)
+{
+        for (size_t i = 0; i < store->n_collectors; i++) {
+                Collector *c = store->collectors[i];
+
+                c->seq = c->checksum = c->flight = c->durable = c->from = 0;
+                c->unsaved = false;
+        }
 }
 
 static void explain(BatchReason reason, uint64_t first, uint64_t last, const char *argument, Batch *ret)
@@ -127,14 +189,21 @@ static void explain(BatchReason reason, uint64_t first, uint64_t last, const cha
 void custody_explain(Collector *collector, uint64_t seq, Batch *ret)
 {
         const Store *store = collector->store;
-        const Collector *o = other(collector);
-        uint64_t end = custody_oldest(collector) - 1;
+        const Collector *o = other(collector, seq);
+        uint64_t end = oldest_held(store) - 1;
         uint8_t reason = store->deleted.kind == INDEX_DELETED ? store->deleted.deleted.reason : 0;
 
-        if (o && o->seq >= seq) {
+        if (o) {
                 MARK("store.custody-explained");
-                explain(BATCH_CUSTODY, seq, MIN(end, o->seq), o->name, ret);
-        } else if (custody_released_before(store) >= seq) {
+                explain(BATCH_CUSTODY, seq, o->durable, o->name, ret);
+                return;
+        }
+        for (size_t i = 0; i < store->n_collectors; i++) {
+                o = store->collectors[i];
+                if (o != collector && o->from > seq && o->durable >= o->from)
+                        end = MIN(end, o->from - 1);
+        }
+        if (custody_released_before(store) >= seq) {
                 stream_id_format(&store->restart.restart.old, collector->old_stream);
                 explain(BATCH_CUSTODY, seq, MIN(end, custody_released_before(store)), collector->old_stream,
                         ret);

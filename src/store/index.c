@@ -122,6 +122,7 @@ static void encode_body(const IndexEntry *entry, uint8_t *p)
                 put_le64(p + 32, entry->custody.checksum);
                 put_le64(p + 40, entry->custody.time_usec);
                 put_name(p + 64, entry->custody.collector);
+                put_le64(p + 192, entry->custody.from);
                 break;
         case INDEX_DELETED:
                 put_le64(p + 24, entry->deleted.first);
@@ -243,6 +244,7 @@ static int decode_body(const uint8_t *p, IndexEntry *entry)
                 entry->custody.seq = get_le64(p + 24);
                 entry->custody.checksum = get_le64(p + 32);
                 entry->custody.time_usec = get_le64(p + 40);
+                entry->custody.from = get_le64(p + 192);
                 return get_name(p + 64, entry->custody.collector);
         case INDEX_DELETED:
                 entry->deleted.first = get_le64(p + 24);

@@ -134,6 +134,7 @@ typedef struct IndexEntry {
                         uint64_t seq;
                         uint64_t checksum;
                         uint64_t time_usec;
+                        uint64_t from; /* below, it may have been told only that another had them */
                         char collector[NODE_NAME_MAX + 1];
                 } custody;
                 struct {

@@ -234,10 +234,11 @@ static int source_get(Source *source, uint64_t seq, Cursor *cursor, Batch *ret)
 
         if (seq == 0 || seq > store->durable.last)
                 return seq == store->durable.last + 1 ? 0 : -ESTALE;
-        if (seq < custody_oldest(collector)) {
+        r = custody_shows(collector, seq);
+        if (r == -ENOENT)
                 custody_explain(collector, seq, ret);
-                return 1;
-        }
+        if (r <= 0)
+                return r == -ENOENT;
         segment = segment_find(store, seq);
         assert(segment);
         end = segment_last(store, segment);
@@ -275,7 +276,7 @@ static int source_ended(Source *source, uint64_t seq, uint64_t *ret_checksum)
                 *ret_checksum = collector->checksum;
                 return 1;
         }
-        if (seq < custody_oldest(collector))
+        if (custody_shows(collector, seq) < 0)
                 return 0;
         r = find(collector, segment_find(store, seq), seq, NULL, &entry);
         if (r <= 0)
@@ -307,8 +308,10 @@ static void source_release(Source *source, uint64_t seq, uint64_t checksum)
 {
         Collector *collector = container_of(source, Collector, source);
 
-        if (seq <= collector->seq || seq > collector->store->durable.last)
+        if (seq == collector->seq || seq > collector->store->durable.last)
                 return;
+        if (seq < collector->seq)
+                custody_set_back(collector, seq);
         collector->seq = seq;
         collector->checksum = checksum;
         collector->unsaved = true;

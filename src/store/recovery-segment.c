@@ -372,10 +372,8 @@ static int restart_uncertain(Found *found, const SegmentFiles *files)
                             .last = replay->last,
                             .time_usec = found->now_usec},
         };
-        for (size_t i = 0; i < store->n_collectors; i++) {
-                released = MAX(released, store->collectors[i]->seq);
-                store->collectors[i]->seq = store->collectors[i]->checksum = 0;
-        }
+        released = MAX(released, custody_until(store, 1));
+        custody_forget(store);
         store->restart.restart.released = released;
         replay->last = last;
         replay->stream = id;

@@ -58,6 +58,8 @@ static int replay_custody(Store *store, const IndexEntry *entry)
         collector->seq = entry->custody.seq;
         collector->checksum = entry->custody.checksum;
         collector->time_usec = entry->custody.time_usec;
+        collector->from = entry->custody.from;
+        collector->flight = collector->durable = collector->seq;
         return 1;
 }
 
@@ -67,8 +69,7 @@ static void replay_restart(Replay *replay, const IndexEntry *entry)
 
         store->restart = *entry;
         replay->stream = entry->restart.stream;
-        for (size_t i = 0; i < store->n_collectors; i++)
-                store->collectors[i]->seq = store->collectors[i]->checksum = 0;
+        custody_forget(store);
 }
 
 int replay_entry(Replay *replay, const IndexEntry *entry)

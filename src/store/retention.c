@@ -20,7 +20,7 @@ static uint64_t bytes_held(const Store *store)
 
 static bool is_acked(const Store *store, size_t i)
 {
-        return store->segments[i + 1].first - 1 <= custody_released(store);
+        return custody_until(store, store->segments[i].first) >= store->segments[i + 1].first - 1;
 }
 
 static bool may_go(const Store *store, size_t i)

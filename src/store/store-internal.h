@@ -117,6 +117,8 @@ typedef struct Collector {
         char name[NODE_NAME_MAX + 1];
         uint64_t seq; /* it has all up to here */
         uint64_t checksum;
+        uint64_t flight, durable; /* how far that is written down here, and may be told to others */
+        uint64_t from;            /* what it has of others' is not certain before: see custody_set_back() */
         uint64_t time_usec;
         bool unsaved; /* its entry goes with the next commit */
         bool used;    /* somebody has the source */
@@ -191,6 +193,8 @@ struct Store {
         Streams streams;
         Collector *collectors[STORE_COLLECTORS_MAX];
         size_t n_collectors;
+        bool custody_due;   /* what they have is to be written down at once */
+        uint64_t set_backs;
         uint64_t damaged; /* batches, found when read */
 };
 
@@ -252,14 +256,24 @@ void streams_step_back(Streams *streams);
 
 Collector *custody_collector(Store *store, const char *name);
 void custody_done(Store *store);
-/* All up to here is in some collector's custody. */
+/* All from seq up to here is in some collector's custody; seq - 1: not even seq. */
+uint64_t custody_until(const Store *store, uint64_t seq);
+/* The same from the first seq there ever was. */
 uint64_t custody_released(const Store *store);
 /* … was, when the store's stream still had an earlier id. */
 uint64_t custody_released_before(const Store *store);
 /* First seq that this collector is shown. */
 uint64_t custody_oldest(const Collector *collector);
-/* The batch without records that stands for seqs from `seq` on, below custody_oldest(). */
+/* Whether the collector is shown seq: 1; 0: that cannot be said before another's custody is written down;
+ * -ENOENT: no, it is explained. */
+int custody_shows(const Collector *collector, uint64_t seq);
+/* The batch without records that stands for seqs from `seq` on, which is not shown. */
 void custody_explain(Collector *collector, uint64_t seq, Batch *ret);
+/* The collector has less than it acked: it was restored from a backup. Nobody else is believed any more to
+ * have what it had. */
+void custody_set_back(Collector *collector, uint64_t seq);
+/* A new stream: nobody has anything of it. */
+void custody_forget(Store *store);
 void custody_explain_damage(uint64_t seq, uint64_t last, Batch *ret);
 /* The segment with these files is gone or replaced: nobody reads on in it. */
 void custody_forget_files(Store *store, uint64_t first);

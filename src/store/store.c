@@ -322,6 +322,7 @@ void store_status(const Store *store, StoreStatus *ret)
                 .streams = store->streams.n,
                 .released = custody_released(store),
                 .damaged = store->damaged,
+                .set_backs = store->set_backs,
                 .stream = store->stream,
         };
         for (size_t i = 0; i < store->n_segments; i++)

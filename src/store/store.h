@@ -137,6 +137,7 @@ typedef struct StoreStatus {
         uint64_t streams;
         uint64_t released; /* some collector has all up to here in its custody */
         uint64_t damaged;  /* batches found damaged when read, since open */
+        uint64_t set_backs; /* times a collector came back with less than it had acked, since open */
         StreamId stream;
 } StoreStatus;
 

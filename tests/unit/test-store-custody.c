@@ -67,6 +67,92 @@ START_TEST(another_collector_is_told_of_custody)
 }
 END_TEST
 
+/* Forgotten by a crash, it would be an answer to which nothing here fits. */
+START_TEST(custody_is_told_when_it_is_written_down)
+{
+        Source *first = store_source(store, "first"), *second = store_source(store, "second");
+        Batch batch;
+
+        fill(1, 20);
+        release(first, 10);
+        ck_assert_int_eq(second->get(second, 1, NULL, &batch), 0);
+        ck_assert_int_eq(second->get(second, 11, NULL, &batch), 1);
+        ck_assert_uint_eq(range_of(second).oldest, 1);
+        commit_all();
+        ck_assert_uint_eq(expect(second, 1, BATCH_CUSTODY, "first"), 10);
+        ck_assert_uint_eq(range_of(second).oldest, 11);
+}
+END_TEST
+
+/* Restored from a backup, a collector is sent what is still here. */
+START_TEST(what_is_held_goes_to_a_collector_that_was_set_back)
+{
+        Source *source = store_source(store, "c");
+        StoreStatus status;
+
+        options.segment_size_max = 200;
+        options.delete_acked = true;
+        reopen();
+        fill(1, 20);
+        source = store_source(store, "c");
+        release(source, 20);
+        source->release(source, 5, 0);
+        /* Though it is alone, and nothing else is to be committed: it must not be forgotten. */
+        ck_assert(store_dirty(store));
+        for (unsigned i = 0; i < 2; i++) {
+                commit_all();
+                store_status(store, &status);
+                ck_assert_uint_eq(status.released, 5);
+                ck_assert_uint_eq(status.set_backs, i == 0);
+                for (uint64_t seq = 6; seq <= 20; seq++)
+                        ck_assert_uint_eq(expect(source, seq, BATCH_RECORDS, NULL), seq);
+                reopen();
+                source = store_source(store, "c");
+        }
+        /* To nothing at all: it was made anew. */
+        source->release(source, 0, 0);
+        commit_all();
+        reopen();
+        source = store_source(store, "c");
+        store_status(store, &status);
+        ck_assert_uint_eq(status.released, 0);
+        fill(21, 1);
+        release(source, 21);
+        commit_all();
+        (void) expect(source, 1, BATCH_LOST, NULL);
+}
+END_TEST
+
+/* The other one was told that the first had 1 to 10, and took 11 to 14: it cannot be asked for 7 to 10. */
+START_TEST(what_a_collector_lost_is_not_said_to_be_at_another)
+{
+        Source *first, *second;
+
+        options.segment_size_max = 200;
+        options.delete_acked = true;
+        reopen();
+        fill(1, 20);
+        first = store_source(store, "first");
+        second = store_source(store, "second");
+        release(first, 10);
+        commit_all();
+        ck_assert_uint_eq(expect(second, 1, BATCH_CUSTODY, "first"), 10);
+        release(second, 14);
+        commit_all();
+        first->release(first, 6, 0);
+        for (unsigned i = 0; i < 2; i++) {
+                commit_all();
+                ck_assert_uint_eq(expect(first, 7, BATCH_LOST, "deleted-when-acked"), 10);
+                ck_assert_uint_eq(expect(first, 11, BATCH_CUSTODY, "second"), 14);
+                ck_assert_uint_eq(expect(first, 15, BATCH_RECORDS, NULL), 15);
+                ck_assert_uint_eq(expect(second, 1, BATCH_CUSTODY, "first"), 6);
+                reopen();
+                first = store_source(store, "first");
+                second = store_source(store, "second");
+        }
+}
+END_TEST
+
 START_TEST(what_is_deleted_unacked_is_told_as_lost)
 {
         Source *source;
@@ -228,6 +314,9 @@ int main(void)
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, acked_segments_go);
         tcase_add_test(tcase, another_collector_is_told_of_custody);
+        tcase_add_test(tcase, custody_is_told_when_it_is_written_down);
+        tcase_add_test(tcase, what_is_held_goes_to_a_collector_that_was_set_back);
+        tcase_add_test(tcase, what_a_collector_lost_is_not_said_to_be_at_another);
         tcase_add_test(tcase, what_is_deleted_unacked_is_told_as_lost);
         tcase_add_test(tcase, without_leave_to_delete_a_full_store_says_so);
         tcase_add_loop_test(tcase, on_a_full_disk_the_record_that_says_so_still_fits, 0, 2);
