@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A filter by record type: a bit for each number, and one table for all filters that leads from a name as it stands in a line
- * to its number. So a record costs a look at its type field, a hash, a comparison of the name and a bit; libaudit is asked
- * when the table is built, and by nobody afterwards.
+/* A filter by record type: a bit for each number, and one table for all that leads from a name as it stands
+ * in a line to its number. So a record costs a look at its type field, a hash, a comparison of the name and
+ * a bit; libaudit is asked once, when the table is filled.
  *
  *  1. What a filter lets pass depends on its text alone, never on the records before.
  *  2. A derived batch has the boundaries of the one it is made of, and its lines in their order, untouched.
@@ -12,9 +12,8 @@
 #include "record/record.h"
 
 #include <libaudit.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
-#include <strings.h>
 
 #define TYPES (UINT16_MAX + 1U)
 #define WORD_MAX 64U
@@ -35,22 +34,24 @@ typedef struct Group {
 static const Group groups[] = {
         { "avc", "AVC AVC_PATH SELINUX_ERR USER_AVC USER_SELINUX_ERR 1500-1599" },
         { "mac", "1400-1599 USER_AVC USER_SELINUX_ERR MAC_CHECK 2300-2399" },
-        { "user-auth", "USER_AUTH USER_ACCT USER_ERR USER_CHAUTHTOK GRP_AUTH GRP_CHAUTHTOK CRED_ACQ CRED_REFR CRED_DISP" },
+        { "user-auth", "USER_AUTH USER_ACCT USER_ERR USER_CHAUTHTOK GRP_AUTH GRP_CHAUTHTOK CRED_ACQ "
+                       "CRED_REFR CRED_DISP" },
         { "user-login", "LOGIN USER_LOGIN USER_LOGOUT USER_START USER_END" },
-        { "account", "USER_MGMT GRP_MGMT ADD_USER DEL_USER ADD_GROUP DEL_GROUP CHUSER_ID CHGRP_ID ACCT_LOCK ACCT_UNLOCK "
-                     "USER_CHAUTHTOK GRP_CHAUTHTOK ROLE_ASSIGN ROLE_REMOVE ROLE_MODIFY" },
+        { "account", "USER_MGMT GRP_MGMT ADD_USER DEL_USER ADD_GROUP DEL_GROUP CHUSER_ID CHGRP_ID ACCT_LOCK "
+                     "ACCT_UNLOCK USER_CHAUTHTOK GRP_CHAUTHTOK ROLE_ASSIGN ROLE_REMOVE ROLE_MODIFY" },
         { "command", "USER_CMD USER_TTY TTY" },
         { "syscall", "1300-1304 1306-1315 1317-1318 1320-1323 1327 1330-1334 1336-1399" },
-        { "config", "CONFIG_CHANGE FEATURE_CHANGE USYS_CONFIG DAEMON_CONFIG NETFILTER_CFG EVENT_LISTENER MAC_CONFIG_CHANGE "
-                    "MAC_POLICY_LOAD MAC_STATUS USER_MAC_CONFIG_CHANGE USER_MAC_POLICY_LOAD USER_MAC_STATUS "
-                    "APPARMOR_STATUS" },
+        { "config", "CONFIG_CHANGE FEATURE_CHANGE USYS_CONFIG DAEMON_CONFIG NETFILTER_CFG EVENT_LISTENER "
+                    "MAC_CONFIG_CHANGE MAC_POLICY_LOAD MAC_STATUS USER_MAC_CONFIG_CHANGE "
+                    "USER_MAC_POLICY_LOAD USER_MAC_STATUS APPARMOR_STATUS" },
         { "integrity", "1800-1899" },
         { "anomaly", "1700-1799 2100-2199" },
         { "response", "2200-2299" },
         { "crypto", "1600-1699 2400-2499" },
         { "netfilter", "NETFILTER_PKT NETFILTER_CFG" },
         { "seccomp", "SECCOMP" },
-        { "system", "SYSTEM_BOOT SYSTEM_SHUTDOWN SYSTEM_RUNLEVEL SERVICE_START SERVICE_STOP SOFTWARE_UPDATE" },
+        { "system",
+          "SYSTEM_BOOT SYSTEM_SHUTDOWN SYSTEM_RUNLEVEL SERVICE_START SERVICE_STOP SOFTWARE_UPDATE" },
         { "virt", "2500-2599" },
         { "daemon", "1200-1299" },
         { "user", "1005 1100-1199 2100-2999" },
@@ -68,17 +69,17 @@ bool record_filter_group(size_t i, const char **ret_name, const char **ret_words
 
 /* --- From name to number --- */
 
-/* libaudit knows some 200 names: a quarter full. */
-#define SLOTS 1024U
+/* libaudit knows some 200 names: less than half full. */
+#define SLOTS 512U
 
 typedef struct Slot {
-        const char *name; /* NULL: free */
+        const char *name; /* libaudit's; NULL: free */
         uint32_t size;
         uint32_t number;
 } Slot;
 
 static Slot slots[SLOTS];
-static pthread_once_t slots_once = PTHREAD_ONCE_INIT;
+static atomic_uint slots_turn; /* 0: empty, 1: being filled, 2: filled */
 
 static uint32_t hash_name(const uint8_t *name, size_t size)
 {
@@ -107,11 +108,27 @@ static void fill_slots(void)
         for (uint16_t number = 1; number <= AUDIT_LAST_USER_MSG2; number++) {
                 const char *name = audit_msg_type_to_name(number);
 
-                if (!name || n >= SLOTS / 2)
+                if (!name || n >= SLOTS / 4 * 3)
                         continue;
-                *find_slot((const uint8_t *) name, strlen(name)) = (Slot) { name, (uint32_t) strlen(name), number };
+                *find_slot((const uint8_t *) name, strlen(name)) =
+                        (Slot) { name, (uint32_t) strlen(name), number };
                 n++;
         }
+}
+
+/* Once a process; a thread that comes meanwhile waits some microseconds. */
+static void need_slots(void)
+{
+        unsigned turn = 0;
+
+        if (atomic_load(&slots_turn) == 2)
+                return;
+        if (atomic_compare_exchange_strong(&slots_turn, &turn, 1)) {
+                fill_slots();
+                atomic_store(&slots_turn, 2);
+        }
+        while (atomic_load(&slots_turn) != 2)
+                ;
 }
 
 /* "UNKNOWN[n]" with a number there is. */
@@ -145,7 +162,7 @@ static bool type_number(const uint8_t *name, size_t size, uint32_t *ret)
 
 bool record_type_number(const uint8_t *name, size_t size, uint32_t *ret)
 {
-        (void) pthread_once(&slots_once, fill_slots);
+        need_slots();
         return type_number(name, size, ret);
 }
 
@@ -159,8 +176,15 @@ typedef struct Words {
 
 static void set_range(uint64_t *numbers, uint32_t first, uint32_t last)
 {
-        for (uint32_t i = first; i <= last; i++)
-                numbers[i / 64] |= UINT64_C(1) << i % 64;
+        for (uint32_t i = first / 64; i <= last / 64; i++) {
+                uint64_t bits = UINT64_MAX;
+
+                if (i == first / 64)
+                        bits &= UINT64_MAX << first % 64;
+                if (i == last / 64)
+                        bits &= UINT64_MAX >> (63 - last % 64);
+                numbers[i] |= bits;
+        }
 }
 
 static bool parse_number(const char **text, uint32_t *ret)
@@ -204,12 +228,13 @@ static void upper(char *text)
 static const Group *find_group(const char *word)
 {
         for (size_t i = 0; i < ELEMENTSOF(groups); i++)
-                if (strcasecmp(groups[i].name, word) == 0)
+                if (strcmp(groups[i].name, word) == 0)
                         return &groups[i];
         return NULL;
 }
 
-/* The next word, of at most WORD_MAX - 1 bytes: a longer one is none and stays cut. Returns what follows, NULL at the end. */
+/* The next word, of at most WORD_MAX - 1 bytes: a longer one is none and stays cut. Returns what follows,
+ * NULL at the end. */
 static const char *next_word(const char *text, const char *end, char word[static WORD_MAX])
 {
         static const char separators[] = " ,\t\n";
@@ -266,23 +291,25 @@ static bool add_word(uint64_t *numbers, char *word)
         return true;
 }
 
-/* What is not printable must not reach a terminal. */
-static void explain(const char *word, char **ret_why)
+/* A sentence about a word. What is not printable must not reach a terminal. */
+static char *explain(const char *word)
 {
-        char shown[WORD_MAX], names[512] = "";
-        size_t size = 0;
+        size_t size = 0, all = 1024;
+        char *why = malloc(all);
 
-        (void) snprintf(shown, sizeof shown, "%.*s", WORD_SHOWN, word);
-        for (char *p = shown; *p; p++)
-                if (*p < ' ' || *p > '~')
-                        *p = '?';
+        if (!why)
+                return NULL;
+        size = (size_t) snprintf(why, all, "\"%.*s\" is no record type", WORD_SHOWN, word);
+        for (size_t i = 0; i < size; i++)
+                if (why[i] < ' ' || why[i] > '~')
+                        why[i] = '?';
+        size += (size_t) snprintf(why + size, all - size,
+                                  ": allowed are names such as USER_LOGIN, numbers and ranges such as "
+                                  "1100-1199, and the groups");
         for (size_t i = 0; i < ELEMENTSOF(groups); i++)
-                size += (size_t) snprintf(names + size, sizeof names - size, "%s%s", i > 0 ? ", " : "", groups[i].name);
-        if (asprintf(ret_why,
-                     "\"%s\" is no record type: allowed are names such as USER_LOGIN, numbers and ranges such as 1100-1199, "
-                     "the groups %s, and any of these with ~ before it, which leaves it out",
-                     shown, names) < 0)
-                *ret_why = NULL;
+                size += (size_t) snprintf(why + size, all - size, " %s", groups[i].name);
+        (void) snprintf(why + size, all - size, "; with ~ before it a word leaves out");
+        return why;
 }
 
 static bool parse_words(const char *text, size_t size, Words *words, char **ret_why)
@@ -291,15 +318,15 @@ static bool parse_words(const char *text, size_t size, Words *words, char **ret_
         char word[WORD_MAX];
 
         while ((p = next_word(p, end, word))) {
-                bool not = word[0] == '~';
+                bool without = word[0] == '~';
                 char shown[WORD_MAX];
 
                 memcpy(shown, word, sizeof shown);
-                if (!add_word(not ? words->unwanted : words->wanted, word + not)) {
-                        explain(shown, ret_why);
+                if (!add_word(without ? words->unwanted : words->wanted, word + without)) {
+                        *ret_why = explain(shown);
                         return false;
                 }
-                words->any_wanted = words->any_wanted || !not;
+                words->any_wanted = words->any_wanted || !without;
         }
         return true;
 }
@@ -312,16 +339,17 @@ int record_filter_parse(const char *text, size_t size, RecordFilter **ret, char 
         *ret_why = NULL;
         if (!filter || !words)
                 return -ENOMEM;
-        (void) pthread_once(&slots_once, fill_slots);
+        need_slots();
         if (size > RECORD_FILTER_TEXT_MAX) {
                 *ret_why = strdup("the filter is longer than 4096 bytes");
                 return -EINVAL;
         }
-        if (!parse_words(text, size, words, ret_why))
+        if (size > 0 && !parse_words(text, size, words, ret_why))
                 return -EINVAL;
         filter->others = !words->any_wanted;
         for (size_t i = 0; i < ELEMENTSOF(filter->numbers); i++)
-                filter->numbers[i] = (words->any_wanted ? words->wanted[i] : UINT64_MAX) & ~words->unwanted[i];
+                filter->numbers[i] =
+                        (words->any_wanted ? words->wanted[i] : UINT64_MAX) & ~words->unwanted[i];
         *ret = TAKE_PTR(filter);
         return 0;
 }
@@ -380,6 +408,14 @@ bool record_filter_line(const RecordFilter *filter, const uint8_t *line, size_t 
         return filter->numbers[number / 64] >> number % 64 & 1;
 }
 
+/* The next line, or what is left behind the last newline; 0 at the end. */
+static size_t next_line(const uint8_t *payload, size_t left)
+{
+        size_t size = record_next(payload, left);
+
+        return MIN(size, left);
+}
+
 static size_t copy_run(uint8_t *out, const uint8_t *begin, const uint8_t *end)
 {
         size_t size = (size_t) (end - begin);
@@ -398,7 +434,7 @@ void record_filter_batch(const RecordFilter *filter, const Batch *batch, uint8_t
         *ret = *batch;
         if (!filter || batch->reason == BATCH_CUSTODY || batch->reason == BATCH_LOST)
                 return;
-        for (; (size = MIN(record_next(p, left), left)) > 0; p += size, left -= size) {
+        for (; (size = next_line(p, left)) > 0; p += size, left -= size) {
                 if (record_filter_line(filter, p, size)) {
                         count++;
                         continue;
@@ -414,4 +450,17 @@ void record_filter_batch(const RecordFilter *filter, const Batch *batch, uint8_t
         ret->size = (uint32_t) kept;
         ret->payload = scratch;
         batch_seal(ret);
+}
+
+uint32_t record_filter_lost(const RecordFilter *filter, const RecordFilter *instead, const Batch *batch)
+{
+        const uint8_t *p = batch->payload;
+        size_t left = batch->size, size;
+        uint32_t n = 0;
+
+        if (batch->reason == BATCH_CUSTODY || batch->reason == BATCH_LOST)
+                return 0;
+        for (; (size = next_line(p, left)) > 0; p += size, left -= size)
+                n += record_filter_line(filter, p, size) && !record_filter_line(instead, p, size);
+        return n;
 }
