@@ -3,9 +3,10 @@
 
 /* One subscriber's view of the ring: which records it is shown, and how far it may fall behind.
  *
- * A feed is a Source for a link sender (or whoever else reads batches): the ring's batches in their boundaries, filtered;
- * and in place of what this subscriber has lost, the batch that says so (reason lost). What is sent and not yet acked is no
- * longer queued; should its session break, the next one asks for it again, and gets it if it is still held.
+ * A feed is a Source for a link sender (or whoever else reads batches): the ring's batches in their
+ * boundaries, filtered; and in place of what this subscriber has lost, the batch that says so (reason lost).
+ * What is sent and not yet acked is no longer queued; should its session break, the next one asks for it
+ * again, and gets it if it is still held.
  */
 
 #include "record/record-filter.h"
@@ -14,28 +15,31 @@
 /* What gives way when a subscriber is too slow: */
 typedef enum Overflow {
         OVERFLOW_DROP_OLDEST, /* the oldest it was not sent: it is never more than the limit behind */
-        OVERFLOW_DROP_NEWEST, /* what is published once the limit is reached, until all that is queued was sent */
+        OVERFLOW_DROP_NEWEST, /* what is published once the limit is reached, until all that is queued was
+                                 sent */
         OVERFLOW_BLOCK,       /* nothing: the ring keeps it, and is full one day */
 } Overflow;
 
 typedef struct FeedOptions {
         Ring *ring;
-        const char *name;                    /* of the subscriber; copied */
-        const RecordFilter *filter;          /* NULL: all. Filters are not owned and must outlive the feed */
-        const RecordFilter *pressure_filter; /* in place of the other while over half the limit is queued; NULL: none */
-        uint64_t queue_limit;                /* bytes; 0: as much as the ring holds. With block for pressure only */
+        const char *name;           /* of the subscriber; copied */
+        const RecordFilter *filter; /* NULL: all. Filters are not owned and must outlive the feed */
+        const RecordFilter
+                *pressure_filter; /* in place of the other while over half the limit is queued; NULL: none */
+        uint64_t queue_limit;     /* bytes; 0: as much as the ring holds. With block for pressure only */
         Overflow overflow;
 } FeedOptions;
 
 typedef struct FeedStatus {
-        uint64_t sent;           /* last seq that was given out */
+        uint64_t sent;           /* last seq given out; before the first session, where its queue begins */
         uint64_t acked;          /* last seq known to be in the subscriber's custody; 0: not known yet */
         uint64_t queued_records; /* published, still held for it and not given out yet, */
         uint64_t queued_bytes;   /* as they lie in the ring */
         uint64_t dropped;        /* records given up because it was too slow, since the feed began */
-        uint64_t gaps;           /* lost ranges it was told of; the same one told again after a broken session is one */
-        uint64_t pressed;        /* records that the filter lets pass and the pressure filter left out */
-        bool dropping;           /* something given up is not yet told, or told and not yet acked */
+        uint64_t
+                gaps; /* lost ranges it was told of; the same one told again after a broken session is one */
+        uint64_t pressed; /* records that the filter lets pass and the pressure filter left out */
+        bool dropping;    /* something given up is not yet told, or told and not yet acked */
         bool under_pressure;
         bool paused;
 } FeedStatus;
@@ -50,8 +54,9 @@ DEFINE_CLEANUP(Feed *, feed_free)
 /* Owned by the feed. A payload is valid until the next call on any feed: filtered ones share one buffer. */
 Source *feed_source(Feed *feed);
 
-/* Until then (monotonic) get() says that nothing is there, so that a session lives on with heartbeats alone; the queue, and
- * what follows from it, go on. It ends by itself: the next get() behind that time has the batches again. */
+/* Until then (monotonic) get() says that nothing is there, so that a session lives on with heartbeats alone;
+ * the queue, and what follows from it, go on. It ends by itself: the next get() behind that time has the
+ * batches again. */
 void feed_pause(Feed *feed, uint64_t until_usec);
 void feed_resume(Feed *feed);
 

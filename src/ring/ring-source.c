@@ -108,6 +108,43 @@ static void source_release(Source *base, uint64_t seq, uint64_t checksum)
         ring_advance_held(source->ring);
 }
 
+bool ring_source_acked(const Source *base, uint64_t *ret_seq, uint64_t *ret_checksum)
+{
+        const RingAwaited *row = container_of(base, const RingSource, source)->awaited;
+        unsigned turn;
+
+        if (!row)
+                return false;
+        turn = ring_word(&row->turn) & 1;
+        *ret_seq = row->acked[turn].seq;
+        *ret_checksum = row->acked[turn].checksum;
+        return true;
+}
+
+bool ring_seek(const Ring *ring, uint64_t seq, Cursor *ret)
+{
+        uint64_t position = ring_head(ring), next;
+        Batch batch;
+
+        if (seq == ring_published(ring)->newest + 1) {
+                *ret = (Cursor) { { ring_end(ring), seq } };
+                return true;
+        }
+        while (ring_entry(ring, position, &batch, &next) > 0 && batch.first <= seq) {
+                if (batch.first == seq) {
+                        *ret = (Cursor) { { position, seq } };
+                        return true;
+                }
+                position = next;
+        }
+        return false;
+}
+
+uint64_t ring_behind(const Ring *ring, const Cursor *cursor)
+{
+        return ring_end(ring) - cursor->position[0];
+}
+
 static RingAwaited *find_row(Ring *ring, const char *subscriber)
 {
         for (size_t i = 0; i < RING_AWAITED_MAX; i++) {

@@ -124,6 +124,16 @@ void ring_publish(Ring *ring);
 Source *ring_source(Ring *ring, const char *subscriber, bool awaited);
 void ring_source_free(Ring *ring, Source *source);
 
+/* What an awaited source's peer has acked, as the file remembers it; checksum 0: not known. False when it is not awaited. */
+bool ring_source_acked(const Source *source, uint64_t *ret_seq, uint64_t *ret_checksum);
+
+/* Places *ret before the batch that begins at seq, or at the end for newest + 1. False when no batch begins there. */
+bool ring_seek(const Ring *ring, uint64_t seq, Cursor *ret);
+
+/* Bytes published behind a place, entries as they lie in the file; also when the batches there are gone. The cursor is one
+ * that ring_seek() or a source's get() has set. */
+uint64_t ring_behind(const Ring *ring, const Cursor *cursor);
+
 /* A subscriber of that name is not awaited any more (it left the configuration); its sources stay usable. */
 void ring_forget(Ring *ring, const char *subscriber);
 
