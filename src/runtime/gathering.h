@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Commands that were passed on: the replies of all receivers are gathered, until each has answered or the
+ * time is up, and become one answer for whoever asked. No I/O, and the clock is handed in (monotonic usec).
+ *
+ * Askers and receivers are whatever pointers their owner knows its sessions by; one whose session ends must
+ * be forgotten before its pointer is used again.
+ */
+
+#include "link/frame.h"
+
+/* Of a REPLY's text, with the receiver's name: a sentence. */
+#define GATHERING_TEXT_MAX 400U
+
+typedef struct Gathering Gathering;
+
+/* Who asked what. */
+typedef struct GatheringCommand {
+        void *asker;            /* NULL: nobody waits for the answer */
+        uint64_t asker_id;      /* of the COMMAND that came */
+        uint64_t deadline_usec;
+} GatheringCommand;
+
+typedef struct GatheringAnswer {
+        uint64_t id;        /* as gathering_begin() returned it */
+        void *asker;        /* NULL: nobody waits (any more) */
+        uint64_t asker_id;
+        LinkReplyStatus status;
+        const char *text;   /* valid during the call */
+} GatheringAnswer;
+
+typedef void (*GatheringFn)(const GatheringAnswer *answer, void *userdata);
+
+/* At most `commands_max` are under way at once. `answered` may begin further commands, and calls nothing else
+ * here. */
+int gathering_new(unsigned commands_max, GatheringFn answered, void *userdata, Gathering **ret) _must_check_;
+/* Nobody is answered any more. */
+Gathering *gathering_free(Gathering *gathering);
+DEFINE_CLEANUP(Gathering *, gathering_free)
+
+/* The command goes to these `n` receivers (at least one). Returns its id, which the COMMANDs to all of them
+ * are to have: no other command had or will have it. 0: too many are under way, or there is no memory. */
+uint64_t gathering_begin(Gathering *gathering, const GatheringCommand *command, void *const *receivers,
+                         size_t n);
+/* A REPLY came; one that is not waited for is ignored. `name` goes in front of its text; NULL: nothing. */
+void gathering_reply(Gathering *gathering, const void *receiver, const char *name, const LinkReply *reply);
+/* The session has ended: it answers nothing, and is answered nothing. */
+void gathering_forget(Gathering *gathering, const void *session);
+/* Answers those whose time is up; once a second. */
+void gathering_tick(Gathering *gathering, uint64_t now_usec);
+
+/* How many are under way that this one asked for. */
+unsigned gathering_asked(const Gathering *gathering, const void *asker);
