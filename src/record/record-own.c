@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Records of our own: what was lost (op=relay-gap), and what was refused (op=relay-refused). Their type is DAEMON_ERR,
- * because ausearch refuses to search for types it does not know. docs/records.md describes each field.
+/* Records of our own: what was lost (op=relay-gap), what was refused (op=relay-refused), and commands (op=relay-command,
+ * op=relay-answer). Their types are DAEMON_ERR and, for commands, DAEMON_CONFIG, as auditd has it for what it was asked to do:
+ * ausearch refuses to search for types it does not know. docs/records.md describes each field.
  *
  *  1. A record written here passes record_check(), whatever bytes it is about.
  *  2. A value is a bare word or in double quotes; within these every byte outside '!'..'~', and '"', '\\', '\'' and '=', is
@@ -15,9 +16,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#define TYPE_ERROR "DAEMON_ERR"
+#define TYPE_COMMAND "DAEMON_CONFIG"
 #define OP_GAP "relay-gap"
 #define OP_REFUSED "relay-refused"
-/* "\" res=failed\n" and the NUL that snprintf() adds. */
+/* "\" res=success\n" and the NUL that snprintf() adds. */
 #define TAIL_MAX 16U
 /* More than a refused record has without its line: prefix, fault, peer (escaped at worst), size, hash. */
 #define REFUSED_MAX (5U * NODE_NAME_MAX + 300U)
@@ -69,12 +72,12 @@ static void put_escaped(Line *line, const uint8_t *data, size_t size)
         }
 }
 
-/* " key=word" or " key=\"escaped\"". */
-static void put_value(Line *line, const char *key, const uint8_t *data, size_t size)
+/* " key=word" or " key=\"escaped\"", of at most `max` bytes. */
+static void put_bytes(Line *line, const char *key, const uint8_t *data, size_t size, size_t max)
 {
         bool plain = size > 0;
 
-        size = MIN(size, (size_t) BATCH_ARGUMENT_MAX);
+        size = MIN(size, max);
         for (size_t i = 0; i < size; i++)
                 plain = plain && is_plain(data[i]);
         put_format(line, " %s=%s", key, plain ? "" : "\"");
@@ -82,20 +85,26 @@ static void put_value(Line *line, const char *key, const uint8_t *data, size_t s
         put_format(line, "%s", plain ? "" : "\"");
 }
 
+static void put_value(Line *line, const char *key, const uint8_t *data, size_t size)
+{
+        put_bytes(line, key, data, size, BATCH_ARGUMENT_MAX);
+}
+
 static void put_word(Line *line, const char *key, const char *word)
 {
         put_value(line, key, (const uint8_t *) word, strlen(word));
 }
 
-static void put_prefix(Line *line, const char *node, const RecordTime *time, const char *op)
+static void put_prefix(Line *line, const char *node, const RecordTime *time, const char *type,
+                       const char *op)
 {
-        put_format(line, "node=%.*s type=DAEMON_ERR msg=audit(%" PRIu64 ".%03" PRIu32 ":%" PRIu64 "): op=%s",
-                   (int) NODE_NAME_MAX, node, time->sec, time->msec % 1000, time->serial, op);
+        put_format(line, "node=%.*s type=%s msg=audit(%" PRIu64 ".%03" PRIu32 ":%" PRIu64 "): op=%s",
+                   (int) NODE_NAME_MAX, node, type, time->sec, time->msec % 1000, time->serial, op);
 }
 
-static void put_tail(Line *line)
+static void put_tail(Line *line, bool success)
 {
-        put_format(line, " res=failed");
+        put_format(line, " res=%s", success ? "success" : "failed");
         line->out[line->size++] = '\n';
 }
 
@@ -119,7 +128,7 @@ static size_t put_gap(const RecordGap *gap, const uint8_t *reason, size_t reason
 {
         Line line = { .out = out, .max = RECORD_LINE_MAX };
 
-        put_prefix(&line, gap->node, &gap->time, OP_GAP);
+        put_prefix(&line, gap->node, &gap->time, TYPE_ERROR, OP_GAP);
         put_word(&line, "where", gap->where);
         put_value(&line, "reason", reason, reason_size);
         put_format(&line, " lost=%" PRIu64 " count=%s", gap->lost,
@@ -130,7 +139,7 @@ static size_t put_gap(const RecordGap *gap, const uint8_t *reason, size_t reason
         }
         if (gap->detail)
                 put_format(&line, " %s", gap->detail);
-        put_tail(&line);
+        put_tail(&line, false);
         return line.size;
 }
 
@@ -155,6 +164,49 @@ void record_explain_lost(const Batch *lost, const char *node, const char *stream
         seal_records(ret_stored, out, put_gap(&gap, lost->payload, lost->size, out), 1, lost->origin);
 }
 
+/* --- Commands --- */
+
+static void put_number(Line *line, const char *key, int64_t number)
+{
+        if (number >= 0)
+                put_format(line, " %s=%" PRId64, key, number);
+}
+
+static void put_optional(Line *line, const char *key, const char *text)
+{
+        if (text)
+                put_word(line, key, text);
+}
+
+size_t record_command(const RecordCommand *command, uint8_t *out)
+{
+        const RecordSlice *arguments = &command->arguments;
+        Line line = { .out = out, .max = RECORD_LINE_MAX };
+
+        put_prefix(&line, command->node, &command->time, TYPE_COMMAND, command->op);
+        put_number(&line, "command", command->id);
+        if (command->verb.size > 0)
+                put_value(&line, "verb", command->verb.data, command->verb.size);
+        put_optional(&line, "via", command->via);
+        put_optional(&line, "from", command->from);
+        put_number(&line, "pid", command->pid);
+        put_number(&line, "uid", command->uid);
+        put_number(&line, "auid", command->auid);
+        put_number(&line, "ses", command->ses);
+        put_optional(&line, "unit", command->unit);
+        if (arguments->size > 0)
+                put_bytes(&line, "args", arguments->data, arguments->size, RECORD_COMMAND_ARGUMENTS_MAX);
+        if (arguments->size > RECORD_COMMAND_ARGUMENTS_MAX)
+                put_format(&line, " args_size=%zu", arguments->size);
+        put_number(&line, "receivers", command->receivers);
+        put_number(&line, "count", command->count);
+        put_word(&line, "answer", command->answer);
+        if (command->why[0] != '\0')
+                put_word(&line, "why", command->why);
+        put_tail(&line, command->success);
+        return line.size;
+}
+
 /* --- Refused lines --- */
 
 /* One refused line. `room`: bytes it may take; at least REFUSED_MAX. Its hash tells two apart when neither fits. */
@@ -165,13 +217,13 @@ static size_t put_refused(const uint8_t *bytes, size_t size, RecordFault fault, 
 
         if (size > 0 && bytes[size - 1] == '\n')
                 size--;
-        put_prefix(&line, rules->node, time, OP_REFUSED);
+        put_prefix(&line, rules->node, time, TYPE_ERROR, OP_REFUSED);
         put_word(&line, "fault", record_fault_to_string(fault));
         put_word(&line, "peer", rules->peer ? rules->peer : rules->node);
         put_format(&line, " size=%zu hash=%016" PRIx64 " line=\"", size, checksum64(bytes, size));
         put_escaped(&line, bytes, size);
         put_format(&line, "\"");
-        put_tail(&line);
+        put_tail(&line, false);
         return line.size;
 }
 
@@ -180,11 +232,11 @@ static size_t put_omitted(const Batch *received, uint64_t n, const RecordRules *
 {
         Line line = { .out = out, .max = REFUSED_MAX };
 
-        put_prefix(&line, rules->node, time, OP_REFUSED);
+        put_prefix(&line, rules->node, time, TYPE_ERROR, OP_REFUSED);
         put_word(&line, "fault", record_fault_to_string(n > 0 ? RECORD_E_LONG : RECORD_E_COUNT));
         put_word(&line, "peer", rules->peer ? rules->peer : rules->node);
         put_format(&line, " lines=%" PRIu64 " first=%" PRIu64 " last=%" PRIu64, n, received->first, received->last);
-        put_tail(&line);
+        put_tail(&line, false);
         return line.size;
 }
 

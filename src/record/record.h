@@ -94,6 +94,32 @@ typedef struct RecordGap {
 /* Writes the line to `out` (RECORD_LINE_MAX bytes); returns its size. */
 size_t record_gap(const RecordGap *gap, uint8_t *out);
 
+/* Bytes of a command's arguments that its record shows; more are cut, and said. */
+#define RECORD_COMMAND_ARGUMENTS_MAX 2048U
+
+/* `type=DAEMON_CONFIG … op=relay-command`: somebody asked something of us, and whether we took it. With `op` "relay-answer":
+ * what became of a command that was passed on. Negative numbers and NULL are not known, or do not apply, and are left out. */
+typedef struct RecordCommand {
+        const char *node;
+        RecordTime time;
+        const char *op;
+        int64_t id;            /* binds an answer to its command */
+        RecordSlice verb;
+        RecordSlice arguments; /* as they came */
+        const char *via;       /* "push", "pull", "input" */
+        const char *from;      /* name of the peer, as configured (push) or as it calls itself */
+        int64_t pid, uid, auid, ses;
+        const char *unit;
+        int64_t receivers;     /* it was passed on to so many */
+        int64_t count;         /* the record stands for so many commands */
+        const char *answer;    /* a word */
+        const char *why;       /* a sentence; empty: none */
+        bool success;
+} RecordCommand;
+
+/* Writes the line to `out` (RECORD_LINE_MAX bytes); returns its size. */
+size_t record_command(const RecordCommand *command, uint8_t *out);
+
 /* What a sender's lines are held to, and what is written in place of those that break a rule. */
 typedef struct RecordRules {
         const char *node;          /* of records made here: the authenticated one */

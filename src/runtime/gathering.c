@@ -4,8 +4,8 @@
  *
  *  1. Each command is answered exactly once, within its time, whatever the receivers do.
  *  2. A receiver counts once, and only for commands that it was sent.
- *  3. Done, if anybody did it; else the reply that tells most: a failure, a refusal, a silence, and last that
- *     the verb is unknown, which those say whom the command does not concern.
+ *  3. Done, if anybody did it; else the reply that tells most: a failure, a refusal, a silence, and last
+ *     that the verb is unknown, which those say whom the command does not concern.
  */
 
 #include "runtime/gathering.h"

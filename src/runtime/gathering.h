@@ -32,8 +32,8 @@ typedef struct GatheringAnswer {
 
 typedef void (*GatheringFn)(const GatheringAnswer *answer, void *userdata);
 
-/* At most `commands_max` are under way at once. `answered` may begin further commands, and calls nothing else
- * here. */
+/* At most `commands_max` are under way at once. `answered` may begin further commands, and calls nothing
+ * else here. */
 int gathering_new(unsigned commands_max, GatheringFn answered, void *userdata, Gathering **ret) _must_check_;
 /* Nobody is answered any more. */
 Gathering *gathering_free(Gathering *gathering);

@@ -327,6 +327,8 @@ END_TEST
 
 /* --- Records of our own, with auparse as the judge --- */
 
+static int own_type = AUDIT_DAEMON_ERR;
+
 /* The value of a field of the only record, as auparse reads it; "" when there is none. */
 static const char *field(const uint8_t *line, size_t size, const char *name)
 {
@@ -340,7 +342,7 @@ static const char *field(const uint8_t *line, size_t size, const char *name)
         parser = auparse_init(AUSOURCE_BUFFER, text);
         ck_assert_ptr_nonnull(parser);
         ck_assert_int_eq(auparse_first_record(parser), 1);
-        ck_assert_int_eq(auparse_get_type(parser), AUDIT_DAEMON_ERR);
+        ck_assert_int_eq(auparse_get_type(parser), own_type);
         node = auparse_get_node(parser);
         ck_assert_str_eq(node, "n1");
         free((void *) node);
@@ -397,6 +399,113 @@ START_TEST(a_lost_reason_cannot_forge_a_field)
         ck_assert_str_eq(field(out, stored.size, "auid"), "");
         ck_assert_str_eq(field(out, stored.size, "lost"), "7");
         ck_assert_ptr_null(memmem(out, stored.size, "auid=0", 6));
+}
+END_TEST
+
+static RecordSlice slice(const char *text)
+{
+        return (RecordSlice) { bytes(text), strlen(text) };
+}
+
+static RecordCommand full_command(void)
+{
+        return (RecordCommand) {
+                .node = "n1",
+                .time = now,
+                .op = "relay-command",
+                .id = 7,
+                .verb = slice("block-address"),
+                .arguments = slice("ADDRESS=192.0.2.0/24\nSECONDS=60\n"),
+                .via = "push",
+                .from = "guard",
+                .pid = 4711,
+                .uid = 0,
+                .auid = 4294967295,
+                .ses = 3,
+                .unit = "audit-relay-plugin@guard.service",
+                .receivers = 2,
+                .count = -1,
+                .answer = "taken",
+                .why = "",
+                .success = true,
+        };
+}
+
+START_TEST(a_command_to_the_byte)
+{
+        static const char expected[] =
+                "node=n1 type=DAEMON_CONFIG msg=audit(1700000001.005:99): op=relay-command command=7 "
+                "verb=block-address via=push from=guard pid=4711 uid=0 auid=4294967295 ses=3 "
+                "unit=audit-relay-plugin@guard.service "
+                "args=\"ADDRESS\\x3d192.0.2.0/24\\x0aSECONDS\\x3d60\\x0a\" receivers=2 answer=taken res=success\n";
+        static const char refused[] =
+                "node=n1 type=DAEMON_CONFIG msg=audit(1700000001.005:99): op=relay-command via=input uid=1000 count=12 "
+                "answer=refused why=\"too\\x20many\" res=failed\n";
+        RecordCommand command = full_command(), rest = { .node = "n1", .time = now, .op = "relay-command",
+                .id = -1, .via = "input", .pid = -1, .uid = 1000, .auid = -1, .ses = -1, .receivers = -1, .count = 12,
+                .answer = "refused", .why = "too many" };
+        uint8_t out[RECORD_LINE_MAX];
+        size_t size = record_command(&command, out);
+
+        ck_assert_uint_eq(size, sizeof expected - 1);
+        ck_assert_mem_eq(out, expected, size);
+        own_type = AUDIT_DAEMON_CONFIG;
+        ck_assert_str_eq(field(out, size, "op"), "relay-command");
+        ck_assert_str_eq(field(out, size, "auid"), "4294967295");
+        ck_assert_str_eq(field(out, size, "res"), "success");
+        size = record_command(&rest, out);
+        ck_assert_uint_eq(size, sizeof refused - 1);
+        ck_assert_mem_eq(out, refused, size);
+}
+END_TEST
+
+/* Each of the texts that others choose. */
+START_TEST(a_command_cannot_forge_a_field)
+{
+        static const char hostile[] = "x\" auid=0 uid=0\nnode=n1 type=LOGIN msg=audit(1.000:1): res=success '\x1d\xff=";
+        RecordCommand command = full_command();
+        uint8_t out[RECORD_LINE_MAX];
+        size_t size;
+
+        if (_i == 0)
+                command.verb = slice(hostile);
+        else if (_i == 1)
+                command.arguments = slice(hostile);
+        else if (_i == 2)
+                command.from = hostile;
+        else if (_i == 3)
+                command.unit = hostile;
+        else
+                command.why = hostile;
+        command.success = false;
+        command.uid = 1000;
+        size = record_command(&command, out);
+        ck_assert_int_eq(record_check(out, size, "n1"), RECORD_OK);
+        ck_assert_uint_eq(record_next(out, size), size);
+        own_type = AUDIT_DAEMON_CONFIG;
+        ck_assert_str_eq(field(out, size, "uid"), "1000");
+        ck_assert_str_eq(field(out, size, "res"), "failed");
+        ck_assert_ptr_null(memmem(out, size, " auid=0", 7));
+        ck_assert_ptr_null(memmem(out, size, "res=success", 11));
+}
+END_TEST
+
+/* All at their largest, every byte of them escaped. */
+START_TEST(a_large_command_is_cut_and_says_so)
+{
+        static char huge[16 * 1024];
+        RecordCommand command = full_command();
+        uint8_t out[RECORD_LINE_MAX];
+        size_t size;
+
+        memset(huge, '\n', sizeof huge - 1);
+        command.verb = command.arguments = slice(huge);
+        command.from = command.unit = command.why = huge;
+        size = record_command(&command, out);
+        ck_assert_int_eq(record_check(out, size, "n1"), RECORD_OK);
+        own_type = AUDIT_DAEMON_CONFIG;
+        ck_assert_str_eq(field(out, size, "args_size"), "16383");
+        ck_assert_str_eq(field(out, size, "res"), "success");
 }
 END_TEST
 
@@ -596,6 +705,9 @@ int main(void)
         tcase_add_test(tcase, adopted_lines_end_at_the_line_maximum);
         tcase_add_test(tcase, the_first_fault_of_a_batch_is_named);
         tcase_add_test(tcase, auparse_reads_gap_records);
+        tcase_add_test(tcase, a_command_to_the_byte);
+        tcase_add_loop_test(tcase, a_command_cannot_forge_a_field, 0, 5);
+        tcase_add_test(tcase, a_large_command_is_cut_and_says_so);
         tcase_add_test(tcase, a_lost_reason_cannot_forge_a_field);
         tcase_add_test(tcase, refused_lines_are_stored_escaped_beside_good_ones);
         tcase_add_test(tcase, types_that_may_not_be_sent_are_refused);
