@@ -8,19 +8,9 @@
 #include "runtime/program.h"
 #include "runtime/state.h"
 
-#include <pwd.h>
 #include <stdio.h>
-#include <sys/un.h>
-
-#define SOCKET_PATH_MAX (sizeof((struct sockaddr_un *) NULL)->sun_path - 1)
 
 static const char *const kernel_modes[] = { "auto", "none", "unicast", "multicast", NULL };
-static const char *const overflows[] = { "drop-oldest", "drop-newest", "block", NULL };
-
-static int parse_socket(const ConfigKey *key, const char *value, void *field)
-{
-        return strlen(value) <= SOCKET_PATH_MAX ? config_parse_path(key, value, field) : -EINVAL;
-}
 
 static const ConfigBounds ring_sizes = { RING_SIZE_MIN, UINT64_C(64) * 1024 * 1024 * 1024 };
 /* setsockopt() takes an int, which the kernel doubles. */
@@ -37,20 +27,10 @@ static const ConfigKey dispatcher_keys[] = {
         DISPATCHER("StateDirectory", config_parse_path, state_directory, "an absolute path", NULL),
         DISPATCHER("SubscribersDirectory", config_parse_path, subscribers_directory, "an absolute path",
                    NULL),
-        DISPATCHER("Input", parse_socket, input, "an absolute path of at most 107 bytes", NULL),
+        DISPATCHER("Input", config_parse_socket, input, "an absolute path of at most 107 bytes", NULL),
         DISPATCHER("Kernel", config_parse_enum, kernel, "auto, none, unicast or multicast", kernel_modes),
         DISPATCHER("ReceiveBuffer", config_parse_size_within, receive_buffer,
                    "a size from 64K to 1023M, such as 64M", &receive_buffers),
-        { 0 },
-};
-
-#define SUBSCRIBER(name, parse, field, expected, argument) \
-        { "Subscriber", name, parse, offsetof(SubscriberConfig, field), expected, argument }
-
-static const ConfigKey subscriber_keys[] = {
-        SUBSCRIBER("Socket", parse_socket, socket, "an absolute path of at most 107 bytes", NULL),
-        SUBSCRIBER("Overflow", config_parse_enum, overflow, "block or drop-oldest", overflows),
-        SUBSCRIBER("User", config_parse_string, user, "a user's name", NULL),
         { 0 },
 };
 
@@ -84,80 +64,4 @@ void dispatcher_config_done(DispatcherConfig *config)
         free(config->subscribers_directory);
         free(config->input);
         *config = (DispatcherConfig) { 0 };
-}
-
-/* "/etc/audit-relay/subscribers.d/remote.conf" → "remote". */
-static char *name_of_path(const char *path)
-{
-        const char *slash = strrchr(path, '/');
-        const char *base = slash ? slash + 1 : path;
-        const char *dot = strrchr(base, '.');
-
-        return strndup(base, dot ? (size_t) (dot - base) : strlen(base));
-}
-
-static int look_up_user(const char *path, SubscriberConfig *config)
-{
-        struct passwd *user;
-
-        config->uid = geteuid();
-        if (!config->user)
-                return 0;
-        errno = 0;
-        user = getpwnam(config->user);
-        if (!user) {
-                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "%s: there is no user \"%s\"", path,
-                            config->user);
-                return errno != 0 ? -errno : -EINVAL;
-        }
-        config->uid = user->pw_uid;
-        return 0;
-}
-
-static int subscriber_config_check(const char *path, SubscriberConfig *config)
-{
-        if (!node_name_is_valid(config->name)) {
-                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL,
-                            "%s: the file's name is the subscriber's: letters, digits, '.', '-', '_'", path);
-                return -EINVAL;
-        }
-        if (!config->socket) {
-                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "%s: Socket= is missing", path);
-                return -EINVAL;
-        }
-        return look_up_user(path, config);
-}
-
-int subscriber_config_load(const char *path, SubscriberConfig *ret)
-{
-        SubscriberConfig config = { .name = name_of_path(path) };
-        int r = -ENOMEM;
-
-        if (config.name) {
-                /* The way to the collector loses nothing unless told otherwise. */
-                config.overflow = strcmp(config.name, "remote") == 0 ? OVERFLOW_BLOCK : OVERFLOW_DROP_OLDEST;
-                r = config_load_file(path, subscriber_keys, &config);
-        }
-        if (r >= 0)
-                r = subscriber_config_check(path, &config);
-        if (r < 0) {
-                subscriber_config_done(&config);
-                return r;
-        }
-        *ret = config;
-        return 0;
-}
-
-void subscriber_config_done(SubscriberConfig *config)
-{
-        free(config->name);
-        free(config->socket);
-        free(config->user);
-        *config = (SubscriberConfig) { 0 };
-}
-
-bool subscriber_config_equal(const SubscriberConfig *a, const SubscriberConfig *b)
-{
-        return strcmp(a->name, b->name) == 0 && strcmp(a->socket, b->socket) == 0 &&
-               a->overflow == b->overflow && a->uid == b->uid;
 }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* dispatcher.conf and subscribers.d/NAME.conf. */
+/* dispatcher.conf. */
 
-#include "dispatcher/feed.h"
-
-#include <sys/types.h>
+#include "basic/macro.h"
 
 typedef enum KernelMode {
         KERNEL_AUTO, /* what was handed in, else nothing */
@@ -25,19 +23,6 @@ typedef struct DispatcherConfig {
         uint64_t receive_buffer;
 } DispatcherConfig;
 
-typedef struct SubscriberConfig {
-        char *name;
-        char *socket;
-        char *user;
-        int overflow; /* Overflow */
-        uid_t uid;    /* of user; our own without one */
-} SubscriberConfig;
-
 /* Reads dispatcher.conf, or `path` alone. Says itself what is wrong. */
 int dispatcher_config_load(const char *path, DispatcherConfig *ret) _must_check_;
 void dispatcher_config_done(DispatcherConfig *config);
-
-/* Reads one file of subscribers.d/; the subscriber is named as the file. */
-int subscriber_config_load(const char *path, SubscriberConfig *ret) _must_check_;
-void subscriber_config_done(SubscriberConfig *config);
-bool subscriber_config_equal(const SubscriberConfig *a, const SubscriberConfig *b);

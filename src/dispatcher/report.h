@@ -5,7 +5,7 @@
 
 #include "dispatcher/input.h"
 #include "dispatcher/kernel.h"
-#include "dispatcher/subscriber.h"
+#include "dispatcher/subscribers.h"
 
 typedef struct Report {
         State *state;

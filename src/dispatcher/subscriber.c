@@ -1,24 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A subscriber is an outlet to a Unix socket, with the ring as its source. With Overflow=block the ring
- * keeps what it has not acked, also while it is away or the dispatcher is dead; any other one may be
- * overtaken, and is told what it missed.
+/* A subscriber is an outlet to a Unix socket, with a feed of the ring as its source. With Overflow=block the
+ * ring keeps what it has not acked, also while it is away or the dispatcher is dead; any other one may be
+ * left behind, and is told what it missed.
  *
- *  1. The ring waits for exactly the subscribers that the configuration names with Overflow=block: who
- *     leaves it is forgotten, also when that happened while no dispatcher ran.
- *  2. Records are sent to root, to us, and to the user that the file names, whoever listens on the socket.
+ *  1. Records are sent to root, to us, and to the user that the file names, whoever listens on the socket.
  */
 
 #include "dispatcher/subscriber.h"
-#include "dispatcher/config.h"
-#include "runtime/config.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
-#include "runtime/outlet.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -30,39 +24,21 @@
 #define BACKOFF_MIN_USEC (100 * USEC_PER_MSEC)
 #define BACKOFF_MAX_USEC (5 * USEC_PER_SEC)
 #define LOG_INTERVAL_USEC (60 * USEC_PER_SEC)
+/* Who drops now and then is dropping: a condition that comes and goes every second tells less. */
+#define DROPPING_TICKS 10U
 
-typedef struct Subscriber {
-        Subscribers *all;
+struct Subscriber {
+        SubscriberOptions options;
         SubscriberConfig config;
-        Source *source;
+        Feed *feed;
         Outlet *outlet;
-        bool known; /* `acked` is: it has been connected */
-        bool dropping;
+        bool known;     /* `acked` is: it has been connected */
         bool leaving;   /* BYE is out, its connection not yet closed */
         uint64_t acked; /* last seq in its custody */
         uint64_t logged_usec;
-        LIST_ENTRY(Subscriber) subscribers;
-} Subscriber;
-
-LIST_HEAD(SubscriberList, Subscriber);
-
-struct Subscribers {
-        SubscribersOptions options;
-        char *node;
-        struct SubscriberList list;
+        unsigned calm_ticks; /* without a further drop; DROPPING_TICKS: long enough */
+        SubscriberStatus status;
 };
-
-static Subscriber *subscriber_free(Subscriber *subscriber)
-{
-        if (!subscriber)
-                return NULL;
-        outlet_free(subscriber->outlet);
-        ring_source_free(subscriber->all->options.ring, subscriber->source);
-        subscriber_config_done(&subscriber->config);
-        free(subscriber);
-        return NULL;
-}
-DEFINE_CLEANUP(Subscriber *, subscriber_free)
 
 /* --- The outlet's handler --- */
 
@@ -105,11 +81,16 @@ static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret
         return 0;
 }
 
+static void tell_acked(const Subscriber *subscriber)
+{
+        subscriber->options.acked(subscriber->options.userdata);
+}
+
 static void move_acked(Subscriber *subscriber, uint64_t seq)
 {
         subscriber->acked = seq;
         subscriber->known = true;
-        subscriber->all->options.acked(subscriber->all->options.userdata);
+        tell_acked(subscriber);
 }
 
 static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
@@ -132,7 +113,7 @@ static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *w
                             subscriber->config.name, subscriber->config.socket, why);
         if (subscriber->leaving) {
                 subscriber->leaving = false;
-                subscriber->all->options.acked(subscriber->all->options.userdata);
+                tell_acked(subscriber);
         }
 }
 
@@ -148,14 +129,74 @@ static const OutletHandler outlet_handler = {
         .acked = on_acked,
 };
 
-/* --- Loading --- */
+/* --- What the owner calls --- */
 
-static int subscriber_begin(Subscriber *subscriber)
+const SubscriberConfig *subscriber_config(const Subscriber *subscriber)
 {
-        Subscribers *all = subscriber->all;
-        OutletOptions options = {
+        return &subscriber->config;
+}
+
+void subscriber_wake(Subscriber *subscriber)
+{
+        outlet_wake(subscriber->outlet);
+}
+
+bool subscriber_pending(const Subscriber *subscriber, uint64_t newest)
+{
+        return subscriber->config.overflow == OVERFLOW_BLOCK && outlet_connected(subscriber->outlet) &&
+               subscriber->acked < newest;
+}
+
+bool subscriber_end(Subscriber *subscriber)
+{
+        if (subscriber->config.overflow == OVERFLOW_BLOCK && outlet_connected(subscriber->outlet)) {
+                subscriber->leaving = true;
+                outlet_end(subscriber->outlet, LINK_BYE_ENDING, "the dispatcher is stopping", false);
+        }
+        return !subscriber->leaving;
+}
+
+const SubscriberStatus *subscriber_status(const Subscriber *subscriber)
+{
+        return &subscriber->status;
+}
+
+const SubscriberStatus *subscriber_tick(Subscriber *subscriber, uint64_t newest)
+{
+        SubscriberStatus *status = &subscriber->status;
+        uint64_t dropped = status->feed.dropped;
+
+        feed_status(subscriber->feed, &status->feed);
+        status->acked = subscriber->acked;
+        status->lag = newest - MIN(subscriber->acked, newest);
+        status->known = subscriber->known;
+        status->connected = outlet_connected(subscriber->outlet);
+        status->more = status->feed.dropped > dropped;
+        if (status->more)
+                subscriber->calm_ticks = 0;
+        else if (subscriber->calm_ticks < DROPPING_TICKS)
+                subscriber->calm_ticks++;
+        status->dropping = status->feed.dropped > 0 &&
+                           (status->feed.dropping || subscriber->calm_ticks < DROPPING_TICKS);
+        return status;
+}
+
+/* --- Life --- */
+
+static int begin(Subscriber *subscriber)
+{
+        const SubscriberConfig *config = &subscriber->config;
+        const FeedOptions feed_options = {
+                .ring = subscriber->options.ring,
+                .name = config->name,
+                .filter = config->filter,
+                .pressure_filter = config->pressure_filter,
+                .queue_limit = config->queue_limit,
+                .overflow = config->overflow,
+        };
+        OutletOptions outlet_options = {
                 .handler = &outlet_handler,
-                .node = all->node,
+                .node = subscriber->options.node,
                 .connect_usec = CONNECT_USEC,
                 .timeout_usec = TIMEOUT_USEC,
                 .backoff_min_usec = BACKOFF_MIN_USEC,
@@ -163,254 +204,39 @@ static int subscriber_begin(Subscriber *subscriber)
                 .idle = true,
                 .userdata = subscriber,
         };
+        int r = feed_new(&feed_options, &subscriber->feed);
 
-        subscriber->source = ring_source(all->options.ring, subscriber->config.name,
-                                         subscriber->config.overflow == OVERFLOW_BLOCK);
-        if (!subscriber->source)
-                return -ENOBUFS;
-        options.source = subscriber->source;
-        return outlet_new(all->options.event, &options, &subscriber->outlet);
-}
-
-static Subscriber *find(const struct SubscriberList *list, const char *name)
-{
-        Subscriber *subscriber;
-
-        LIST_FOREACH(subscriber, list, subscribers)
-                if (strcmp(subscriber->config.name, name) == 0)
-                        return subscriber;
-        return NULL;
-}
-
-/* Reads all files before anything is touched. */
-static int read_files(Subscribers *subscribers, struct SubscriberList *ret_list)
-{
-        _cleanup_(strings_freep) char **paths = NULL;
-        int r = config_list("subscribers.d", subscribers->options.directory, &paths);
-
-        for (size_t i = 0; r >= 0 && i < strings_count(paths); i++) {
-                Subscriber *subscriber = calloc(1, sizeof *subscriber);
-
-                if (!subscriber)
-                        return -ENOMEM;
-                subscriber->all = subscribers;
-                LIST_INSERT_HEAD(ret_list, subscriber, subscribers);
-                r = subscriber_config_load(paths[i], &subscriber->config);
-        }
-        return r;
-}
-
-static void list_free(struct SubscriberList *list)
-{
-        Subscriber *subscriber;
-
-        while ((subscriber = LIST_FIRST(list))) {
-                LIST_REMOVE(subscriber, subscribers);
-                subscriber_free(subscriber);
-        }
-}
-
-/* Those that are awaited in the ring and not in the configuration. */
-static void forget_others(Subscribers *subscribers)
-{
-        Ring *ring = subscribers->options.ring;
-
-        for (unsigned i = 0; i < RING_AWAITED_MAX; i++) {
-                const char *name = ring_awaited(ring, i);
-                const Subscriber *subscriber = name ? find(&subscribers->list, name) : NULL;
-
-                if (!name || (subscriber && subscriber->config.overflow == OVERFLOW_BLOCK))
-                        continue;
-                log_notice("The ring no longer waits for %s: it left the configuration", name);
-                ring_forget(ring, name);
-        }
-}
-
-/* Takes over what runs on unchanged, and begins the rest. */
-static int replace(Subscribers *subscribers, struct SubscriberList *wanted)
-{
-        Subscriber *subscriber;
-        int r = 0;
-
-        while ((subscriber = LIST_FIRST(wanted))) {
-                Subscriber *old = find(&subscribers->list, subscriber->config.name);
-                int begun = 0;
-
-                LIST_REMOVE(subscriber, subscribers);
-                if (old && subscriber_config_equal(&old->config, &subscriber->config)) {
-                        subscriber_free(subscriber);
-                        continue;
-                }
-                if (old) {
-                        LIST_REMOVE(old, subscribers);
-                        subscriber_free(old);
-                }
-                begun = subscriber_begin(subscriber);
-                if (begun >= 0) {
-                        LIST_INSERT_HEAD(&subscribers->list, subscriber, subscribers);
-                        continue;
-                }
-                log_error("Cannot send to the subscriber %s: %s", subscriber->config.name,
-                          begun == -ENOBUFS ? "the ring waits for too many already" : strerror(-begun));
-                subscriber_free(subscriber);
-                r = begun;
-        }
-        return r;
-}
-
-int subscribers_load(Subscribers *subscribers)
-{
-        struct SubscriberList wanted = LIST_HEAD_INITIALIZER(wanted);
-        Subscriber *subscriber, *next;
-        int r = read_files(subscribers, &wanted);
-
-        if (r < 0) {
-                list_free(&wanted);
+        if (r < 0)
                 return r;
-        }
-        for (subscriber = LIST_FIRST(&subscribers->list); subscriber; subscriber = next) {
-                next = LIST_NEXT(subscriber, subscribers);
-                if (find(&wanted, subscriber->config.name))
-                        continue;
-                LIST_REMOVE(subscriber, subscribers);
-                subscriber_free(subscriber);
-        }
-        r = replace(subscribers, &wanted);
-        forget_others(subscribers);
-        subscribers->options.acked(subscribers->options.userdata);
-        return r;
+        outlet_options.source = feed_source(subscriber->feed);
+        return outlet_new(subscriber->options.event, &outlet_options, &subscriber->outlet);
 }
 
-/* --- What the dispatcher calls --- */
-
-void subscribers_wake(Subscribers *subscribers)
+int subscriber_new(const SubscriberOptions *options, SubscriberConfig *config, Subscriber **ret)
 {
-        Subscriber *subscriber;
+        _cleanup_(subscriber_freep) Subscriber *subscriber = calloc(1, sizeof *subscriber);
+        int r;
 
-        LIST_FOREACH(subscriber, &subscribers->list, subscribers)
-                outlet_wake(subscriber->outlet);
-}
-
-bool subscribers_pending(const Subscribers *subscribers)
-{
-        const Subscriber *subscriber;
-        RingStatus status;
-
-        ring_status(subscribers->options.ring, &status);
-        LIST_FOREACH(subscriber, &subscribers->list, subscribers)
-                if (subscriber->config.overflow == OVERFLOW_BLOCK && outlet_connected(subscriber->outlet) &&
-                    subscriber->acked < status.newest)
-                        return true;
-        return false;
-}
-
-bool subscribers_end(Subscribers *subscribers)
-{
-        Subscriber *subscriber;
-        bool gone = true;
-
-        LIST_FOREACH(subscriber, &subscribers->list, subscribers) {
-                if (subscriber->config.overflow == OVERFLOW_BLOCK && outlet_connected(subscriber->outlet)) {
-                        subscriber->leaving = true;
-                        outlet_end(subscriber->outlet, LINK_BYE_ENDING, "the dispatcher is stopping", false);
-                }
-                gone = gone && !subscriber->leaving;
-        }
-        return gone;
-}
-
-void subscribers_tick(Subscribers *subscribers)
-{
-        State *state = subscribers->options.state;
-        Subscriber *subscriber;
-        RingStatus status;
-        bool dropping = false;
-        char reason[256];
-
-        ring_status(subscribers->options.ring, &status);
-        LIST_FOREACH(subscriber, &subscribers->list, subscribers) {
-                bool behind = subscriber->known && subscriber->acked + 1 < status.oldest;
-
-                dropping = dropping || behind;
-                if (behind && !subscriber->dropping) {
-                        (void) snprintf(reason, sizeof reason, "%s is too slow: the ring has gone past it",
-                                        subscriber->config.name);
-                        state_raise(state, "subscriber_dropping", reason, NULL);
-                }
-                subscriber->dropping = behind;
-        }
-        if (!dropping)
-                state_clear(state, "subscriber_dropping");
-}
-
-static size_t describe(const Subscriber *subscriber, uint64_t newest, char *out, size_t size)
-{
-        const char *name = subscriber->config.name;
-
-        if (subscriber->known && subscriber->acked >= newest)
-                return (size_t) snprintf(out, size, ", %s acked", name);
-        if (outlet_connected(subscriber->outlet))
-                return (size_t) snprintf(out, size, ", %s %" PRIu64 " behind", name,
-                                         newest - subscriber->acked);
-        return (size_t) snprintf(out, size, ", %s away", name);
-}
-
-void subscribers_status(const Subscribers *subscribers, char *out, size_t size)
-{
-        State *state = subscribers->options.state;
-        const Subscriber *subscriber;
-        const char *help = "Last seq in the subscriber's custody";
-        RingStatus status;
-        size_t used = 0;
-
-        out[0] = '\0';
-        ring_status(subscribers->options.ring, &status);
-        LIST_FOREACH(subscriber, &subscribers->list, subscribers) {
-                status_gauge(state, "subscriber_acked_seq",
-                             status_label(state, "subscriber", subscriber->config.name),
-                             (double) subscriber->acked, help);
-                help = NULL;
-                if (used < size)
-                        used += describe(subscriber, status.newest, out + used, size - used);
-        }
-        help = "Records published and not yet acked by the subscriber";
-        LIST_FOREACH(subscriber, &subscribers->list, subscribers) {
-                status_gauge(state, "subscriber_lag_records",
-                             status_label(state, "subscriber", subscriber->config.name),
-                             (double) (status.newest - MIN(subscriber->acked, status.newest)), help);
-                help = NULL;
-        }
-        help = "Whether the subscriber is connected";
-        LIST_FOREACH(subscriber, &subscribers->list, subscribers) {
-                status_gauge(state, "subscriber_connected",
-                             status_label(state, "subscriber", subscriber->config.name),
-                             outlet_connected(subscriber->outlet), help);
-                help = NULL;
-        }
-}
-
-/* --- Life --- */
-
-int subscribers_new(const SubscribersOptions *options, Subscribers **ret)
-{
-        _cleanup_(subscribers_freep) Subscribers *subscribers = calloc(1, sizeof *subscribers);
-
-        if (!subscribers)
+        if (!subscriber) {
+                subscriber_config_done(config);
                 return -ENOMEM;
-        subscribers->options = *options;
-        subscribers->node = strdup(ring_node(options->ring));
-        if (!subscribers->node)
-                return -ENOMEM;
-        *ret = TAKE_PTR(subscribers);
+        }
+        *subscriber = (Subscriber) { .options = *options, .config = *config, .calm_ticks = DROPPING_TICKS };
+        *config = (SubscriberConfig) { 0 };
+        r = begin(subscriber);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(subscriber);
         return 0;
 }
 
-Subscribers *subscribers_free(Subscribers *subscribers)
+Subscriber *subscriber_free(Subscriber *subscriber)
 {
-        if (!subscribers)
+        if (!subscriber)
                 return NULL;
-        list_free(&subscribers->list);
-        free(subscribers->node);
-        free(subscribers);
+        outlet_free(subscriber->outlet);
+        feed_free(subscriber->feed);
+        subscriber_config_done(&subscriber->config);
+        free(subscriber);
         return NULL;
 }

@@ -1,43 +1,53 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Those whom the ring is sent to: each a file in subscribers.d/, which names a Unix socket. */
+/* One subscriber that we connect to: a Unix socket, an outlet to it, and its feed. */
 
-#include "ring/ring.h"
-#include "runtime/state.h"
+#include "dispatcher/subscriber-config.h"
+#include "runtime/outlet.h"
 
 #include <systemd/sd-event.h>
 
-typedef struct Subscribers Subscribers;
+typedef struct Subscriber Subscriber;
 
-typedef struct SubscribersOptions {
+typedef struct SubscriberOptions {
         sd_event *event;
         Ring *ring;
-        State *state;
-        const char *directory;         /* NULL: /etc/audit-relay/subscribers.d, … */
-        void (*acked)(void *userdata); /* the ring may have room again */
+        const char *node;              /* the ring's; not copied */
+        void (*acked)(void *userdata); /* the ring may have room again, or one that was to end is gone */
         void *userdata;
-} SubscribersOptions;
+} SubscriberOptions;
 
-int subscribers_new(const SubscribersOptions *options, Subscribers **ret) _must_check_;
-Subscribers *subscribers_free(Subscribers *subscribers);
-DEFINE_CLEANUP(Subscribers *, subscribers_free)
+/* Takes the configuration over, also on failure. Returns 0; -ENOBUFS when the ring waits for too many
+ * already; another negative errno. */
+int subscriber_new(const SubscriberOptions *options, SubscriberConfig *config,
+                   Subscriber **ret) _must_check_;
+Subscriber *subscriber_free(Subscriber *subscriber);
+DEFINE_CLEANUP(Subscriber *, subscriber_free)
 
-/* Reads the directory, at start and again on reload: new ones begin, those that are gone end and hold the
- * ring no longer, those that have changed begin again where they stood. On an error nothing is changed. */
-int subscribers_load(Subscribers *subscribers) _must_check_;
+const SubscriberConfig *subscriber_config(const Subscriber *subscriber);
 
 /* Something was published. */
-void subscribers_wake(Subscribers *subscribers);
+void subscriber_wake(Subscriber *subscriber);
 
-/* Whether one that is connected, and that the ring waits for, has not acked all. */
-bool subscribers_pending(const Subscribers *subscribers);
-/* Says BYE to those that the ring waits for: it holds nothing more for them. Returns whether they are gone;
- * if not, acked() is called when that may have changed. */
-bool subscribers_end(Subscribers *subscribers);
+/* Whether the ring waits for it, it is connected and has not acked all. */
+bool subscriber_pending(const Subscriber *subscriber, uint64_t newest);
 
-/* Once a second: who is being left behind. */
-void subscribers_tick(Subscribers *subscribers);
+/* Says BYE to one that the ring waits for. Returns whether it is gone; if not, acked() is called when that
+ * may have changed. */
+bool subscriber_end(Subscriber *subscriber);
 
-/* Writes metrics into the status being written, and "remote acked, siem 512 behind" to `out`. */
-void subscribers_status(const Subscribers *subscribers, char *out, size_t size);
+/* What is known of it once a second. */
+typedef struct SubscriberStatus {
+        FeedStatus feed;
+        uint64_t acked; /* last seq in its custody */
+        uint64_t lag;   /* published and not acked */
+        bool known;     /* the two are: it has been connected */
+        bool connected;
+        bool dropping; /* records were given up lately, or it was not yet told */
+        bool more;     /* were in the last second */
+} SubscriberStatus;
+
+/* Once a second; the status lasts until the next. */
+const SubscriberStatus *subscriber_tick(Subscriber *subscriber, uint64_t newest);
+const SubscriberStatus *subscriber_status(const Subscriber *subscriber);

@@ -7,6 +7,7 @@
 #include "runtime/config.h"
 
 #include <strings.h>
+#include <sys/un.h>
 
 static const char blanks[] = " \t";
 
@@ -38,6 +39,13 @@ int config_parse_string(const ConfigKey *key, const char *value, void *field)
 int config_parse_path(const ConfigKey *key, const char *value, void *field)
 {
         return value[0] == '/' ? config_parse_string(key, value, field) : -EINVAL;
+}
+
+int config_parse_socket(const ConfigKey *key, const char *value, void *field)
+{
+        return strlen(value) < sizeof((struct sockaddr_un *) NULL)->sun_path
+                       ? config_parse_path(key, value, field)
+                       : -EINVAL;
 }
 
 int config_parse_node(const ConfigKey *key, const char *value, void *field)
@@ -226,7 +234,7 @@ void config_done(const ConfigKey *keys, void *config)
                 void *field = (char *) config + key->offset;
 
                 if (key->parse == config_parse_string || key->parse == config_parse_path ||
-                    key->parse == config_parse_node) {
+                    key->parse == config_parse_socket || key->parse == config_parse_node) {
                         free(*(char **) field);
                         *(char **) field = NULL;
                 } else if (key->parse == config_parse_strings) {

@@ -31,6 +31,8 @@ struct ConfigKey {
 /* char *, owned */
 int config_parse_string(const ConfigKey *key, const char *value, void *field);
 int config_parse_path(const ConfigKey *key, const char *value, void *field);    /* the same, an absolute path */
+/* the same, of at most 107 bytes: of a Unix socket */
+int config_parse_socket(const ConfigKey *key, const char *value, void *field);
 /* char **, NULL-terminated, appended; words separated by blanks, "…" or '…' around one that has blanks */
 int config_parse_strings(const ConfigKey *key, const char *value, void *field);
 /* char *, a valid node name */
