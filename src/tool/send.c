@@ -10,17 +10,18 @@
  *  3. A line that is no record is said with its number and left out; it stops nothing.
  */
 
+#include "link/send-queue.h"
 #include "record/record.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
 #include "runtime/outlet.h"
-#include "tool/send-queue.h"
 #include "tool/tool.h"
 
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -316,8 +317,12 @@ static int run(Send *send)
                 .backoff_max_usec = BACKOFF_MAX_USEC,
                 .userdata = send,
         };
-        int r = send_queue_new(&send->queue);
+        StreamId stream;
+        int r;
 
+        if (getrandom(&stream, sizeof stream, 0) != sizeof stream)
+                return -EIO;
+        r = send_queue_new(&stream, &send->queue);
         if (r < 0)
                 return r;
         options.source = send_queue_source(send->queue);

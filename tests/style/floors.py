@@ -9,7 +9,7 @@ import check
 FLOORS = {
     'basic': 0,
     'record': 1, 'link': 1, 'store': 1, 'ring': 1,
-    'runtime': 2,
+    'runtime': 2, 'lib': 2,
     'dispatcher': 3, 'remote': 3, 'aggregator': 3, 'tool': 3,
     # Two programs of a few lines that need nothing of ours.
     'generator': 3, 'state-hold': 3, 'plugin-exec': 3, 'auditd-plugin': 3,

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "tool/send-queue.h"
+#include "link/send-queue.h"
 
 #include <sys/queue.h>
-#include <sys/random.h>
 
 /* What stands for batches that were acked, when the dispatcher comes back without its ring: they were in its
  * custody. */
@@ -156,6 +155,11 @@ size_t send_queue_size(const SendQueue *queue)
         return queue->size;
 }
 
+uint32_t send_queue_open(const SendQueue *queue)
+{
+        return queue->open ? queue->open_count : 0;
+}
+
 uint64_t send_queue_newest(const SendQueue *queue)
 {
         return queue->newest;
@@ -166,7 +170,7 @@ uint64_t send_queue_acked(const SendQueue *queue)
         return queue->acked;
 }
 
-int send_queue_new(SendQueue **ret)
+int send_queue_new(const StreamId *stream, SendQueue **ret)
 {
         _cleanup_(send_queue_freep) SendQueue *queue = calloc(1, sizeof *queue);
 
@@ -179,8 +183,7 @@ int send_queue_new(SendQueue **ret)
                 .ended = queue_ended,
                 .release = queue_release,
         };
-        if (getrandom(&queue->stream, sizeof queue->stream, 0) != sizeof queue->stream)
-                return -EIO;
+        queue->stream = *stream;
         *ret = TAKE_PTR(queue);
         return 0;
 }

@@ -7,7 +7,8 @@
 
 typedef struct SendQueue SendQueue;
 
-int send_queue_new(SendQueue **ret) _must_check_;
+/* `stream` is a random id that nobody else has. */
+int send_queue_new(const StreamId *stream, SendQueue **ret) _must_check_;
 SendQueue *send_queue_free(SendQueue *queue);
 DEFINE_CLEANUP(SendQueue *, send_queue_free)
 
@@ -22,6 +23,8 @@ void send_queue_seal(SendQueue *queue);
 
 /* Bytes held. */
 size_t send_queue_size(const SendQueue *queue);
+/* Records in the batch that is begun. */
+uint32_t send_queue_open(const SendQueue *queue);
 /* Records sealed, and of them acked. */
 uint64_t send_queue_newest(const SendQueue *queue);
 uint64_t send_queue_acked(const SendQueue *queue);
