@@ -133,9 +133,11 @@ static void on_bye(LinkReceiver *receiver, const LinkBye *bye)
                 relay->dead = -EACCES;
         if (bye->code == LINK_BYE_VERSION)
                 relay->dead = -EPROTONOSUPPORT;
-        /* Our position is of another past: begin anew. */
-        if (bye->code == LINK_BYE_DIVERGED)
-                memset(relay->arrived.stream, 0, sizeof relay->arrived.stream);
+        /* Our position is of another past. None at all says the same as that of a stream which is over. */
+        if (bye->code == LINK_BYE_DIVERGED) {
+                relay->acked = relay->given = relay->taken = relay->arrived = (AuditRelayCursor) { 0 };
+                relay->outstanding = false;
+        }
         relay->bye = true;
         relay->bye_retry_usec = bye->retry_after_msec * USEC_PER_MSEC;
 }
