@@ -9,6 +9,7 @@
  */
 
 #include "lib/fields.h"
+#include "record/record-filter.h"
 
 #include <libaudit.h>
 
@@ -97,19 +98,9 @@ bool field_find(RecordSlice text, const char *name, RecordSlice *ret_value, bool
 
 uint32_t type_number(RecordSlice name)
 {
-        static const char unknown[] = "UNKNOWN[";
-        char text[64]; /* the longest name has 30 */
-        int number;
+        uint32_t number;
 
-        if (name.size == 0 || name.size >= sizeof text)
-                return 0;
-        memcpy(text, name.data, name.size);
-        text[name.size] = '\0';
-        if (strncmp(text, unknown, sizeof unknown - 1) == 0)
-                number = (int) strtoul(text + sizeof unknown - 1, NULL, 10);
-        else
-                number = audit_name_to_msg_type(text);
-        return number > 0 ? (uint32_t) number : 0;
+        return record_type_number(name.data, name.size, &number) ? number : 0;
 }
 
 int keys_add(Keys *keys, const char *key)

@@ -123,23 +123,12 @@ static inline void fake_pump(Fake *fake)
                 buffer_consume(&fake->output, (size_t) n);
 }
 
-/* Appends a batch of records, written as lines with %u for the serial: each a format's argument in turn. */
+/* Appends a batch of these whole lines, what is left of `range` records. */
 static inline void fake_append(ArraySource *a, BatchOrigin origin, uint32_t range, const char *lines)
 {
-        ArrayBatch *entry;
+        uint32_t count = 0;
 
-        array_append(a, 1, 0);
-        a->newest--;
-        entry = &a->batches[a->n_batches - 1];
-        entry->batch = (Batch) { .first = a->newest + 1, .last = a->newest + range, .origin = origin };
         for (const char *p = lines; (p = strchr(p, '\n')); p++)
-                entry->batch.count++;
-        entry->batch.reason = entry->batch.count == range ? BATCH_RECORDS : BATCH_FILTERED;
-        entry->batch.size = (uint32_t) strlen(lines);
-        ck_assert_uint_le(entry->batch.size, ARRAY_PAYLOAD_MAX);
-        memcpy(entry->payload, lines, entry->batch.size);
-        entry->batch.payload = entry->payload;
-        batch_seal(&entry->batch);
-        entry->batch.payload = NULL;
-        a->newest += range;
+                count++;
+        array_append_lines(a, range, count, lines, origin);
 }

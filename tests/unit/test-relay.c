@@ -577,7 +577,7 @@ END_TEST
 /* Who wants none is not bothered, and the sender is told. */
 START_TEST(commands_nobody_wants)
 {
-        LinkCommand command = { .id = 12, .verb = { "log", 3 } };
+        LinkCommand command = { .id = 12, .timeout_sec = 5, .verb = { "log", 3 } };
 
         begin();
         push();
