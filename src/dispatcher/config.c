@@ -15,6 +15,8 @@ static const char *const kernel_modes[] = { "auto", "none", "unicast", "multicas
 static const ConfigBounds ring_sizes = { RING_SIZE_MIN, UINT64_C(64) * 1024 * 1024 * 1024 };
 /* setsockopt() takes an int, which the kernel doubles. */
 static const ConfigBounds receive_buffers = { 64U * 1024U, INT32_MAX / 2 };
+/* A client may have a megabyte of buffers and a descriptor. */
+static const ConfigBounds pull_clients = { 1, 4096 };
 
 #define DISPATCHER(name, parse, field, expected, argument) \
         { "Dispatcher", name, parse, offsetof(DispatcherConfig, field), expected, argument }
@@ -28,6 +30,14 @@ static const ConfigKey dispatcher_keys[] = {
         DISPATCHER("SubscribersDirectory", config_parse_path, subscribers_directory, "an absolute path",
                    NULL),
         DISPATCHER("Input", config_parse_socket, input, "an absolute path of at most 107 bytes", NULL),
+        DISPATCHER("Subscribe", config_parse_socket, subscribe, "an absolute path of at most 107 bytes",
+                   NULL),
+        DISPATCHER("Lines", config_parse_socket, lines, "an absolute path of at most 107 bytes", NULL),
+        DISPATCHER("PullQueueLimit", config_parse_size, pull_queue_limit, "a size such as 16M", NULL),
+        DISPATCHER("PullClientsMax", config_parse_unsigned_within, pull_clients_max,
+                   "a number from 1 to 4096", &pull_clients),
+        DISPATCHER("PullClientsPerUser", config_parse_unsigned_within, pull_user_clients_max,
+                   "a number from 1 to 4096", &pull_clients),
         DISPATCHER("Kernel", config_parse_enum, kernel, "auto, none, unicast or multicast", kernel_modes),
         DISPATCHER("ReceiveBuffer", config_parse_size_within, receive_buffer,
                    "a size from 64K to 1023M, such as 64M", &receive_buffers),
@@ -43,6 +53,8 @@ int dispatcher_config_load(const char *path, DispatcherConfig *ret)
                 .state_directory = strdup(STATE_DIRECTORY),
                 .kernel = KERNEL_AUTO,
                 .receive_buffer = 64U * 1024U * 1024U,
+                .pull_clients_max = 64,
+                .pull_user_clients_max = 16,
         };
         int r = -ENOMEM;
 
@@ -63,5 +75,7 @@ void dispatcher_config_done(DispatcherConfig *config)
         free(config->state_directory);
         free(config->subscribers_directory);
         free(config->input);
+        free(config->subscribe);
+        free(config->lines);
         *config = (DispatcherConfig) { 0 };
 }

@@ -19,6 +19,10 @@ typedef struct DispatcherConfig {
         char *state_directory;
         char *subscribers_directory;
         char *input;
+        char *subscribe;
+        char *lines;
+        uint64_t pull_queue_limit;
+        uint64_t pull_clients_max, pull_user_clients_max;
         int kernel; /* KernelMode */
         uint64_t receive_buffer;
 } DispatcherConfig;

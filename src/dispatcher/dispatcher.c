@@ -14,6 +14,7 @@
 #include "dispatcher/gap.h"
 #include "dispatcher/input.h"
 #include "dispatcher/kernel-register.h"
+#include "dispatcher/pull.h"
 #include "dispatcher/report.h"
 #include "runtime/listen.h"
 #include "runtime/log.h"
@@ -44,6 +45,7 @@ struct Dispatcher {
         Kernel *kernel; /* NULL: not read */
         Input *input;   /* NULL: no socket */
         Subscribers *subscribers;
+        Pull *pull;
         sd_event_source *idle; /* while draining: nothing is left to be read */
         bool own_kernel;       /* the socket ends with us */
         bool drained;
@@ -101,6 +103,8 @@ static void on_published(void *userdata)
 
         if (dispatcher->subscribers)
                 subscribers_wake(dispatcher->subscribers);
+        if (dispatcher->pull)
+                pull_wake(dispatcher->pull);
         check_room(dispatcher);
 }
 
@@ -159,6 +163,7 @@ static void on_tick(void *userdata)
                 .kernel = dispatcher->kernel,
                 .input = dispatcher->input,
                 .subscribers = dispatcher->subscribers,
+                .pull = dispatcher->pull,
         };
 
         if (dispatcher->kernel)
@@ -166,6 +171,7 @@ static void on_tick(void *userdata)
         if (dispatcher->input)
                 input_tick(dispatcher->input);
         subscribers_tick(dispatcher->subscribers);
+        pull_tick(dispatcher->pull);
         if (++dispatcher->drop_ticks >= DROP_QUIET_TICKS)
                 tell_dropped(dispatcher);
         dispatcher->held_ticks++;
@@ -206,6 +212,7 @@ static void on_terminate(void *userdata)
 
         if (dispatcher->input)
                 input_stop(dispatcher->input);
+        pull_stop(dispatcher->pull);
         if (dispatcher->kernel && !dispatcher->own_kernel)
                 kernel_stop(dispatcher->kernel, false);
         r = sd_event_add_defer(loop_event(dispatcher->loop), &dispatcher->idle, on_idle, dispatcher);
@@ -353,6 +360,46 @@ static int add_subscribers(Dispatcher *dispatcher)
         return r < 0 ? r : subscribers_load(dispatcher->subscribers);
 }
 
+/* The sockets that were handed in, or our own. */
+static int listen_for_readers(Dispatcher *dispatcher, ListenFds *fds, const char *name, const char *path)
+{
+        bool lines = strcmp(name, "lines") == 0, some = false;
+        int fd, r;
+
+        while ((fd = listen_fds_take(fds, name, AF_UNSPEC)) >= 0) {
+                some = true;
+                r = pull_listen(dispatcher->pull, fd, lines);
+                if (r < 0)
+                        return r;
+        }
+        if (some || !path)
+                return 0;
+        fd = listen_unix(path, 0660);
+        if (fd < 0) {
+                log_error("%s: %s", path, strerror(-fd));
+                return fd;
+        }
+        return pull_listen(dispatcher->pull, fd, lines);
+}
+
+static int add_pull(Dispatcher *dispatcher, ListenFds *fds)
+{
+        PullOptions options = {
+                .event = loop_event(dispatcher->loop),
+                .ring = dispatcher->ring,
+                .queue_limit = dispatcher->config.pull_queue_limit,
+                .clients_max = dispatcher->config.pull_clients_max,
+                .user_clients_max = dispatcher->config.pull_user_clients_max,
+        };
+        int r = pull_new(&options, &dispatcher->pull);
+
+        if (r >= 0)
+                r = listen_for_readers(dispatcher, fds, "subscribe", dispatcher->config.subscribe);
+        if (r >= 0)
+                r = listen_for_readers(dispatcher, fds, "lines", dispatcher->config.lines);
+        return r;
+}
+
 static int open_parts(Dispatcher *dispatcher, ListenFds *fds)
 {
         int r = state_new(dispatcher->config.state_directory, "dispatcher", &dispatcher->state);
@@ -364,6 +411,8 @@ static int open_parts(Dispatcher *dispatcher, ListenFds *fds)
         /* Before anything is written: the ring must know whom it waits for. */
         if (r >= 0)
                 r = add_subscribers(dispatcher);
+        if (r >= 0)
+                r = add_pull(dispatcher, fds);
         if (r >= 0)
                 r = add_kernel(dispatcher, fds);
         if (r >= 0)
@@ -419,6 +468,7 @@ Dispatcher *dispatcher_free(Dispatcher *dispatcher)
         sd_event_source_disable_unref(dispatcher->idle);
         input_free(dispatcher->input);
         kernel_free(dispatcher->kernel);
+        pull_free(dispatcher->pull);
         subscribers_free(dispatcher->subscribers);
         ring_free(dispatcher->ring);
         state_free(dispatcher->state);

@@ -82,6 +82,7 @@ void report_write(const Report *report)
         report_ring(report);
         report_kernel(report);
         subscribers_status(report->subscribers, subscribers, sizeof subscribers);
+        pull_status(report->pull, report->state);
         status_end(report->state, "%s, %" PRIu64 " records%s",
                    report->kernel ? kernel_description(report->kernel) : "no kernel", records,
                    subscribers);

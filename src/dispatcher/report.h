@@ -5,6 +5,7 @@
 
 #include "dispatcher/input.h"
 #include "dispatcher/kernel.h"
+#include "dispatcher/pull.h"
 #include "dispatcher/subscribers.h"
 
 typedef struct Report {
@@ -13,6 +14,7 @@ typedef struct Report {
         const Kernel *kernel; /* NULL: not read */
         const Input *input;   /* NULL: no socket */
         const Subscribers *subscribers;
+        Pull *pull;
 } Report;
 
 void report_write(const Report *report);
