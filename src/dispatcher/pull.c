@@ -2,8 +2,8 @@
 
 /* A client is an accepted outlet with a feed of its own.
  *
- *  1. A client costs a bounded amount of memory, and the others nothing: its feed drops its oldest, and what it does not read stays
- *     in its own buffers.
+ *  1. A client costs a bounded amount of memory, and the others nothing: its feed drops its oldest, and what
+ *     it does not read stays in its own buffers.
  *  2. Clients are bounded in number, each user's too, from accept() to the last byte of the BYE.
  *  3. Whoever may connect may read everything and write nothing: who that is, is the socket file's business.
  */
@@ -122,8 +122,8 @@ static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
         PullClient *client = outlet_userdata(outlet);
 
         if (log_burst(&client->pull->burst, LOG_INTERVAL_USEC, LOG_BURST))
-                log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, NULL, "%s (%s) reads from seq %" PRIu64 " on",
-                            client->lines ? "A client of lines" : client->name, client->peer.name,
+                log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, NULL,
+                            "Client %s (%s) reads from seq %" PRIu64 " on", client->name, client->peer.name,
                             (welcome ? welcome->last : client->text.read) + 1);
         client->told = !client->lines;
         if (client->told && client->pull->options.connected)
@@ -134,13 +134,13 @@ static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *w
 {
         PullClient *client = outlet_userdata(outlet);
         Pull *pull = client->pull;
-        bool refused = trouble == OUTLET_E_REFUSED || trouble == OUTLET_E_PROTOCOL || trouble == OUTLET_E_TIMEOUT;
+        bool refused =
+                trouble == OUTLET_E_REFUSED || trouble == OUTLET_E_PROTOCOL || trouble == OUTLET_E_TIMEOUT;
 
         pull->refused += refused;
         if (log_burst(&pull->burst, LOG_INTERVAL_USEC, LOG_BURST))
                 log_message(refused ? LOG_WARNING : LOG_INFO, MESSAGE_ID_PEER_DISCONNECTED, NULL,
-                            "%s (%s) reads no more: %s", client->lines ? "A client of lines" : client->name,
-                            client->peer.name, why);
+                            "Client %s (%s) reads no more: %s", client->name, client->peer.name, why);
 }
 
 static void on_command(Outlet *outlet, const LinkCommand *command)
@@ -223,7 +223,8 @@ static int client_begin(PullClient *client, int fd)
                 .handler = pull->options.command ? &commanding_handler : &client_handler,
                 .node = pull->node,
                 .connect_usec = CONNECT_USEC,
-                .timeout_usec = USEC_INFINITY, /* the kernel tells when a peer on this host is gone; else it is slow */
+                .timeout_usec =
+                        USEC_INFINITY, /* a peer on this host that is gone hangs up: else it is slow */
                 .userdata = client,
         };
         int r = 0;
@@ -254,7 +255,7 @@ static int client_new(Pull *pull, int fd, const ConnectionPeer *peer, bool lines
         client->pull = pull;
         client->peer = *peer;
         client->lines = lines;
-        (void) snprintf(client->name, sizeof client->name, "lines");
+        (void) snprintf(client->name, sizeof client->name, "%s", lines ? "of lines" : "without HELLO");
         LIST_INSERT_HEAD(&pull->clients, client, clients);
         pull->n_clients++;
         r = client_begin(client, fd);
@@ -266,7 +267,8 @@ static int client_new(Pull *pull, int fd, const ConnectionPeer *peer, bool lines
 static void set_accepting(Pull *pull, bool on)
 {
         for (size_t i = 0; i < pull->n_listeners; i++)
-                (void) sd_event_source_set_enabled(pull->listeners[i].source, on ? SD_EVENT_ON : SD_EVENT_OFF);
+                (void) sd_event_source_set_enabled(pull->listeners[i].source,
+                                                   on ? SD_EVENT_ON : SD_EVENT_OFF);
 }
 
 static void accept_failed(Pull *pull, int error)
@@ -319,7 +321,8 @@ int pull_listen(Pull *pull, int fd, bool lines)
         if (pull->n_listeners < LISTENERS_MAX) {
                 listener = &pull->listeners[pull->n_listeners];
                 *listener = (Listener) { .pull = pull, .lines = lines };
-                r = sd_event_add_io(pull->options.event, &listener->source, fd, EPOLLIN, on_accept, listener);
+                r = sd_event_add_io(pull->options.event, &listener->source, fd, EPOLLIN, on_accept,
+                                    listener);
         }
         if (r < 0) {
                 (void) close_fd(fd);
@@ -367,10 +370,12 @@ void pull_status(Pull *pull, State *state)
                 dropped += status.dropped;
                 gaps += status.gaps;
         }
-        status_gauge(state, "pull_clients", "socket=\"subscribe\"", (double) n[false], "Clients that are connected to read");
+        status_gauge(state, "pull_clients", "socket=\"subscribe\"", (double) n[false],
+                     "Clients that are connected to read");
         status_gauge(state, "pull_clients", "socket=\"lines\"", (double) n[true], NULL);
         status_counter(state, "pull_accepted", NULL, pull->accepted, "Clients that came to read");
-        status_counter(state, "pull_turned_away", "reason=\"too-many\"", pull->surplus, "Clients that were not served");
+        status_counter(state, "pull_turned_away", "reason=\"too-many\"", pull->surplus,
+                       "Clients that were not served");
         status_counter(state, "pull_turned_away", "reason=\"refused\"", pull->refused, NULL);
         status_counter(state, "pull_dropped", NULL, dropped, "Records that clients were too slow for");
         status_counter(state, "pull_gaps", NULL, gaps, "Gaps that clients were told of");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Those who connect to us to read, and come and go as they like: on `subscribe` they speak the link and say where they begin and
- * what they want; on `lines` they get text from now on. The ring never waits for them.
+/* Those who connect to us to read, and come and go as they like: on `subscribe` they speak the link and say
+ * where they begin and what they want; on `lines` they get text from now on. The ring never waits for them.
  */
 
 #include "ring/ring.h"
@@ -16,9 +16,9 @@ typedef struct PullClient PullClient;
 typedef struct PullOptions {
         sd_event *event;
         Ring *ring;
-        uint64_t queue_limit;       /* bytes that one may be behind; 0: as much as the ring holds */
-        uint64_t clients_max;       /* of all, */
-        uint64_t user_clients_max;  /* and of one user */
+        uint64_t queue_limit;      /* bytes that one may be behind; 0: as much as the ring holds */
+        uint64_t clients_max;      /* of all, */
+        uint64_t user_clients_max; /* and of one user */
         /* Of those who speak the link; each may be NULL. */
         void (*connected)(PullClient *client, void *userdata);
         void (*command)(PullClient *client, const LinkCommand *command, void *userdata);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Text has no ack. What a peer has read of its socket is known, though, and so how far it certainly has come: a new session
- * begins behind that, and repeats what may have been unread.
+/* Text has no ack. What a peer has read of its socket is known, though, and so how far it certainly has
+ * come: a new session begins behind that, and repeats what may have been unread.
  *
  *  1. Whole records are put, or nothing: what is lost is told between two records.
  *  2. read ≤ sent, and read moves only to the end of a batch.
@@ -35,8 +35,8 @@ static size_t cut_size(const uint8_t *text, size_t size)
         return cut > 0 ? cut : TEXT_AUDISP_MAX;
 }
 
-/* auditd gives its plugins no node= for the records of its own host unless it is told to, and leaves it where a record came
- * from another one. `line` is without its newline. Returns what was written to `out`. */
+/* auditd gives its plugins no node= for the records of its own host unless it is told to, and leaves it
+ * where a record came from another one. `line` is without its newline. Returns what was written to `out`. */
 static size_t put_audisp(Text *text, const uint8_t *line, size_t size, bool foreign, uint8_t *out)
 {
         RecordPrefix prefix;
@@ -60,7 +60,8 @@ static size_t put_audisp(Text *text, const uint8_t *line, size_t size, bool fore
 }
 
 /* Lines, each ended. Returns 0 or -ENOBUFS. */
-static int put_lines(Text *text, const uint8_t *lines, size_t size, uint32_t count, bool foreign, Buffer *output)
+static int put_lines(Text *text, const uint8_t *lines, size_t size, uint32_t count, bool foreign,
+                     Buffer *output)
 {
         uint8_t *out;
         size_t used = 0, n;
@@ -175,7 +176,8 @@ static int put_next(Text *text, Buffer *output)
         if (r <= 0)
                 return r;
         if (batch.reason == BATCH_RECORDS || batch.reason == BATCH_FILTERED)
-                r = put_lines(text, batch.payload, batch.size, batch.count, batch.origin == BATCH_ORIGIN_REMOTE, output);
+                r = put_lines(text, batch.payload, batch.size, batch.count,
+                              batch.origin == BATCH_ORIGIN_REMOTE, output);
         else
                 r = put_gap(text, &batch, output);
         if (r < 0)

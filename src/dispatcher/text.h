@@ -4,10 +4,10 @@
 /* A source as text, for those who do not speak the link: what an outlet says to them (OutletSpeech).
  *
  *      lines   each record as its line, node=… type=… msg=audit(…): …\n
- *      audisp  as auditd gives records to plugins with format=binary, header and payload (docs/dispatcher.md)
+ *      audisp  as auditd gives records to plugins with format=binary (docs/dispatcher.md)
  *
- * A range that is lost is a gap record in the same form (where=subscriber), whole lines before and after it. A heartbeat is
- * nothing.
+ * A range that is lost is a gap record in the same form (where=subscriber), with whole records before and
+ * behind it. A heartbeat is nothing.
  */
 
 #include "runtime/outlet.h"
@@ -21,11 +21,12 @@ typedef enum TextFormat {
 #define TEXT_AUDISP_HEADER 16U
 /* Its AUDISP_PROTOCOL_VER2: the payload is the line, with its type. */
 #define TEXT_AUDISP_VERSION 1U
-/* No payload is longer: plugins read into a buffer of MAX_AUDIT_MESSAGE_LENGTH. A longer record is cut, and counted. */
+/* No payload is longer: plugins read into a buffer of MAX_AUDIT_MESSAGE_LENGTH. A longer record is cut, and
+ * counted. */
 #define TEXT_AUDISP_MAX RECORD_TEXT_MAX
 
-/* Ends of batches among what is put and not known to be read. Where there are more they stand farther apart, so that a new
- * session begins somewhat earlier than it could. */
+/* Ends of batches among what is put and not known to be read. Where there are more they stand farther apart,
+ * so that a new session begins somewhat earlier than it could. */
 #define TEXT_MARKS_MAX 64U
 
 typedef struct TextMark {
@@ -48,9 +49,10 @@ typedef struct Text {
         size_t n_marks;
         uint64_t known;  /* bytes of this session up to where `read` is */
         uint64_t stride; /* bytes from mark to mark, at least */
-        uint64_t gaps; /* gap records written */
-        uint64_t cut;  /* records that were too long for audisp */
+        uint64_t gaps;   /* gap records written */
+        uint64_t cut;    /* records that were too long for audisp */
 } Text;
 
-/* For outlets whose speaker is a Text, which is set up by its owner up to realtime_usec, and `read` to where it begins. */
+/* For outlets whose speaker is a Text. Its owner sets it up to realtime_usec, and `read` to where it begins.
+ */
 extern const OutletSpeech text_speech;
