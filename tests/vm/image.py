@@ -141,7 +141,7 @@ def installed_disk(build, work):
     shutil.copytree(HERE / "guest/etc", etc, dirs_exist_ok=True)
     agent = root / "opt/vm"
     agent.mkdir(parents=True)
-    for file in "agent.py", "tap.py", "mount-data":
+    for file in "agent.py", "held.py", "hold", "tap.py", "mount-data":
         shutil.copy2(HERE / "guest" / file, agent)
     shutil.copy2(TOP / "tests/kernel/harness.py", agent / "kernel.py")
     shutil.copy2(TOP / "tools/lib/witness.py", agent)

@@ -14,7 +14,8 @@ CLIENT = "audit-relay-client.target", "audit-relay-remote.service", "audit-relay
 DATA_SIZE = 4 << 30
 # The power stays off for so long, by the guest's clock.
 OFF_SEC = 60
-SNAPSHOT = "booted"
+# Without the programs; and with each of them where its exec would be.
+BOOTED, HELD = "booted", "held"
 
 
 class Told:
@@ -36,7 +37,7 @@ class Told:
 
 
 class Machine:
-    def __init__(self, build, work, without_sync=False):
+    def __init__(self, build, work, with_held=True, without_sync=False):
         self.work, self.base = work, image.base_image()
         image.installed_disk(build, work)
         self.vm, self.told = None, Told()
@@ -44,10 +45,10 @@ class Machine:
         self.died = time.time()  # by the guest's clock
         self.data = work / "data.img"
         self.without_sync = without_sync
-        self.begin_snapshots()
+        self.begin_snapshots(with_held)
 
-    def begin_snapshots(self):
-        """Boots without the programs, and takes the snapshot that later starts restore."""
+    def begin_snapshots(self, with_held):
+        """Boots without the programs, and takes the snapshots that later starts restore."""
         image.run("qemu-img", "create", "-q", "-f", "qcow2", self.work / "snapshots.qcow2", "1M")
         self.vm = Vm(self.base, self.work, self.told.hear, self.died)
         self.vm.run("systemctl is-system-running --wait")
@@ -56,10 +57,19 @@ class Machine:
         self.vm.run("systemctl stop 'audit-relay-*' && rm -rf /run/audit-relay/* /var/lib/audit-relay /var/log/audit-relay")
         if self.without_sync:
             self.plant_no_sync()
-        self.uptime = float(self.vm.run("cat /proc/uptime").split()[0])
-        self.vm.save(SNAPSHOT)
+        self.uptimes = {}
+        self.save(BOOTED)
+        if with_held:
+            # remote's mounts want a boot id to be there.
+            self.vm.ask("wake", clock=self.died, boot_id=str(uuid.uuid4()), entropy=os.urandom(64).hex())
+            self.vm.ask("hold")
+            self.save(HELD)
         self.vm.cut_power()
         self.vm = None
+
+    def save(self, snapshot):
+        self.uptimes[snapshot] = float(self.vm.run("cat /proc/uptime").split()[0])
+        self.vm.save(snapshot)
 
     def new_disk(self):
         self.data.unlink(missing_ok=True)
@@ -73,18 +83,17 @@ class Machine:
     def set_clock(self, clock):
         self.clock, self.clock_began = clock, time.monotonic()
 
-    def restore(self, data=True):
-        """The snapshot, as a machine that booted now: a time later than the last, a boot id and randomness of its own. The
-        programs are not started."""
+    def restore(self, snapshot=BOOTED, data=True):
+        """A machine that booted now: a time later than the last, a boot id and randomness of its own. The programs are not
+        started, or held."""
         self.told = Told()
-        self.vm = Vm(self.base, self.work, self.told.hear, self.died, snapshot=SNAPSHOT)
+        self.vm = Vm(self.base, self.work, self.told.hear, self.died, snapshot=snapshot)
         # It says that it has been up since the snapshot: the boot comes after the death.
-        self.set_clock(self.died + OFF_SEC + self.uptime)
+        self.set_clock(self.died + OFF_SEC + self.uptimes[snapshot])
         self.vm.ask("wake", clock=self.clock, boot_id=str(uuid.uuid4()), entropy=os.urandom(64).hex())
         if data:
             self.vm.plug(self.data)
-            self.vm.run("until disk=$(grep -lx data /sys/block/vd*/serial); do sleep 0.02; done;"
-                        "sh /opt/vm/mount-data /dev/$(basename $(dirname $disk))")
+            self.vm.ask("mount_data")
 
     def boot(self):
         """From nothing, with the disk: systemd starts the programs in their places."""
@@ -112,20 +121,23 @@ class Machine:
     def start(self, *targets):
         self.vm.run("systemctl start " + " ".join(targets))
 
-    def log(self, offset=0):
-        return self.vm.ask("read_log", offset=offset)[1]
+    def release(self, side):
+        """The held programs of that side; returns when they are ready."""
+        self.vm.ask("release", side=side)
+
+    def log(self, offset=0, until=""):
+        return self.vm.ask("read_log", offset=offset, until=until)[1]
 
     def await_log(self, text, offset, what):
         """The collector's log from there on, once the text is in it."""
         end = time.monotonic() + PATIENCE_SEC
-        while text not in (log := self.log(offset)):
+        while text.encode() not in (log := self.log(offset, text)):
             if time.monotonic() > end:
                 raise AssertionError(f"not within {PATIENCE_SEC} s: {what}\n{self.programs_words()}")
-            time.sleep(0.05)
         return log
 
     def send(self, text):
-        self.vm.run(f"echo 'type=USER msg=audit({self.guest_now():.3f}:1): {text}' | audit-relay send")
+        self.vm.ask("send", text=f"type=USER msg=audit({self.guest_now():.3f}:1): {text}\n")
 
     def programs_words(self):
         return self.vm.run("systemctl --no-pager list-units --failed; journalctl --no-pager -q -o short-monotonic -n 40"

@@ -20,6 +20,7 @@ COMMAND_LINE = ("console=ttyS0 quiet audit=1 audit_backlog_limit=8192 mitigation
                 " systemd.mask=serial-getty@ttyS0.service systemd.mask=getty.target systemd.mask=e2scrub_reap.service"
                 " systemd.mask=systemd-logind.service systemd.mask=systemd-user-sessions.service systemd.mask=timers.target"
                 " systemd.mask=systemd-update-utmp.service systemd.mask=systemd-update-utmp-runlevel.service"
+                " systemd.mask=systemd-journald-audit.socket"
                 " systemd.mask=systemd-random-seed.service systemd.mask=systemd-remount-fs.service")
 PROGRAMS = " systemd.wants=audit-relay-collector.target systemd.wants=audit-relay-client.target"
 

@@ -8,7 +8,9 @@ size as 8 hexadecimal digits and JSON {"do": NAME, …}; an answer is a size and
 import asyncio
 import fcntl
 import glob
+import itertools
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -19,13 +21,15 @@ import threading
 import time
 import traceback
 
+import held
 import kernel
 import tap
 
-LOG = "/var/log/audit-relay"
+LOG, LOG_SEC = "/var/log/audit-relay", 5
 RNDADDENTROPY, RNDRESEEDCRNG = 0x40085203, 0x5207
-# Records of a block of the load, each of that size.
-BLOCK, RECORD_SIZE = 200, 267
+# Records of a block of the load, each of about that size; and so many may wait for remote's ack: to take more of them in would only
+# keep the emulated processor from acking.
+BLOCK, RECORD_SIZE, AHEAD_MAX = 200, 267, 4000
 
 
 def open_port(name):
@@ -76,7 +80,14 @@ class Agent:
     def __init__(self):
         self.witness = Witness()
         self.load = self.sender = None
-        threading.Thread(target=lambda: asyncio.run(tap.serve(self.witness.tell)), daemon=True).start()
+        self.held = held.Held()
+        self.acked = multiprocessing.Value("Q", 0, lock=False)
+        threading.Thread(target=lambda: asyncio.run(tap.serve(self.tell_ack)), daemon=True).start()
+
+    def tell_ack(self, hop, stream, seq):
+        self.witness.tell("ack", hop, stream, seq)
+        if hop == "remote":
+            self.acked.value = seq
 
     def do_run(self, script):
         result = subprocess.run(["bash", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -95,27 +106,40 @@ class Agent:
         random.seed(seed)
         return {}, b""
 
-    def do_read_log(self, offset):
-        """The collector's log from there on."""
-        raw = b""
-        for path in sorted(glob.glob(f"{LOG}/[0-9]*.log")):
-            size = os.path.getsize(path)
-            if offset < size:
-                with open(path, "rb") as file:
-                    file.seek(offset)
-                    raw += file.read()
-            offset = max(0, offset - size)
+    def do_hold(self):
+        self.held.take()
+        return {}, b""
+
+    def do_release(self, side):
+        self.held.release(side)
+        return {}, b""
+
+    def do_mount_data(self):
+        self.held.mount_data()
+        return {}, b""
+
+    def do_send(self, text):
+        result = subprocess.run(["audit-relay", "send"], input=text.encode(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if result.returncode != 0:
+            raise RuntimeError(f"audit-relay send ended with {result.returncode}: {result.stdout!r}")
+        return {}, b""
+
+    def do_read_log(self, offset, until):
+        """The collector's log from there on; once that text is in it, or after a while."""
+        end = time.monotonic() + LOG_SEC
+        while until.encode() not in (raw := log_from(offset)) and time.monotonic() < end:
+            time.sleep(0.05)
         return {}, raw
 
-    def do_load(self, boot, exec_nice, records_per_second, users_per_second):
+    def do_load(self, boot, exec_nice, records, users_per_second):
         """Numbered records by `audit-relay send`, execs under a rule, and AUDIT_USER messages, until do_finish or the
         end. Execs at a high nice leave the processor to the rest."""
         kernel.request(kernel.AUDIT_ADD_RULE, kernel.exec_rule())
         workers = [(execs, exec_nice), (kernel.load_users, users_per_second)]
-        if records_per_second:
+        if records:
             self.sender = subprocess.Popen(["audit-relay", "send"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                            stderr=subprocess.STDOUT)
-            workers.append((feed, self.sender.stdin.fileno(), self.witness, boot, records_per_second))
+            workers.append((feed, self.sender.stdin.fileno(), self.witness, self.acked, boot))
         self.load = kernel.Load(*workers)
         return {}, b""
 
@@ -151,6 +175,18 @@ class Agent:
             control.answer(answer, raw)
 
 
+def log_from(offset):
+    raw = b""
+    for path in sorted(glob.glob(f"{LOG}/[0-9]*.log")):
+        size = os.path.getsize(path)
+        if offset < size:
+            with open(path, "rb") as file:
+                file.seek(offset)
+                raw += file.read()
+        offset = max(0, offset - size)
+    return raw
+
+
 def execs(stop_at, nice):
     os.nice(nice)
     return kernel.load_execs(stop_at)
@@ -160,29 +196,29 @@ def processes(program):
     """Of a unit of ours that run the program itself, not yet or not any more something else."""
     found = []
     for path in glob.glob(f"/sys/fs/cgroup/audit.slice/audit-relay.slice/audit-relay-{program}.service/cgroup.procs"):
-        with open(path) as file:
-            for pid in file.read().split():
-                try:
-                    if os.readlink(f"/proc/{pid}/exe") == f"/usr/lib/audit-relay/{program}":
-                        found.append(int(pid))
-                except FileNotFoundError:
-                    pass
+        try:
+            with open(path) as file:
+                pids = [int(pid) for pid in file.read().split()]
+            found += [pid for pid in pids if os.readlink(f"/proc/{pid}/exe") == f"/usr/lib/audit-relay/{program}"]
+        except OSError:
+            pass  # the group or the process is gone meanwhile
     return found
 
 
-def feed(stop_at, pipe, witness, boot, per_second):
+def feed(stop_at, pipe, witness, acked, boot):
     """Lines numbered from 1; how many are in the sender's hands is told."""
-    number, begun = 0, time.monotonic()
+    line = f"type=USER msg=audit({time.time():.3f}:%d): relay-load boot={boot} n=%d "
+    line += "x" * (RECORD_SIZE - len(f"node=host {line}\n")) + "\n"
+    block = line.encode() * BLOCK
+    number = 0
     while time.monotonic() < stop_at.value:
-        head = f"type=USER msg=audit({time.time():.3f}:"
-        fill = "x" * (RECORD_SIZE - len(f"node=host {head}0000): relay-load boot={boot} n=0000 \n"))
-        data = "".join(f"{head}{n}): relay-load boot={boot} n={n} {fill}\n"
-                       for n in range(number + 1, number + BLOCK + 1)).encode()
+        data = block % tuple(itertools.chain.from_iterable((n, n) for n in range(number + 1, number + BLOCK + 1)))
         while data:
             data = data[os.write(pipe, data):]
         number += BLOCK
         witness.tell("made", boot, number)
-        time.sleep(max(0, begun + number / per_second - time.monotonic()))
+        while number > acked.value + AHEAD_MAX and time.monotonic() < stop_at.value:
+            time.sleep(0.005)
     return number
 
 

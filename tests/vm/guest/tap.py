@@ -82,7 +82,7 @@ class Tap:
         while data := await reader.read(CHUNK):
             for kind, body in frames.feed(data):
                 if kind == ACK:
-                    self.tell("ack", self.hop, stream[0], struct.unpack_from("<Q", body)[0])
+                    self.tell(self.hop, stream[0], struct.unpack_from("<Q", body)[0])
             writer.write(data)
             await writer.drain()
 
