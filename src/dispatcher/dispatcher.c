@@ -43,6 +43,7 @@ struct Dispatcher {
         State *state;
         Ring *ring;
         Kernel *kernel; /* NULL: not read */
+        Auditd *auditd;
         Input *input;   /* NULL: no socket */
         Subscribers *subscribers;
         Pull *pull;
@@ -161,6 +162,7 @@ static void on_tick(void *userdata)
                 .state = dispatcher->state,
                 .ring = dispatcher->ring,
                 .kernel = dispatcher->kernel,
+                .auditd = dispatcher->auditd,
                 .input = dispatcher->input,
                 .subscribers = dispatcher->subscribers,
                 .pull = dispatcher->pull,
@@ -168,6 +170,8 @@ static void on_tick(void *userdata)
 
         if (dispatcher->kernel)
                 kernel_tick(dispatcher->kernel);
+        else
+                auditd_tick(dispatcher->auditd);
         if (dispatcher->input)
                 input_tick(dispatcher->input);
         subscribers_tick(dispatcher->subscribers);
@@ -204,7 +208,8 @@ static int on_idle(sd_event_source *source, void *userdata)
 }
 
 /* What producers have written is read to its end; subscribers that are connected may ack it. The kernel's
- * socket is PID 1's and keeps what comes for the next dispatcher; our own ends with us and is read first. */
+ * socket is PID 1's, or auditd's its plugin's, and keeps what comes for the next dispatcher; our own ends with
+ * us and is read first. */
 static void on_terminate(void *userdata)
 {
         Dispatcher *dispatcher = userdata;
@@ -215,6 +220,7 @@ static void on_terminate(void *userdata)
         pull_stop(dispatcher->pull);
         if (dispatcher->kernel && !dispatcher->own_kernel)
                 kernel_stop(dispatcher->kernel, false);
+        auditd_stop(dispatcher->auditd);
         r = sd_event_add_defer(loop_event(dispatcher->loop), &dispatcher->idle, on_idle, dispatcher);
         if (r >= 0)
                 r = sd_event_source_set_priority(dispatcher->idle, LOOP_EXIT_IDLE);
@@ -320,11 +326,40 @@ static int add_kernel(Dispatcher *dispatcher, ListenFds *fds)
         return r;
 }
 
+/* Its plugin may come at any time; a socket of its may also be handed in. */
+static int add_auditd(Dispatcher *dispatcher, ListenFds *fds)
+{
+        AuditdOptions options = {
+                .event = loop_event(dispatcher->loop),
+                .ring = dispatcher->ring,
+                .state = dispatcher->state,
+                .published = on_published,
+                .dropped = on_dropped,
+                .userdata = dispatcher,
+        };
+        int r = auditd_new(&options, &dispatcher->auditd), fd;
+
+        if (r < 0)
+                return r;
+        if (dispatcher->kernel) {
+                auditd_refuse(dispatcher->auditd, "the dispatcher reads the kernel itself");
+                return 0;
+        }
+        fd = listen_fds_take(fds, "auditd", AF_UNSPEC);
+        if (fd < 0)
+                return fd == -ENOENT ? 0 : fd;
+        r = auditd_take_socket(dispatcher->auditd, fd);
+        if (r < 0)
+                log_error("Cannot read the socket of auditd that was handed in: %s", strerror(-r));
+        return r;
+}
+
 static int add_input(Dispatcher *dispatcher, ListenFds *fds)
 {
         InputOptions options = {
                 .event = loop_event(dispatcher->loop),
                 .ring = dispatcher->ring,
+                .auditd = dispatcher->auditd,
                 .published = on_published,
                 .userdata = dispatcher,
         };
@@ -416,6 +451,8 @@ static int open_parts(Dispatcher *dispatcher, ListenFds *fds)
         if (r >= 0)
                 r = add_kernel(dispatcher, fds);
         if (r >= 0)
+                r = add_auditd(dispatcher, fds);
+        if (r >= 0)
                 r = add_input(dispatcher, fds);
         return r;
 }
@@ -467,6 +504,7 @@ Dispatcher *dispatcher_free(Dispatcher *dispatcher)
                 return NULL;
         sd_event_source_disable_unref(dispatcher->idle);
         input_free(dispatcher->input);
+        auditd_free(dispatcher->auditd);
         kernel_free(dispatcher->kernel);
         pull_free(dispatcher->pull);
         subscribers_free(dispatcher->subscribers);

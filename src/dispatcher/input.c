@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Producers connect to one socket and say by their first two bytes which of two ways they take: the link's
- * magic, or text. The bytes are looked at and left in the socket; then the connection is an inlet's session,
- * or one of plain lines.
+/* Producers connect to one socket and say by their first two bytes which way they take: the link's magic,
+ * text, or the greeting of auditd's plugin. The bytes are looked at and left in the socket; then the
+ * connection is an inlet's session, one of plain lines, or handed to the reader of auditd.
  *
  *  1. A producer that speaks the link is acked when its batch is in the ring, and resumes after a restart of
  *     ours. Its records are of this node and of origin local, whatever it says.
@@ -216,6 +216,11 @@ static int on_first(sd_event_source *source, int fd, uint32_t events, void *user
 
         (void) sd_event_source_set_io_fd_own(source, false);
         producer->first = sd_event_source_disable_unref(producer->first);
+        if (n == sizeof bytes && memcmp(bytes, AUDITD_GREETING, sizeof bytes) == 0) {
+                producer_free(producer);
+                auditd_take_plugin(input->options.auditd, fd);
+                return 0;
+        }
         if (n == sizeof bytes && memcmp(bytes, magic, sizeof magic) == 0) {
                 producer_free(producer);
                 r = inlet_take(input->inlet, fd);

@@ -3,6 +3,7 @@
 
 /* Producers on the input socket: plain audit lines, or the link. */
 
+#include "dispatcher/auditd.h"
 #include "record/record.h"
 #include "ring/ring.h"
 
@@ -14,6 +15,7 @@ typedef struct InputOptions {
         sd_event *event;
         Ring *ring;
         int fd;                            /* listening; taken over, also on failure */
+        Auditd *auditd;                    /* whom the plugin of a running auditd is handed to */
         void (*published)(void *userdata); /* subscribers have more */
         void *userdata;
 } InputOptions;

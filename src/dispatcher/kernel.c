@@ -14,6 +14,7 @@
 #include "dispatcher/kernel.h"
 #include "dispatcher/gap.h"
 #include "dispatcher/kernel-register.h"
+#include "dispatcher/losses.h"
 #include "dispatcher/writer.h"
 #include "record/record.h"
 #include "runtime/log.h"
@@ -21,13 +22,9 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 /* Groups in one turn of the loop: some 4,000 records, a few milliseconds. */
 #define GROUPS_PER_TURN 16U
-/* kernel_lost holds as long after the last loss was seen, so that a watcher that looks once a minute sees
- * it. */
-#define LOST_HOLD_TICKS 60U
 /* Records a second up to which the kernel's backlog is surely empty. */
 #define QUIET_RECORDS 1000U
 /* "node=", " type=NAME", " msg=", newline: what a line has more than its text. */
@@ -42,7 +39,7 @@ struct Kernel {
         KernelRegister reg;
         KernelCounters counters;
         uint64_t tick_records;
-        unsigned lost_ticks;        /* until kernel_lost ends */
+        Losses losses;
         char shown[KERNEL_WHY_MAX]; /* why kernel_refused holds */
         uint64_t foreign_logged, malformed_logged;
 };
@@ -53,22 +50,9 @@ typedef struct Message {
         size_t size;
 } Message;
 
-static KernelSerials *serials_of(Ring *ring)
-{
-        return (KernelSerials *) (void *) ring_state(ring)->kernel;
-}
-
 const KernelSerials *kernel_serials(Ring *ring)
 {
-        return serials_of(ring);
-}
-
-static uint64_t boot_usec(void)
-{
-        struct timespec now;
-
-        (void) clock_gettime(CLOCK_BOOTTIME, &now);
-        return (uint64_t) now.tv_sec * USEC_PER_SEC + (uint64_t) now.tv_nsec / 1000;
+        return losses_serials(ring);
 }
 
 /* --- A landed group --- */
@@ -121,7 +105,7 @@ static void take_record(Ring *ring, Group *group, const Message *message)
                 group->malformed++;
                 return;
         }
-        kernel_serials_see(serials_of(ring), message->header.nlmsg_type, (uint32_t) time.serial);
+        kernel_serials_see(losses_serials(ring), message->header.nlmsg_type, (uint32_t) time.serial);
         /* Once there was no room there is none for the rest of the group: the gap stays in one piece. */
         room = group->dropped == 0 ? writer_room(&group->writer) : NULL;
         if (!room) {
@@ -153,7 +137,7 @@ unsigned kernel_recover(Ring *ring)
         unsigned n = ring_landed(ring);
         Group group;
 
-        kernel_serials_start(serials_of(ring), boot_usec());
+        kernel_serials_start(losses_serials(ring), losses_boot_usec());
         if (n > 0) {
                 take_records(ring, &group);
                 ring_publish(ring);
@@ -163,38 +147,15 @@ unsigned kernel_recover(Ring *ring)
 
 /* --- Losses --- */
 
-static void kernel_raise_lost(Kernel *kernel, const char *reason)
-{
-        kernel->lost_ticks = LOST_HOLD_TICKS;
-        state_raise(kernel->options.state, "kernel_lost", reason, NULL);
-}
-
 static void on_overrun(Kernel *kernel)
 {
         kernel->counters.overruns++;
-        kernel_serials_overrun(serials_of(kernel->options.ring));
+        kernel_serials_overrun(losses_serials(kernel->options.ring));
         kernel->changed = true;
         if (!kernel->multicast)
                 kernel_register_again(&kernel->reg);
-        kernel_raise_lost(kernel, "The buffer of the audit socket ran over (ENOBUFS): records are lost, how "
-                                  "many nobody knows");
-}
-
-static void tell_losses(Kernel *kernel)
-{
-        KernelGap *gap = &serials_of(kernel->options.ring)->gap;
-        KernelGap told = *gap;
-
-        if (kernel_gap_is_empty(gap) || !gap_write_kernel(kernel->options.ring, gap))
-                return;
-        kernel->changed = true;
-        log_message(LOG_WARNING, MESSAGE_ID_GAP, NULL,
-                    "Lost between kernel and dispatcher: %" PRIu64 " events whole, %" PRIu64
-                    " in part, %" PRIu64 " overruns of the socket, %" PRIu64
-                    " records by the kernel's count",
-                    told.events_lost, told.events_cut, told.overruns, told.kernel_lost);
-        if (told.events_lost + told.events_cut > 0)
-                kernel_raise_lost(kernel, "Events from the kernel are missing: see the gap record");
+        losses_raise(&kernel->losses, "The buffer of the audit socket ran over (ENOBUFS): records are lost, how "
+                                      "many nobody knows");
 }
 
 /* --- Receiving --- */
@@ -215,11 +176,11 @@ static void show_refusal(Kernel *kernel)
 
 static void take_status(Kernel *kernel)
 {
-        if (!kernel_serials_lost_counter(serials_of(kernel->options.ring), kernel->reg.status.lost))
+        if (!kernel_serials_lost_counter(losses_serials(kernel->options.ring), kernel->reg.status.lost))
                 return;
         kernel->changed = true;
-        kernel_raise_lost(kernel,
-                          "The kernel's counter of lost records has moved (backlog_limit may be too small)");
+        losses_raise(&kernel->losses,
+                     "The kernel's counter of lost records has moved (backlog_limit may be too small)");
 }
 
 /* What is in the group besides records. */
@@ -318,18 +279,13 @@ static int on_kernel(sd_event_source *source, int fd, uint32_t events, void *use
 
 void kernel_tick(Kernel *kernel)
 {
-        KernelSerials *serials = serials_of(kernel->options.ring);
-
         if (!kernel->multicast)
                 kernel_register_tick(&kernel->reg, kernel->tick_records < QUIET_RECORDS);
         kernel->tick_records = 0;
         show_refusal(kernel);
-        if (kernel_serials_tick(serials, boot_usec()))
+        if (losses_tick(&kernel->losses))
                 kernel->changed = true;
-        tell_losses(kernel);
         publish_changes(kernel);
-        if (kernel->lost_ticks > 0 && --kernel->lost_ticks == 0)
-                state_clear(kernel->options.state, "kernel_lost");
 }
 
 /* --- Life --- */
@@ -344,6 +300,7 @@ int kernel_new(const KernelOptions *options, Kernel **ret)
                 return -ENOMEM;
         }
         kernel->options = *options;
+        kernel->losses = (Losses) { options->ring, options->state, 0 };
         kernel_register_init(&kernel->reg, fd);
         r = kernel_socket_is_multicast(fd);
         if (r < 0)

@@ -4,20 +4,28 @@
 
 #include <inttypes.h>
 
-static uint64_t report_input(const Report *report)
+/* From the kernel, or through auditd. */
+static void count_kernel(const Report *report, uint64_t *ret_records, uint64_t *ret_batches)
+{
+        const AuditdCounters *auditd = auditd_counters(report->auditd);
+
+        *ret_records = auditd->records + (report->kernel ? kernel_counters(report->kernel)->records : 0);
+        *ret_batches = auditd->batches + (report->kernel ? kernel_counters(report->kernel)->batches : 0);
+}
+
+static uint64_t report_records(const Report *report)
 {
         InputCounters input = { 0 };
+        uint64_t kernel_records, kernel_batches;
 
         if (report->input)
                 input_counters(report->input, &input);
-        status_counter(report->state, "records", "origin=\"kernel\"",
-                       report->kernel ? kernel_counters(report->kernel)->records : 0,
+        count_kernel(report, &kernel_records, &kernel_batches);
+        status_counter(report->state, "records", "origin=\"kernel\"", kernel_records,
                        "Records taken into the ring");
         status_counter(report->state, "records", "origin=\"local\"",
                        input.plain_records + input.link_records, NULL);
-        status_counter(report->state, "batches", "origin=\"kernel\"",
-                       report->kernel ? kernel_counters(report->kernel)->batches : 0,
-                       "Batches they made");
+        status_counter(report->state, "batches", "origin=\"kernel\"", kernel_batches, "Batches they made");
         status_counter(report->state, "batches", "origin=\"local\"",
                        input.plain_batches + input.link_batches, NULL);
         for (RecordFault fault = RECORD_E_FORM; fault < _RECORD_FAULT_MAX; fault++)
@@ -29,7 +37,11 @@ static uint64_t report_input(const Report *report)
                        "Sessions of producers ended for bad framing");
         status_gauge(report->state, "producers", NULL, (double) input.connections,
                      "Producers connected");
-        return input.plain_records + input.link_records;
+        status_counter(report->state, "auditd_refused", NULL, auditd_counters(report->auditd)->refused,
+                       "Messages of auditd that were no records of this node, stored escaped");
+        status_gauge(report->state, "auditd_connected", NULL, auditd_counters(report->auditd)->connected,
+                     "Whether a running auditd is read");
+        return kernel_records + input.plain_records + input.link_records;
 }
 
 static void report_ring(const Report *report)
@@ -72,18 +84,24 @@ static void report_kernel(const Report *report)
                        NULL);
 }
 
+static const char *describe_kernel(const Report *report)
+{
+        if (report->kernel)
+                return kernel_description(report->kernel);
+        return auditd_counters(report->auditd)->connected ? "kernel by auditd" : "no kernel";
+}
+
 void report_write(const Report *report)
 {
-        uint64_t records = report->kernel ? kernel_counters(report->kernel)->records : 0;
+        uint64_t records;
         char subscribers[512];
 
         status_begin(report->state);
-        records += report_input(report);
+        records = report_records(report);
         report_ring(report);
         report_kernel(report);
         subscribers_status(report->subscribers, subscribers, sizeof subscribers);
         pull_status(report->pull, report->state);
         status_end(report->state, "%s, %" PRIu64 " records%s",
-                   report->kernel ? kernel_description(report->kernel) : "no kernel", records,
-                   subscribers);
+                   describe_kernel(report), records, subscribers);
 }

@@ -12,6 +12,7 @@ typedef struct Report {
         State *state;
         Ring *ring;
         const Kernel *kernel; /* NULL: not read */
+        const Auditd *auditd;
         const Input *input;   /* NULL: no socket */
         const Subscribers *subscribers;
         Pull *pull;

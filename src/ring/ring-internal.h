@@ -12,7 +12,7 @@
 #include <sys/queue.h>
 
 #define RING_MAGIC UINT64_C(0x676e727469647561) /* "auditrng" */
-#define RING_FORMAT_VERSION 1U
+#define RING_FORMAT_VERSION 2U
 /* In place of a first seq: the next entry is at the start of the area. No seq is that high. */
 #define RING_WRAP UINT64_MAX
 /* msg_len before the kernel has written it. Not 0: that is an empty datagram. */

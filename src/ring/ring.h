@@ -60,6 +60,8 @@ typedef struct RingState {
         uint64_t dropped_other; /* of types beyond that table */
         uint64_t dropped_total; /* in the ring's life */
         uint64_t replaced;      /* LF, CR, NUL made spaces, in the ring's life */
+        uint64_t auditd_bytes;  /* of auditd's socket, published last and perhaps not yet taken out of it */
+        uint64_t auditd_hash;   /* checksum64() of them */
         RingProducer producers[RING_PRODUCERS_MAX];
         uint8_t kernel[RING_KERNEL_STATE_SIZE];
 } RingState;
