@@ -344,7 +344,7 @@ void feed_status(Feed *feed, FeedStatus *ret)
         };
 }
 
-/* Of an awaited one the ring remembers where it stands. Of any other this is not known before its first
+/* Of an awaited or remembered one the ring knows where it stands. Of any other this is not known before its first
  * session: what is published from now on is queued for it. */
 static void begin(Feed *feed)
 {
@@ -362,6 +362,9 @@ static void begin(Feed *feed)
 
 int feed_new(const FeedOptions *options, Feed **ret)
 {
+        RingKeep keep = options->overflow == OVERFLOW_BLOCK ? RING_AWAITS
+                        : options->remembered               ? RING_REMEMBERS
+                                                            : RING_FORGETS;
         _cleanup_(feed_freep) Feed *feed = calloc(1, sizeof *feed);
         RingStatus status;
 
@@ -376,7 +379,7 @@ int feed_new(const FeedOptions *options, Feed **ret)
                         .release = feed_release,
                 },
                 .ring = options->ring,
-                .inner = ring_source(options->ring, options->name, options->overflow == OVERFLOW_BLOCK),
+                .inner = ring_source(options->ring, options->name, keep),
                 .filter = options->filter,
                 .pressure_filter = options->pressure_filter,
                 .overflow = options->overflow,

@@ -28,6 +28,7 @@ typedef struct FeedOptions {
                 *pressure_filter; /* in place of the other while over half the limit is queued; NULL: none */
         uint64_t queue_limit;     /* bytes; 0: as much as the ring holds. With block for pressure only */
         Overflow overflow;
+        bool remembered; /* the ring keeps where it stands, as for block, but waits for nothing */
 } FeedOptions;
 
 typedef struct FeedStatus {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 static const char *const overflows[] = { "drop-oldest", "drop-newest", "block", NULL };
+static const char *const formats[] = { "link", "lines", "audisp", NULL };
 /* Room for a few batches of the largest size; no ring is larger. */
 static const ConfigBounds queue_limits = { 1024U * 1024U, UINT64_C(64) * 1024 * 1024 * 1024 };
 
@@ -19,6 +20,7 @@ static const ConfigBounds queue_limits = { 1024U * 1024U, UINT64_C(64) * 1024 * 
 static const ConfigKey keys[] = {
         SUBSCRIBER("Socket", config_parse_socket, socket, "an absolute path of at most 107 bytes", NULL),
         SUBSCRIBER("User", config_parse_string, user, "a user's name", NULL),
+        SUBSCRIBER("Format", config_parse_enum, format, "link, lines or audisp", formats),
         SUBSCRIBER("Filter", config_parse_strings, filter_words, "record types", NULL),
         SUBSCRIBER("PressureFilter", config_parse_strings, pressure_words, "record types", NULL),
         SUBSCRIBER("QueueLimit", config_parse_size_within, queue_limit, "a size from 1M to 64G, such as 16M",
@@ -142,5 +144,5 @@ bool subscriber_config_equal(const SubscriberConfig *a, const SubscriberConfig *
         return strcmp(a->name, b->name) == 0 && strcmp(a->socket, b->socket) == 0 && a->uid == b->uid &&
                record_filter_equal(a->filter, b->filter) && !a->pressure_filter == !b->pressure_filter &&
                record_filter_equal(a->pressure_filter, b->pressure_filter) &&
-               a->queue_limit == b->queue_limit && a->overflow == b->overflow;
+               a->queue_limit == b->queue_limit && a->overflow == b->overflow && a->format == b->format;
 }

@@ -7,6 +7,12 @@
 
 #include <sys/types.h>
 
+typedef enum SubscriberFormat {
+        FORMAT_LINK,
+        FORMAT_LINES,
+        FORMAT_AUDISP,
+} SubscriberFormat;
+
 typedef struct SubscriberConfig {
         char *name;
         char *socket;
@@ -17,6 +23,7 @@ typedef struct SubscriberConfig {
         RecordFilter *pressure_filter; /* NULL: none */
         uint64_t queue_limit;          /* 0: the whole ring */
         int overflow;                  /* Overflow */
+        int format;                    /* SubscriberFormat */
         uid_t uid;                     /* of user; our own without one */
 } SubscriberConfig;
 

@@ -8,6 +8,7 @@
  */
 
 #include "dispatcher/subscriber.h"
+#include "dispatcher/text.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
 
@@ -32,6 +33,7 @@ struct Subscriber {
         SubscriberConfig config;
         Feed *feed;
         Outlet *outlet;
+        Text text;      /* unless it speaks the link */
         bool known;     /* `acked` is: it has been connected */
         bool leaving;   /* BYE is out, its connection not yet closed */
         uint64_t acked; /* last seq in its custody */
@@ -96,12 +98,12 @@ static void move_acked(Subscriber *subscriber, uint64_t seq)
 static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
 {
         Subscriber *subscriber = outlet_userdata(outlet);
+        uint64_t last = welcome ? welcome->last : subscriber->text.read;
 
         subscriber->logged_usec = 0;
         log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, NULL,
-                    "Subscriber %s connected, it has all up to %" PRIu64, subscriber->config.name,
-                    welcome->last);
-        move_acked(subscriber, welcome->last);
+                    "Subscriber %s connected, it has all up to %" PRIu64, subscriber->config.name, last);
+        move_acked(subscriber, last);
 }
 
 static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *why)
@@ -136,6 +138,11 @@ const SubscriberConfig *subscriber_config(const Subscriber *subscriber)
         return &subscriber->config;
 }
 
+bool subscriber_is_kept(const Subscriber *subscriber)
+{
+        return subscriber->config.overflow == OVERFLOW_BLOCK || subscriber->config.format != FORMAT_LINK;
+}
+
 void subscriber_wake(Subscriber *subscriber)
 {
         outlet_wake(subscriber->outlet);
@@ -167,6 +174,8 @@ const SubscriberStatus *subscriber_tick(Subscriber *subscriber, uint64_t newest)
         uint64_t dropped = status->feed.dropped;
 
         feed_status(subscriber->feed, &status->feed);
+        if (subscriber->config.format != FORMAT_LINK)
+                subscriber->acked = subscriber->text.read; /* it may have moved without a connection */
         status->acked = subscriber->acked;
         status->lag = newest - MIN(subscriber->acked, newest);
         status->known = subscriber->known;
@@ -183,6 +192,23 @@ const SubscriberStatus *subscriber_tick(Subscriber *subscriber, uint64_t newest)
 
 /* --- Life --- */
 
+/* It cannot say where it stands: the ring remembers. */
+static void begin_text(Subscriber *subscriber)
+{
+        FeedStatus status;
+
+        feed_status(subscriber->feed, &status);
+        subscriber->text = (Text) {
+                .source = feed_source(subscriber->feed),
+                .format = subscriber->config.format == FORMAT_AUDISP ? TEXT_AUDISP : TEXT_LINES,
+                .node = subscriber->options.node,
+                .realtime_usec = realtime_usec,
+                .read = status.acked,
+        };
+        subscriber->acked = status.acked;
+        subscriber->known = true;
+}
+
 static int begin(Subscriber *subscriber)
 {
         const SubscriberConfig *config = &subscriber->config;
@@ -193,6 +219,7 @@ static int begin(Subscriber *subscriber)
                 .pressure_filter = config->pressure_filter,
                 .queue_limit = config->queue_limit,
                 .overflow = config->overflow,
+                .remembered = config->format != FORMAT_LINK,
         };
         OutletOptions outlet_options = {
                 .handler = &outlet_handler,
@@ -209,6 +236,11 @@ static int begin(Subscriber *subscriber)
         if (r < 0)
                 return r;
         outlet_options.source = feed_source(subscriber->feed);
+        if (config->format != FORMAT_LINK) {
+                begin_text(subscriber);
+                outlet_options.speech = &text_speech;
+                outlet_options.speaker = &subscriber->text;
+        }
         return outlet_new(subscriber->options.event, &outlet_options, &subscriber->outlet);
 }
 

@@ -27,6 +27,9 @@ DEFINE_CLEANUP(Subscriber *, subscriber_free)
 
 const SubscriberConfig *subscriber_config(const Subscriber *subscriber);
 
+/* Whether the ring's file keeps where it stands. */
+bool subscriber_is_kept(const Subscriber *subscriber);
+
 /* Something was published. */
 void subscriber_wake(Subscriber *subscriber);
 

@@ -69,18 +69,18 @@ static int read_files(const Subscribers *subscribers, ConfigList *ret)
         return r;
 }
 
-/* Those that are awaited in the ring and not in the configuration. */
+/* Those that the ring keeps and the configuration does not want it to. */
 static void forget_others(Subscribers *subscribers)
 {
         Ring *ring = subscribers->options.ring;
 
         for (unsigned i = 0; i < RING_AWAITED_MAX; i++) {
-                const char *name = ring_awaited(ring, i);
+                const char *name = ring_kept(ring, i);
                 const Subscriber *subscriber = name ? find(subscribers, name) : NULL;
 
-                if (!name || (subscriber && subscriber_config(subscriber)->overflow == OVERFLOW_BLOCK))
+                if (!name || (subscriber && subscriber_is_kept(subscriber)))
                         continue;
-                log_notice("The ring no longer waits for %s: it left the configuration", name);
+                log_notice("The ring forgets %s: it left the configuration", name);
                 ring_forget(ring, name);
         }
 }

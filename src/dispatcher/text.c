@@ -155,6 +155,21 @@ static uint64_t look(void *speaker, size_t unread)
 
 /* --- A session --- */
 
+/* What passes no filter is behind it as if it had been read. */
+static bool pending(void *speaker)
+{
+        Text *text = speaker;
+        Batch batch;
+
+        while (text->source->get(text->source, text->read + 1, &text->cursor, &batch) > 0) {
+                if (batch.reason != BATCH_FILTERED || batch.count > 0)
+                        return true;
+                text->read = batch.last;
+                text->source->release(text->source, batch.last, batch.checksum);
+        }
+        return false;
+}
+
 static uint64_t begin(void *speaker)
 {
         Text *text = speaker;
@@ -203,6 +218,7 @@ static int fill(void *speaker, Buffer *output)
 
 const OutletSpeech text_speech = {
         .target = TARGET,
+        .pending = pending,
         .begin = begin,
         .fill = fill,
         .look = look,

@@ -133,7 +133,7 @@ static const char *verify_tables(const Ring *ring)
         for (size_t i = 0; i < RING_AWAITED_MAX; i++) {
                 const RingAwaited *row = &ring->file->words.awaited[i];
 
-                if (ring_word(&row->used) > 1 || ring_word(&row->turn) > 1)
+                if (ring_word(&row->used) > RING_REMEMBERS || ring_word(&row->turn) > 1)
                         return "subscribers damaged";
                 if (ring_word(&row->used) && (strnlen(row->name, NODE_NAME_MAX + 1) > NODE_NAME_MAX ||
                                               ring_awaited_seq(row) > state->newest))

@@ -32,9 +32,9 @@ typedef struct RingHeader {
         uint64_t checksum; /* of all before */
 } RingHeader;
 
-/* What an awaited subscriber has acked. Two copies, so that seq and checksum change as one. */
+/* What a subscriber has acked that the ring awaits or remembers. Two copies, so that seq and checksum change as one. */
 typedef struct RingAwaited {
-        _Atomic uint64_t used; /* 0 or 1; set last */
+        _Atomic uint64_t used; /* RingKeep; set last. 0: the row is free */
         _Atomic uint64_t turn; /* which copy holds */
         struct {
                 uint64_t seq;
@@ -74,7 +74,7 @@ typedef struct RingSource RingSource;
 struct RingSource {
         Source source;
         Ring *ring;
-        RingAwaited *awaited; /* NULL: the ring does not wait for it */
+        RingAwaited *awaited; /* NULL: the file keeps nothing of it */
         LIST_ENTRY(RingSource) sources;
 };
 

@@ -156,7 +156,7 @@ static RingAwaited *find_row(Ring *ring, const char *subscriber)
         return NULL;
 }
 
-static RingAwaited *add_row(Ring *ring, const char *subscriber)
+static RingAwaited *add_row(Ring *ring, const char *subscriber, RingKeep keep)
 {
         for (size_t i = 0; i < RING_AWAITED_MAX; i++) {
                 RingAwaited *row = &ring->file->words.awaited[i];
@@ -166,14 +166,29 @@ static RingAwaited *add_row(Ring *ring, const char *subscriber)
                 memset(row->name, 0, sizeof row->name);
                 memcpy(row->name, subscriber, strlen(subscriber));
                 set_acked(row, ring_published(ring)->newest, 0);
-                ring_set_word(&row->used, 1);
+                ring_set_word(&row->used, keep);
                 ring_advance_held(ring);
                 return row;
         }
         return NULL;
 }
 
-Source *ring_source(Ring *ring, const char *subscriber, bool awaited)
+/* The row of a subscriber, kept in this way from now on. */
+static RingAwaited *take_row(Ring *ring, const char *subscriber, RingKeep keep)
+{
+        RingAwaited *row = find_row(ring, subscriber);
+
+        if (!row)
+                return add_row(ring, subscriber, keep);
+        if (ring_word(&row->used) == keep)
+                return row;
+        ring_set_word(&row->used, keep);
+        ring->held = 0; /* it may go back: found again from head on */
+        ring_advance_held(ring);
+        return row;
+}
+
+Source *ring_source(Ring *ring, const char *subscriber, RingKeep keep)
 {
         _cleanup_(freep) RingSource *source = NULL;
         RingAwaited *row = NULL;
@@ -183,10 +198,8 @@ Source *ring_source(Ring *ring, const char *subscriber, bool awaited)
         source = malloc(sizeof *source);
         if (!source)
                 return NULL;
-        if (awaited) {
-                row = find_row(ring, subscriber);
-                if (!row)
-                        row = add_row(ring, subscriber);
+        if (keep != RING_FORGETS) {
+                row = take_row(ring, subscriber, keep);
                 if (!row)
                         return NULL;
         }
@@ -230,7 +243,7 @@ void ring_forget(Ring *ring, const char *subscriber)
         ring_advance_held(ring);
 }
 
-const char *ring_awaited(const Ring *ring, unsigned i)
+const char *ring_kept(const Ring *ring, unsigned i)
 {
         const RingAwaited *row = ring->file->words.awaited;
 

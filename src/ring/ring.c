@@ -67,7 +67,7 @@ uint64_t ring_floor(const Ring *ring)
         for (size_t i = 0; i < RING_AWAITED_MAX; i++) {
                 const RingAwaited *row = &ring->file->words.awaited[i];
 
-                if (ring_word(&row->used))
+                if (ring_word(&row->used) == RING_AWAITS)
                         floor = MIN(floor, ring_awaited_seq(row));
         }
         return floor;

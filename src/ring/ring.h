@@ -27,7 +27,8 @@
 #define RING_SIZE_MIN (8U * 1024U * 1024U)
 #endif
 #define RING_SIZE_DEFAULT (64U * 1024U * 1024U)
-/* Subscribers whose ack the ring waits for (Overflow=block); remote and a few. */
+/* Subscribers of whom the file keeps where they stand: those whose ack the ring waits for (Overflow=block), and those who cannot
+ * say it themselves; remote and a few plugins. */
 #define RING_AWAITED_MAX 16U
 /* Producers whose position is remembered; the longest silent one is forgotten first. */
 #define RING_PRODUCERS_MAX 64U
@@ -120,13 +121,19 @@ void ring_publish(Ring *ring);
 
 /* --- Reading and delivering --- */
 
-/* The ring as a subscriber's source. `awaited`: its ack holds the ring (Overflow=block); kept by name in the file, so that it
- * holds also before the subscriber is back; from the first time on, for what is published from then on. Owned by the ring.
- * NULL: no room among RING_AWAITED_MAX, a name longer than NODE_NAME_MAX, or no memory. */
-Source *ring_source(Ring *ring, const char *subscriber, bool awaited);
+/* What the file keeps of a subscriber, by its name, so that it counts also before it is back. */
+typedef enum RingKeep {
+        RING_FORGETS = 0,   /* nothing: where it stands it says itself */
+        RING_AWAITS = 1,    /* what it has acked; and that holds the ring, for what is published from the first time on */
+        RING_REMEMBERS = 2, /* what it has acked; that holds nothing */
+} RingKeep;
+
+/* The ring as a subscriber's source. Who was kept in another way goes on where it stands. Owned by the ring. NULL: no room among
+ * RING_AWAITED_MAX, a name longer than NODE_NAME_MAX, or no memory. */
+Source *ring_source(Ring *ring, const char *subscriber, RingKeep keep);
 void ring_source_free(Ring *ring, Source *source);
 
-/* What an awaited source's peer has acked, as the file remembers it; checksum 0: not known. False when it is not awaited. */
+/* What the peer has acked, as the file keeps it; checksum 0: not known. False when it keeps nothing of it. */
 bool ring_source_acked(const Source *source, uint64_t *ret_seq, uint64_t *ret_checksum);
 
 /* Places *ret before the batch that begins at seq, or at the end for newest + 1. False when no batch begins there. */
@@ -136,11 +143,11 @@ bool ring_seek(const Ring *ring, uint64_t seq, Cursor *ret);
  * that ring_seek() or a source's get() has set. */
 uint64_t ring_behind(const Ring *ring, const Cursor *cursor);
 
-/* A subscriber of that name is not awaited any more (it left the configuration); its sources stay usable. */
+/* Nothing is kept any more of a subscriber of that name (it left the configuration); its sources stay usable. */
 void ring_forget(Ring *ring, const char *subscriber);
 
-/* The name in row i of RING_AWAITED_MAX of those the ring waits for; NULL: the row is free. */
-const char *ring_awaited(const Ring *ring, unsigned i);
+/* The name in row i of RING_AWAITED_MAX of those of whom something is kept; NULL: the row is free. */
+const char *ring_kept(const Ring *ring, unsigned i);
 
 /* The ring as producers' sink: appended is published, is in custody. */
 Sink *ring_sink(Ring *ring);

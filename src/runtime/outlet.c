@@ -76,6 +76,8 @@ static bool source_has_something(const Outlet *outlet)
 {
         SourceRange range;
 
+        if (outlet->options.speech)
+                return outlet->options.speech->pending(outlet->options.speaker);
         outlet->options.source->range(outlet->options.source, &range);
         return range.newest >= range.oldest && range.newest > outlet->acked;
 }

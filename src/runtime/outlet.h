@@ -61,6 +61,8 @@ typedef struct OutletSpeech {
         /* Bytes: fill() puts nothing into an output that holds as many. Not below LINK_FRAME_MAX, where the
          * connection asks for more. */
         size_t target;
+        /* Whether there is anything to say to a peer that is not connected: what passes no filter is not. */
+        bool (*pending)(void *speaker);
         /* A new connection. Returns the last seq that is known to be the peer's: it goes on behind it. */
         uint64_t (*begin)(void *speaker);
         /* As link_sender_fill(). */

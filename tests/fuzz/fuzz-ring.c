@@ -137,7 +137,7 @@ static void use(Ring *ring)
         batch_seal(&batch);
         (void) sink->append(sink, &(StreamId) { { 5 } }, "me", &batch, &batch, 0);
         for (unsigned i = 0; i < RING_AWAITED_MAX; i++)
-                (void) ring_awaited(ring, i);
+                (void) ring_kept(ring, i);
         read_all(other);
         if (source)
                 read_all(source);

@@ -90,7 +90,7 @@ static void contradict(RingFile *file, int which)
         case 16: change_entry(file, 0, 1, 3, 3, BATCH_FILTERED); break;
         case 17: change_entry(file, end / 2, 4, 3, 0, BATCH_RECORDS); break;
         case 18: change_entry(file, end / 2, 5, 7, 3, BATCH_RECORDS); break;
-        case 19: words->awaited[3].used = 2; break;
+        case 19: words->awaited[3].used = 3; break;
         case 20: words->awaited[3].turn = 2; break;
         case 21: words->awaited[3].used = 1; memset(words->awaited[3].name, 'x', sizeof words->awaited[3].name); break;
         case 22: words->awaited[3].used = 1; words->awaited[3].acked[0].seq = 7; break;
@@ -315,7 +315,7 @@ START_TEST(a_wrong_call_ends_the_process)
                 (void) ring_sink(ring)->append(ring_sink(ring), &(StreamId){ { 7 } }, "me", &batch, &batch, 0);
                 break;
         case 6: ring_source_free(ring, &foreign.source); break;
-        default: (void) ring_awaited(ring, RING_AWAITED_MAX); break;
+        default: (void) ring_kept(ring, RING_AWAITED_MAX); break;
         }
 }
 END_TEST

@@ -225,6 +225,71 @@ START_TEST(a_new_awaited_subscriber_holds_from_then_on)
 }
 END_TEST
 
+static void expect_acked(const Source *source, uint64_t seq, uint64_t checksum)
+{
+        uint64_t found, found_checksum;
+
+        ck_assert(ring_source_acked(source, &found, &found_checksum));
+        ck_assert_uint_eq(found, seq);
+        ck_assert_uint_eq(found_checksum, checksum);
+}
+
+START_TEST(a_remembered_subscriber_is_known_and_holds_nothing)
+{
+        Source *source, *other;
+        RingStatus status;
+        uint64_t seq, checksum;
+
+        ck_assert(put(3, 10, 'a', false));
+        source = ring_source(ring, "text", RING_REMEMBERS);
+        expect_acked(source, 3, 0);
+        ck_assert(put(2, 10, 'b', false));
+        source->release(source, 5, 77);
+        source->release(source, 3, 66);
+        other = ring_source(ring, "other", RING_FORGETS);
+        other->release(other, 5, 77);
+        ck_assert(!ring_source_acked(other, &seq, &checksum));
+        reopen_ring();
+        source = ring_source(ring, "text", RING_REMEMBERS);
+        expect_acked(source, 5, 77);
+        ck_assert_uint_eq(fill(), 1000);
+        ring_status(ring, &status);
+        ck_assert_uint_eq(status.used, 0);
+        ck_assert_uint_gt(status.oldest, 900);
+        expect_acked(source, 5, 77);
+        ring_forget(ring, "text");
+        ck_assert(!ring_source_acked(source, &seq, &checksum));
+        expect_acked(ring_source(ring, "text", RING_REMEMBERS), status.newest, 0);
+}
+END_TEST
+
+START_TEST(who_is_kept_in_another_way_goes_on_where_it_stands)
+{
+        Source *source = ring_source(ring, "plugin", RING_REMEMBERS);
+        RingStatus status;
+
+        for (unsigned i = 0; i < 5; i++)
+                ck_assert(put(1, 200 * 1024, 'a', false));
+        source->release(source, 2, 22);
+        ring_status(ring, &status);
+        ck_assert_uint_eq(status.used, 0);
+        source = ring_source(ring, "plugin", RING_AWAITS);
+        expect_acked(source, 2, 22);
+        ring_status(ring, &status);
+        ck_assert_uint_gt(status.used, 3 * 200 * 1024);
+        ck_assert_uint_lt(status.used, 4 * 200 * 1024);
+        ck_assert_uint_lt(fill(), 50);
+        reopen_ring();
+        ring_status(ring, &status);
+        ck_assert_uint_eq(status.oldest, 3);
+        source = ring_source(ring, "plugin", RING_REMEMBERS);
+        expect_acked(source, 2, 22);
+        ring_status(ring, &status);
+        ck_assert_uint_eq(status.used, 0);
+        ck_assert_uint_eq(fill(), 1000);
+}
+END_TEST
+
 START_TEST(the_table_of_awaited_subscribers_is_bounded)
 {
         char name[NODE_NAME_MAX + 2];
@@ -525,6 +590,8 @@ int main(void)
         tcase_add_test(tcase, one_process_at_a_time);
         tcase_add_test(tcase, an_awaited_subscriber_holds_the_ring);
         tcase_add_test(tcase, a_new_awaited_subscriber_holds_from_then_on);
+        tcase_add_test(tcase, a_remembered_subscriber_is_known_and_holds_nothing);
+        tcase_add_test(tcase, who_is_kept_in_another_way_goes_on_where_it_stands);
         tcase_add_test(tcase, the_table_of_awaited_subscribers_is_bounded);
         tcase_add_test(tcase, the_state_moves_with_the_publication);
         tcase_add_test(tcase, landed_messages_survive_until_published);

@@ -230,6 +230,29 @@ START_TEST(what_no_filter_passes_is_read_with_what_was_before)
 }
 END_TEST
 
+START_TEST(what_no_filter_passes_needs_no_connection)
+{
+        ck_assert(!text_speech.pending(&text));
+        array_append_lines(&source, 3, 0, "", BATCH_ORIGIN_KERNEL);
+        array_append_lines(&source, 3, 0, "", BATCH_ORIGIN_KERNEL);
+        ck_assert(!text_speech.pending(&text));
+        ck_assert_uint_eq(text.read, 6);
+        ck_assert_uint_eq(source.released, 6);
+        array_append_lines(&source, 2, 1, A, BATCH_ORIGIN_KERNEL);
+        ck_assert(text_speech.pending(&text));
+        ck_assert(text_speech.pending(&text));
+        ck_assert_uint_eq(text_speech.begin(&text), 6);
+        ck_assert_int_eq(fill(), 0);
+        expect_text(A);
+        ck_assert_uint_eq(text_speech.look(&text, 0), 8);
+        ck_assert(!text_speech.pending(&text));
+        /* What is lost is something. */
+        array_append_lines(&source, 1, 1, A, BATCH_ORIGIN_KERNEL);
+        source.dropped = source.n_batches;
+        ck_assert(text_speech.pending(&text));
+}
+END_TEST
+
 /* Far more batches than marks: what is known gets coarser, never wrong. */
 START_TEST(marks_are_bounded)
 {
@@ -291,6 +314,7 @@ int main(void)
         tcase_add_test(tcase, the_output_is_bounded);
         tcase_add_test(tcase, reading_is_the_ack);
         tcase_add_test(tcase, what_no_filter_passes_is_read_with_what_was_before);
+        tcase_add_test(tcase, what_no_filter_passes_needs_no_connection);
         tcase_add_test(tcase, marks_are_bounded);
         tcase_add_test(tcase, a_source_that_fails_is_said);
         tcase_add_test(tcase, no_room_puts_nothing);
