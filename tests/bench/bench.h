@@ -8,7 +8,6 @@
 
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <time.h>
 
 typedef struct Verb {
@@ -23,6 +22,7 @@ int verb_feed(int argc, char **argv);
 int verb_watch(int argc, char **argv);
 int verb_check(int argc, char **argv);
 int verb_subscribe(int argc, char **argv);
+int verb_part(int argc, char **argv);
 int verb_bound(int argc, char **argv);
 int verb_bound_fanout(int argc, char **argv);
 
@@ -69,12 +69,19 @@ static inline void *bench_shared(size_t size)
         return data != MAP_FAILED ? data : NULL;
 }
 
+/* What was resident at most since exec: getrusage() would count what was there before. */
 static inline uint64_t bench_peak_kib(void)
 {
-        struct rusage usage;
+        FILE *file = fopen("/proc/self/status", "re");
+        unsigned long kib = 0;
+        char line[128];
 
-        (void) getrusage(RUSAGE_SELF, &usage);
-        return (uint64_t) usage.ru_maxrss;
+        while (file && fgets(line, sizeof line, file))
+                if (sscanf(line, "VmHWM: %lu", &kib) == 1)
+                        break;
+        if (file)
+                (void) fclose(file);
+        return kib;
 }
 
 static inline int bench_fail(const char *what, int error)

@@ -9,6 +9,7 @@ static const Verb verbs[] = {
         { "watch", "FILE|DIRECTORY BYTES SECONDS", 3, verb_watch },
         { "check", "COUNT NODE|- whole|auditd FILE|DIRECTORY", 4, verb_check },
         { "subscribe", "DESCRIPTOR COUNT NODE good|silent|slow", 4, verb_subscribe },
+        { "part", "NAME COUNT DIRECTORY", 3, verb_part },
         { "bound", "COUNT FILE DIRECTORY one|two|hashed", 4, verb_bound },
         { "bound-fanout", "COUNT NODE SUBSCRIBERS", 3, verb_bound_fanout },
 };

@@ -13,7 +13,8 @@ import subprocess
 import time
 
 import figures
-from system import Broken, Meter, PATIENCE_SEC, directories, run, wait_for
+import relay
+from system import PATIENCE_SEC, Broken, Meter, directories, run, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # The last one is no EOE, which audisp-remote leaves out.
@@ -64,8 +65,7 @@ class Place:
         self.disk, self.root, self.port = disk, root, free_port()
         for name in "log", "plugins", "queue":
             os.mkdir(f"{disk}/{name}", 0o700)
-        for words in ("init",), ("collector", RECEIVER), ("client", SENDER):
-            run([f"{build}/src/tool/audit-relay", "cert", *words, "--dir", f"{disk}/ca"])
+        relay.certificates(build, f"{disk}/ca", RECEIVER, SENDER)
         self.words = {"DIR": disk, "PORT": str(self.port), "CA": f"{disk}/ca/{SENDER}/ca.pem",
                       "SENDER": f"{disk}/ca/{SENDER}", "RECEIVER": f"{disk}/ca/{RECEIVER}"}
         libraries = [d for d in glob.glob(f"{root}/usr/lib/*-linux-gnu") + glob.glob(f"{root}/usr/lib/syslog-ng")

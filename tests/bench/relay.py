@@ -22,11 +22,6 @@ class Relay:
 
     # Before the programs begin.
 
-    def certificates(self):
-        tool = f"{self.build}/src/tool/audit-relay"
-        for words in ("init",), ("collector", COLLECTOR), ("client", NODE):
-            run([tool, "cert", *words, "--dir", f"{self.disk}/ca"])
-
     def tls(self, name):
         return "".join(f"TLS{key}={self.disk}/ca/{name}/{file}.pem\n"
                        for key, file in (("Certificate", "cert"), ("Key", "key"), ("Authority", "ca")))
@@ -43,7 +38,7 @@ class Relay:
                             f"StateDirectory={self.memory}/state\nSubscribersDirectory={self.memory}/subscribers.d\n")
 
     def client_and_collector(self):
-        self.certificates()
+        certificates(self.build, f"{self.disk}/ca")
         inbox = self.subscriber("remote", "block")
         server = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.dispatcher()
@@ -121,6 +116,11 @@ class Relay:
             program.notify.close()
             for _, held in program.sockets:
                 held.close()
+
+
+def certificates(build, directory, collector=COLLECTOR, client=NODE):
+    for words in ("init",), ("collector", collector), ("client", client):
+        run([f"{build}/src/tool/audit-relay", "cert", *words, "--dir", directory])
 
 
 def listen(path):
