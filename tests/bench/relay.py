@@ -113,7 +113,6 @@ class Relay:
                 except (Failure, ProcessLookupError):
                     pass
         for program in self.programs.values():
-            program.notify.close()
             for _, held in program.sockets:
                 held.close()
 

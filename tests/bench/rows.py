@@ -47,19 +47,21 @@ class Rows:
         return {"lost": verdict["lost"], "duplicated": verdict["duplicated"],
                 "wrong": verdict["disordered"] + verdict["strange"]}
 
-    def path(self, count):
-        """input → dispatcher → remote → TLS → aggregator, to the last byte on the collector's disk."""
+    def path(self, count, watched=None):
+        """input → dispatcher → remote → TLS → aggregator, to the last byte on the collector's disk. `watched` looks on."""
         names = "aggregator", "remote", "dispatcher"
         size = self.stored_bytes(count)
         with self.relay() as programs:
             programs.client_and_collector()
             programs.start(*names)
             programs.wait_connected()
-            meter = Meter(programs.pids(*reversed(names)))
-            watch = self.bench.begin("watch", programs.store, size, PATIENCE_SEC)
-            feed = self.bench.say("feed", programs.input, count)
-            seen = self.bench.result(watch, "what was fed")
-            used, peak = meter.read()
+            pids = programs.pids(*reversed(names))
+            with watched.of(pids) if watched else contextlib.nullcontext():
+                meter = Meter(pids)
+                watch = self.bench.begin("watch", programs.store, size, PATIENCE_SEC)
+                feed = self.bench.say("feed", programs.input, count)
+                seen = self.bench.result(watch, "what was fed")
+                used, peak = meter.read()
             programs.stop()
             return measure(count, (seen["end_ns"] - feed["begin_ns"]) / 1e9, used, peak,
                            generator=(feed["cpu_ns"] + seen["cpu_ns"]) / 1e9, **self.checked(programs.store, count))
