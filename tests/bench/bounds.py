@@ -26,8 +26,8 @@ class Bounds:
         with directories(self.place) as (disk, _):
             return self.figure(count, self.bench.say("bound", count, load, disk, WAYS[name]))
 
-    def fanout(self, count):
-        return self.figure(count, self.bench.say("bound-fanout", count, relay.NODE, SUBSCRIBERS))
+    def fanout(self, count, subscribers=SUBSCRIBERS):
+        return self.figure(count, self.bench.say("bound-fanout", count, relay.NODE, subscribers))
 
     def part(self, name, count):
         """The ring as it is on tmpfs, the store on the disk."""

@@ -8,7 +8,7 @@ static const Verb verbs[] = {
         { "feed", "SOCKET COUNT", 2, verb_feed },
         { "watch", "FILE|DIRECTORY BYTES SECONDS", 3, verb_watch },
         { "check", "COUNT NODE|- whole|auditd FILE|DIRECTORY", 4, verb_check },
-        { "subscribe", "DESCRIPTOR COUNT NODE good|silent|slow", 4, verb_subscribe },
+        { "subscribe", "DESCRIPTOR COUNT NODE good|careless|silent|slow", 4, verb_subscribe },
         { "part", "NAME COUNT DIRECTORY", 3, verb_part },
         { "bound", "COUNT FILE DIRECTORY one|two|hashed", 4, verb_bound },
         { "bound-fanout", "COUNT NODE SUBSCRIBERS", 3, verb_bound_fanout },

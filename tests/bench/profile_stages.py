@@ -39,6 +39,7 @@ STAGES = [(name, re.compile(pattern)) for name, pattern in (
     ("loop", r"epoll|sd_event|^loop_"),
 )]
 OTHER = "everything else"
+SHOWN = 0.01
 
 
 def stage_of(stack):
@@ -97,4 +98,5 @@ def rows(shares, cpu):
     yield ("program", "stage", "CPU-s per million", "of the program")
     for program, stages in shares.items():
         for stage, share in stages.items():
-            yield (program, stage, f"{share * cpu[program]:.3f}", f"{share:.0%}")
+            if share >= SHOWN:
+                yield (program, stage, f"{share * cpu[program]:.3f}", f"{share:.0%}")

@@ -133,7 +133,7 @@ class Rows:
                 yield process
             return
         held = programs.subscriber(name, "drop-oldest")
-        killer = Killer(lambda: self.begin_subscriber(held, count, "good"))
+        killer = Killer(lambda: self.begin_subscriber(held, count, "careless"))
         try:
             yield killer
         finally:
