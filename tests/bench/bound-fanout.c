@@ -20,7 +20,7 @@ typedef struct Shared {
 
 static int consume(int fd, Shared *shared)
 {
-        uint8_t *block = malloc(BLOCK);
+        _cleanup_(freep) uint8_t *block = malloc(BLOCK);
         ssize_t n;
 
         while (block && (n = read(fd, block, BLOCK)) > 0)
@@ -55,8 +55,8 @@ static int begin_consumer(int *fds, unsigned i, Shared *shared)
 
 static int produce(const int *fds, unsigned n_fds, const char *node, uint64_t count, uint64_t *ret_bytes)
 {
-        uint8_t *block = malloc(BLOCK);
-        Records records;
+        _cleanup_(freep) uint8_t *block = malloc(BLOCK);
+        Records records = { 0 };
         size_t n;
         int r = block ? records_init(&records, node) : -ENOMEM;
 
@@ -66,6 +66,7 @@ static int produce(const int *fds, unsigned n_fds, const char *node, uint64_t co
                         r = bench_write(fds[i], block, n);
                 *ret_bytes += n;
         }
+        records_done(&records);
         return r;
 }
 

@@ -35,6 +35,9 @@ typedef struct Shared {
 } Shared;
 
 static uint8_t key[32];
+/* Of the one session that each process has. */
+static gnutls_psk_server_credentials_t server_credentials;
+static gnutls_psk_client_credentials_t client_credentials;
 
 static int open_log(Log *log, const char *directory, const char *name, bool hashed)
 {
@@ -90,8 +93,6 @@ static int give_key(gnutls_session_t session, const char *name, gnutls_datum_t *
 static gnutls_session_t handshake(int fd, bool server)
 {
         static const gnutls_datum_t datum = { key, sizeof key };
-        gnutls_psk_server_credentials_t server_credentials;
-        gnutls_psk_client_credentials_t client_credentials;
         gnutls_session_t session;
         int r;
 
@@ -115,7 +116,20 @@ static gnutls_session_t handshake(int fd, bool server)
         gnutls_transport_set_int(session, fd);
         while (r >= 0 && (r = gnutls_handshake(session)) < 0 && !gnutls_error_is_fatal(r))
                 r = 0;
-        return r >= 0 && gnutls_cipher_get(session) == GNUTLS_CIPHER_AES_128_GCM ? session : NULL;
+        if (r >= 0 && gnutls_cipher_get(session) == GNUTLS_CIPHER_AES_128_GCM)
+                return session;
+        gnutls_deinit(session);
+        return NULL;
+}
+
+static void end_session(gnutls_session_t session)
+{
+        if (session)
+                gnutls_deinit(session);
+        if (server_credentials)
+                gnutls_psk_free_server_credentials(server_credentials);
+        if (client_credentials)
+                gnutls_psk_free_client_credentials(client_credentials);
 }
 
 static int send_all(gnutls_session_t session, const uint8_t *data, size_t size)
@@ -156,7 +170,7 @@ static ssize_t receive_block(gnutls_session_t session, uint8_t *block)
 
 static int receive(int listener, const char *directory, bool hashed, Shared *shared)
 {
-        uint8_t *block = malloc(BLOCK);
+        _cleanup_(freep) uint8_t *block = malloc(BLOCK);
         int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         gnutls_session_t session = fd >= 0 ? handshake(fd, true) : NULL;
         Log log;
@@ -171,14 +185,15 @@ static int receive(int listener, const char *directory, bool hashed, Shared *sha
         shared->cpu_ns = bench_cpu();
         shared->peak_kib = bench_peak_kib();
         shared->failed = r;
+        end_session(session);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static int transmit(int fd, const char *path, const char *directory, bool two, bool hashed, uint64_t *ret_begin)
 {
-        uint8_t *block = malloc(BLOCK);
+        _cleanup_(freep) uint8_t *block = malloc(BLOCK);
         gnutls_session_t session = handshake(fd, false);
-        int input = open(path, O_RDONLY | O_CLOEXEC);
+        _cleanup_(close_fdp) int input = open(path, O_RDONLY | O_CLOEXEC);
         Log log;
         ssize_t n;
         int r = block && session && input >= 0 ? 0 : -EPROTO;
@@ -195,6 +210,7 @@ static int transmit(int fd, const char *path, const char *directory, bool two, b
                 r = finish_log(&log);
         if (r >= 0)
                 r = gnutls_bye(session, GNUTLS_SHUT_WR);
+        end_session(session);
         return r;
 }
 
