@@ -18,7 +18,7 @@ def machine():
         models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
     load = " ".join(f"{x:.1f}" for x in os.getloadavg())
     return (f"{time.strftime('%Y-%m-%d', time.gmtime())}, {len(models)} × {models[0] if models else platform.machine()}, "
-            f"Linux {platform.release()}, load average {load} when it ended")
+            f"Linux {platform.release().split('-')[0]}, load average {load} when it ended")
 
 
 def replace(path, name, text):

@@ -73,7 +73,7 @@ def table(figures):
 
 
 def ratios(figures):
-    names = [f.name for f in figures if is_yardstick(f.name)]
+    names = list(dict.fromkeys(n for f in figures for n in f.ratio))
     yield ("ratio to", *names)
     for f in figures:
         if f.ratio:
