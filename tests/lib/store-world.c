@@ -16,6 +16,9 @@
 #include <stdarg.h>
 
 #define BATCH_LINES_MAX 4U
+/* Far more than any world comes to. */
+#define WORLD_SEQ_MAX 4096U
+#define LINE_SIZE_MAX 80U
 
 __attribute__((format(printf, 2, 3))) static bool wrong(World *world, const char *format, ...)
 {
@@ -39,27 +42,61 @@ static uint64_t mix(unsigned stream, uint64_t seq)
         return fixture_draw(&state);
 }
 
-/* Senders keep boundaries whatever happens: the batch that begins at a seq is always the same. */
-static uint64_t batch_end(unsigned stream, uint64_t first)
-{
-        return first + mix(stream, first) % BATCH_LINES_MAX;
-}
+/* What a stream's senders have, which is the same in every world: made once, as far as it is asked for.
+ * Senders keep boundaries whatever happens: the batch that begins at a seq is always the same. */
+typedef struct Line {
+        const char *text;
+        size_t size;
+        uint64_t batch; /* the first seq of its batch */
+} Line;
 
-static bool is_filtered(unsigned stream, uint64_t first)
-{
-        return mix(stream, first) / 16 % 5 == 0;
-}
+typedef struct Sender {
+        Line lines[WORLD_SEQ_MAX + 1];
+        Batch batches[WORLD_SEQ_MAX + 1]; /* by their first seqs */
+        char text[WORLD_SEQ_MAX * LINE_SIZE_MAX];
+        size_t size;
+        uint64_t made; /* up to this seq */
+} Sender;
 
-static Batch make_batch(unsigned stream, uint64_t first, char *out)
-{
-        Batch batch = fixture_batch(stream, first, batch_end(stream, first), out);
+static Sender senders[WORLD_STREAMS];
 
-        if (is_filtered(stream, first)) {
-                batch.reason = BATCH_FILTERED;
-                batch.count = batch.size = 0;
-                batch_seal(&batch);
+static void make_next_batch(Sender *sender, unsigned stream)
+{
+        uint64_t first = sender->made + 1, last = first + mix(stream, first) % BATCH_LINES_MAX;
+        char *text = sender->text + sender->size;
+        Batch *batch;
+
+        assert(last <= WORLD_SEQ_MAX);
+        batch = &sender->batches[first];
+        *batch = fixture_batch(stream, first, last, text);
+        sender->size += batch->size;
+        for (uint64_t seq = first; seq <= last; seq++) {
+                size_t size = (size_t) (strchr(text, '\n') + 1 - text);
+
+                sender->lines[seq] = (Line) { text, size, first };
+                text += size;
         }
-        return batch;
+        if (mix(stream, first) / 16 % 5 == 0) {
+                batch->reason = BATCH_FILTERED;
+                batch->count = batch->size = 0;
+                batch_seal(batch);
+        }
+        sender->made = last;
+}
+
+static const Line *line_of(unsigned stream, uint64_t seq)
+{
+        Sender *sender = &senders[stream];
+
+        while (sender->made < seq)
+                make_next_batch(sender, stream);
+        return &sender->lines[seq];
+}
+
+/* Of which `seq` is one. */
+static const Batch *batch_of(unsigned stream, uint64_t seq)
+{
+        return &senders[stream].batches[line_of(stream, seq)->batch];
 }
 
 static StoreOptions options(World *world)
@@ -79,23 +116,21 @@ static StoreOptions options(World *world)
 /* The next line that the stream must show behind seq, up to its position; 0: none. */
 static uint64_t next_line(unsigned stream, uint64_t seq, uint64_t last)
 {
-        uint64_t first = 1, end;
+        while (++seq <= last) {
+                const Batch *batch = batch_of(stream, seq);
 
-        while (first <= last) {
-                end = batch_end(stream, first);
-                if (end > seq && !is_filtered(stream, first))
-                        return seq + 1 > first ? seq + 1 : first;
-                first = end + 1;
+                if (batch->reason != BATCH_FILTERED)
+                        return seq;
+                seq = batch->last;
         }
         return 0;
 }
 
 static bool check_positions(World *world, uint64_t positions[WORLD_STREAMS])
 {
-        char text[4096];
-        uint64_t checksum, first;
+        const Batch *batch;
+        uint64_t checksum;
         StreamId id;
-        Batch batch;
 
         for (unsigned s = 0; s < WORLD_STREAMS; s++) {
                 id = fixture_stream(s);
@@ -105,13 +140,31 @@ static bool check_positions(World *world, uint64_t positions[WORLD_STREAMS])
                 if (positions[s] < world->acked[s] || positions[s] > world->sent[s])
                         return wrong(world, "stream %u at %" PRIu64 ", acked %" PRIu64 ", sent %" PRIu64, s,
                                      positions[s], world->acked[s], world->sent[s]);
-                for (first = 1; first <= positions[s]; first = batch.last + 1)
-                        batch = make_batch(s, first, text);
-                if (first != positions[s] + 1 || (positions[s] > 0 && checksum != batch.checksum))
+                if (positions[s] == 0)
+                        continue;
+                batch = batch_of(s, positions[s]);
+                if (batch->last != positions[s] || batch->checksum != checksum)
                         return wrong(world, "stream %u at %" PRIu64 ": no batch ends there", s,
                                      positions[s]);
         }
         return true;
+}
+
+/* Whose line it is, by what it says itself. */
+static bool read_line(const char *p, const char *end, unsigned *ret_stream, uint64_t *ret_seq)
+{
+        static const char head[] = "node=n", middle[] = " type=USER msg=audit(1.000:";
+        size_t head_size = sizeof head - 1, middle_size = sizeof middle - 1;
+        uint64_t seq = 0;
+
+        if ((size_t) (end - p) <= head_size + 1 + middle_size || memcmp(p, head, head_size) != 0 ||
+            memcmp(p + head_size + 1, middle, middle_size) != 0)
+                return false;
+        *ret_stream = (unsigned) (p[head_size] - '0');
+        for (p += head_size + 1 + middle_size; p < end && *p >= '0' && *p <= '9' && seq < WORLD_SEQ_MAX; p++)
+                seq = 10 * seq + (uint64_t) (*p - '0');
+        *ret_seq = seq;
+        return *ret_stream < WORLD_STREAMS && seq > 0 && seq <= WORLD_SEQ_MAX;
 }
 
 /* One shown batch: its lines are the next of their stream. */
@@ -119,27 +172,25 @@ static bool check_batch(World *world, const Batch *batch, uint64_t shown[WORLD_S
                         bool whole[WORLD_STREAMS], const uint64_t positions[WORLD_STREAMS])
 {
         const char *p = (const char *) batch->payload, *end = p + batch->size;
-        unsigned long long seq;
-        char line[256];
+        const Line *line;
+        uint64_t seq;
         unsigned s;
-        size_t size;
 
         for (uint64_t own = batch->first; own <= batch->last; own++) {
-                if (sscanf(p, "node=n%u type=USER msg=audit(1.000:%llu)", &s, &seq) != 2 ||
-                    s >= WORLD_STREAMS)
+                if (!read_line(p, end, &s, &seq) || seq > world->sent[s])
                         return wrong(world, "own seq %" PRIu64 ": no line of ours", own);
-                size = fixture_line(s, seq, line);
-                if ((size_t) (end - p) < size || memcmp(p, line, size) != 0)
+                line = line_of(s, seq);
+                if ((size_t) (end - p) < line->size || memcmp(p, line->text, line->size) != 0)
                         return wrong(world, "own seq %" PRIu64 ": other bytes", own);
-                p += size;
+                p += line->size;
                 if (whole[s] ? next_line(s, shown[s], positions[s]) != seq : seq > positions[s])
-                        return wrong(world, "stream %u: %llu follows %" PRIu64, s, seq, shown[s]);
+                        return wrong(world, "stream %u: %" PRIu64 " follows %" PRIu64, s, seq, shown[s]);
                 whole[s] = true;
                 shown[s] = seq;
                 if (own <= world->own_durable && (world->own[own].stream != s || world->own[own].seq != seq))
                         return wrong(world, "own seq %" PRIu64 " means another record", own);
                 assert(own < WORLD_OWN_MAX);
-                world->own[own] = (WorldOwn) { s, seq };
+                world->own[own] = (WorldOwn) { s, seq, batch->first };
         }
         return p == end || wrong(world, "own seq %" PRIu64 ": more than its lines", batch->last);
 }
@@ -187,15 +238,25 @@ typedef struct Firsts {
         size_t n;
 } Firsts;
 
+#define SEGMENT_DIGITS 20U
+
+static void segment_file(uint64_t first, const char *suffix, char *ret_name)
+{
+        for (size_t i = SEGMENT_DIGITS; i-- > 0; first /= 10)
+                ret_name[i] = (char) ('0' + first % 10);
+        ret_name[SEGMENT_DIGITS] = '.';
+        strcpy(ret_name + SEGMENT_DIGITS + 1, suffix);
+}
+
 static int collect_first(const char *entry, void *userdata)
 {
         Firsts *firsts = userdata;
-        uint64_t first;
-        char suffix[8];
+        uint64_t first = 0;
         size_t i;
 
-        if (sscanf(entry, "%20" SCNu64 ".%7s", &first, suffix) != 2 || strcmp(suffix, "idx") != 0 ||
-            strlen(entry) != 24)
+        for (i = 0; entry[i] >= '0' && entry[i] <= '9'; i++)
+                first = 10 * first + (uint64_t) (entry[i] - '0');
+        if (i != SEGMENT_DIGITS || strcmp(entry + i, ".idx") != 0)
                 return 0;
         assert(firsts->n + 1 < ELEMENTSOF(firsts->first));
         for (i = firsts->n++; i > 0 && firsts->first[i - 1] > first; i--)
@@ -204,27 +265,75 @@ static int collect_first(const char *entry, void *userdata)
         return 0;
 }
 
-/* The chain over one segment, from `chain` until `end` (NULL: to the end of the file). */
-static bool check_segment_chain(World *world, uint64_t first, uint8_t chain[SHA256_SIZE], const uint8_t *end)
+/* An entry of an index, looked at. What is found depends on its bytes, its number and the chain before it
+ * alone, and most are looked at again and again: the last ones are kept, and are the same as long as those
+ * three are, byte for byte. */
+typedef struct Seen {
+        uint8_t bytes[INDEX_ENTRY_SIZE], before[SHA256_SIZE], after[SHA256_SIZE];
+        uint32_t number;
+        bool decodes, fits;
+        uint64_t last, text_end; /* of a batch with lines; else 0 */
+} Seen;
+
+#define SEEN_MAX 1024U
+
+static void look_at(Seen *seen)
 {
         uint8_t again[INDEX_ENTRY_SIZE];
         IndexEntry entry;
+
+        seen->last = seen->text_end = 0;
+        seen->fits = false;
+        seen->decodes = index_decode(seen->bytes, seen->number, &entry) == 0;
+        if (!seen->decodes)
+                return;
+        if (seen->number == 0)
+                memcpy(seen->before, entry.segment.head, SHA256_SIZE);
+        memcpy(seen->after, seen->before, SHA256_SIZE);
+        index_encode(&entry, fixture_hash, seen->after, again);
+        seen->fits = memcmp(again, seen->bytes, INDEX_ENTRY_SIZE) == 0;
+        if (entry.kind == INDEX_BATCH && entry.batch.stored.count > 0) {
+                seen->last = entry.batch.stored.last;
+                seen->text_end = entry.batch.offset + entry.batch.stored.size;
+        }
+}
+
+/* `before`: NULL if it does not matter, as at the first entry. */
+static const Seen *entry_at(uint64_t first, uint32_t number, const uint8_t *bytes, const uint8_t *before)
+{
+        static Seen all[SEEN_MAX];
+        Seen *seen = &all[(first * 31 + number) % SEEN_MAX];
+
+        if (seen->decodes && seen->number == number && memcmp(seen->bytes, bytes, INDEX_ENTRY_SIZE) == 0 &&
+            (!before || memcmp(seen->before, before, SHA256_SIZE) == 0))
+                return seen;
+        memcpy(seen->bytes, bytes, INDEX_ENTRY_SIZE);
+        if (before)
+                memcpy(seen->before, before, SHA256_SIZE);
+        seen->number = number;
+        look_at(seen);
+        return seen;
+}
+
+/* The chain over one segment, from `chain` until `end` (NULL: to the end of the file). */
+static bool check_segment_chain(World *world, uint64_t first, uint8_t chain[SHA256_SIZE], const uint8_t *end)
+{
         const uint8_t *bytes;
+        const Seen *seen;
         uint64_t size;
         char name[64];
 
-        sprintf(name, "%020" PRIu64 ".idx", first);
+        segment_file(first, "idx", name);
         bytes = sim_disk_bytes(world->sim, name, &size);
         for (uint32_t i = 0; i < size / INDEX_ENTRY_SIZE; i++) {
                 if (i > 0 && end && memcmp(chain, end, SHA256_SIZE) == 0)
                         return true;
-                if (index_decode(bytes + (size_t) i * INDEX_ENTRY_SIZE, i, &entry) < 0)
+                seen = entry_at(first, i, bytes + (size_t) i * INDEX_ENTRY_SIZE, i > 0 ? chain : NULL);
+                if (!seen->decodes)
                         return wrong(world, "%s: entry %u does not verify", name, i);
-                if (i == 0)
-                        memcpy(chain, entry.segment.head, SHA256_SIZE);
-                index_encode(&entry, fixture_hash, chain, again);
-                if (memcmp(again, bytes + (size_t) i * INDEX_ENTRY_SIZE, INDEX_ENTRY_SIZE) != 0)
+                if (!seen->fits)
                         return wrong(world, "%s: the chain breaks at entry %u", name, i);
+                memcpy(chain, seen->after, SHA256_SIZE);
         }
         return !end || memcmp(chain, end, SHA256_SIZE) == 0 ||
                wrong(world, "%s: the next segment has another head", name);
@@ -235,17 +344,17 @@ static bool check_text(World *world, uint64_t first, uint64_t end)
 {
         uint64_t size, expected = 0;
         const uint8_t *bytes;
-        IndexEntry entry;
+        const Seen *seen;
         char name[64];
 
-        sprintf(name, "%020" PRIu64 ".idx", first);
+        segment_file(first, "idx", name);
         bytes = sim_disk_bytes(world->sim, name, &size);
-        for (uint32_t i = 0; i < size / INDEX_ENTRY_SIZE; i++)
-                if (index_decode(bytes + (size_t) i * INDEX_ENTRY_SIZE, i, &entry) == 0 &&
-                    entry.kind == INDEX_BATCH && entry.batch.stored.count > 0 &&
-                    entry.batch.stored.last < end)
-                        expected = MAX(expected, entry.batch.offset + entry.batch.stored.size);
-        sprintf(name, "%020" PRIu64 ".log", first);
+        for (uint32_t i = 0; i < size / INDEX_ENTRY_SIZE; i++) {
+                seen = entry_at(first, i, bytes + (size_t) i * INDEX_ENTRY_SIZE, NULL);
+                if (seen->decodes && seen->last < end)
+                        expected = MAX(expected, seen->text_end);
+        }
+        segment_file(first, "log", name);
         if (!sim_disk_bytes(world->sim, name, &size) || size != expected)
                 return wrong(world, "%s has %" PRIu64 " bytes, its batches %" PRIu64, name, size, expected);
         return true;
@@ -269,7 +378,7 @@ static bool check_files(World *world)
         for (size_t i = 0; i < firsts.n; i++) {
                 head = NULL;
                 if (i + 1 < firsts.n) {
-                        sprintf(name, "%020" PRIu64 ".idx", firsts.first[i + 1]);
+                        segment_file(firsts.first[i + 1], "idx", name);
                         bytes = sim_disk_bytes(world->sim, name, &size);
                         if (size < INDEX_ENTRY_SIZE || index_decode(bytes, 0, &entry) < 0)
                                 return wrong(world, "%s has no header", name);
@@ -382,15 +491,15 @@ static void append(World *world)
         uint64_t first = world->written[s] + 1;
         Sink *sink = store_sink(world->store);
         StreamId id = fixture_stream(s);
-        char text[4096];
-        Batch batch = make_batch(s, first, text);
+        const Batch *batch = batch_of(s, first);
         int r;
 
-        world->sent[s] = MAX(world->sent[s], batch.last);
-        r = sink->append(sink, &id, "owner", &batch, &batch, ++world->now);
+        assert(batch->first == first);
+        world->sent[s] = MAX(world->sent[s], batch->last);
+        r = sink->append(sink, &id, "owner", batch, batch, ++world->now);
 
         if (r == 0)
-                world->written[s] = batch.last;
+                world->written[s] = batch->last;
         else if (r != -ENOSPC && r != -EAGAIN)
                 world->failed = true;
 }
@@ -418,20 +527,26 @@ static void begin(World *world)
 static void remember_own(World *world)
 {
         Source *source = store_source(world->store, "collector");
-        unsigned long long seq;
+        Cursor cursor = { { 0 } };
         SourceRange range;
         Batch batch;
-        unsigned s;
 
         source->range(source, &range);
         for (uint64_t own = MAX(world->own_durable + 1, range.oldest); own <= range.newest;
              own = batch.last + 1) {
-                if (source->get(source, own, NULL, &batch) <= 0 || batch.reason != BATCH_RECORDS)
+                const char *p, *end;
+
+                if (source->get(source, own, &cursor, &batch) <= 0 || batch.reason != BATCH_RECORDS)
                         return;
-                for (const char *p = (const char *) batch.payload; own <= batch.last;
-                     own++, p = strchr(p, '\n') + 1)
-                        if (sscanf(p, "node=n%u type=USER msg=audit(1.000:%llu)", &s, &seq) == 2)
-                                world->own[own] = (WorldOwn) { s, seq };
+                p = (const char *) batch.payload;
+                end = p + batch.size;
+                for (WorldOwn *meant = &world->own[own]; own <= batch.last && p < end; own++, meant++) {
+                        meant->batch = batch.first;
+                        if (read_line(p, end, &meant->stream, &meant->seq))
+                                p += line_of(meant->stream, meant->seq)->size;
+                        else
+                                p = end;
+                }
                 world->own_durable = batch.last;
         }
 }
@@ -467,6 +582,8 @@ static void release(World *world)
         if (range.newest < range.oldest)
                 return;
         seq = range.oldest + world_below(world, range.newest - range.oldest + 1);
+        if (seq <= world->own_durable)
+                seq = MAX(world->own[seq].batch, range.oldest);
         while (seq >= range.oldest && source->get(source, seq, NULL, &batch) == -ESTALE)
                 seq--;
         if (seq < range.oldest || batch.reason != BATCH_RECORDS)

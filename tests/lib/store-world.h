@@ -13,6 +13,7 @@
 typedef struct WorldOwn {
         unsigned stream;
         uint64_t seq;
+        uint64_t batch; /* the own seq with which its batch begins */
 } WorldOwn;
 
 typedef struct World World;

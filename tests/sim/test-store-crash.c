@@ -12,7 +12,11 @@
 #include "store-world.h"
 
 #include <inttypes.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #define OPERATIONS 60U
 #define LIVES 4U
@@ -211,35 +215,122 @@ START_TEST(seeded_bugs_are_caught)
 }
 END_TEST
 
-/* --points=N [--seed=S]: seeds from S on until there were N power cuts. Everything printed follows from the two. */
-static int run_points(uint64_t points, uint64_t seed)
+/* --- Points: as many as asked for, on several processors --- */
+
+/* Seeds go to the processes in blocks, whose results count in the order of the seeds until there are enough
+ * power cuts: so everything printed follows from N and S, however many processes there were. */
+#define BLOCK_SEEDS 64U
+#define JOBS_MAX 64U
+
+typedef struct Block {
+        uint64_t cuts, failed, first_failed;
+        uint64_t marks[ELEMENTSOF(states)];
+        char failure[256];
+} Block;
+
+static void play_block(uint64_t seed, Block *ret)
 {
-        uint64_t cuts = 0, failed = 0, next = seed;
         char failure[256];
 
-        printf("# --seed=%" PRIu64 "\n", seed);
-        for (; cuts < points; next++)
-                if (!run(next, BUG_NONE, failure, &cuts)) {
-                        failed++;
-                        printf("# FAILED --points=1 --seed=%" PRIu64 ": %s\n", next, failure);
-                }
-        printf("# %" PRIu64 " seeds", next - seed);
+        *ret = (Block) { 0 };
         for (size_t i = 0; i < ELEMENTSOF(states); i++)
-                printf(", %s %" PRIu64, states[i], mark_count(states[i]));
-        printf("\npoints %" PRIu64 " failed %" PRIu64 "\n", cuts, failed);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+                ret->marks[i] = -mark_count(states[i]);
+        for (uint64_t last = seed + BLOCK_SEEDS; seed < last; seed++)
+                if (!run(seed, BUG_NONE, failure, &ret->cuts) && ret->failed++ == 0) {
+                        ret->first_failed = seed;
+                        strcpy(ret->failure, failure);
+                }
+        for (size_t i = 0; i < ELEMENTSOF(states); i++)
+                ret->marks[i] += mark_count(states[i]);
+}
+
+/* The child's end: every `step`-th block, until nobody wants them any more. */
+static _Noreturn void play_blocks(int fd, uint64_t seed, uint64_t step)
+{
+        Block block;
+
+        for (;; seed += step * BLOCK_SEEDS) {
+                play_block(seed, &block);
+                if (write(fd, &block, sizeof block) != (ssize_t) sizeof block)
+                        _exit(EXIT_FAILURE);
+        }
+}
+
+static int begin_child(uint64_t seed, uint64_t step, pid_t *ret_child)
+{
+        int fds[2];
+
+        assert(pipe(fds) == 0);
+        *ret_child = fork();
+        assert(*ret_child >= 0);
+        if (*ret_child == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                play_blocks(fds[1], seed, step);
+        }
+        close(fds[1]);
+        return fds[0];
+}
+
+/* --points=N [--seed=S] [--jobs=J]: blocks of seeds from S on until there were N power cuts. */
+static int run_points(uint64_t points, uint64_t seed, unsigned jobs)
+{
+        Block sum = { 0 }, block;
+        pid_t children[JOBS_MAX];
+        int fds[JOBS_MAX];
+        uint64_t n = 0;
+
+        printf("# --seed=%" PRIu64 "\n", seed);
+        fflush(stdout);
+        for (unsigned i = 0; i < jobs; i++)
+                fds[i] = begin_child(seed + i * BLOCK_SEEDS, jobs, &children[i]);
+        for (; sum.cuts < points; n++) {
+                if (read(fds[n % jobs], &block, sizeof block) != (ssize_t) sizeof block) {
+                        printf("# FAILED: a process died within --seed=%" PRIu64 " and the %u that follow\n",
+                               seed + n * BLOCK_SEEDS, BLOCK_SEEDS - 1);
+                        sum.failed++;
+                        break;
+                }
+                sum.cuts += block.cuts;
+                sum.failed += block.failed;
+                if (block.failed > 0)
+                        printf("# FAILED --points=1 --seed=%" PRIu64 ": %s\n", block.first_failed,
+                               block.failure);
+                for (size_t i = 0; i < ELEMENTSOF(states); i++)
+                        sum.marks[i] += block.marks[i];
+        }
+        for (unsigned i = 0; i < jobs; i++) {
+                kill(children[i], SIGKILL);
+                close(fds[i]);
+                waitpid(children[i], NULL, 0);
+        }
+        printf("# %" PRIu64 " seeds", n * BLOCK_SEEDS);
+        for (size_t i = 0; i < ELEMENTSOF(states); i++)
+                printf(", %s %" PRIu64, states[i], sum.marks[i]);
+        printf("\npoints %" PRIu64 " failed %" PRIu64 "\n", sum.cuts, sum.failed);
+        return sum.failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
 {
         uint64_t seed = (uint64_t) time(NULL) << 16; /* so many seeds later is another run's */
+        uint64_t points = 0;
+        unsigned jobs = 1;
         Suite *suite;
         TCase *tcase;
 
-        if (argc > 2 && strncmp(argv[2], "--seed=", 7) == 0)
-                seed = strtoull(argv[2] + 7, NULL, 10);
-        if (argc > 1 && strncmp(argv[1], "--points=", 9) == 0)
-                return run_points(strtoull(argv[1] + 9, NULL, 10), seed);
+        for (int i = 1; i < argc; i++) {
+                const char *equals = strchr(argv[i], '=');
+                uint64_t value = equals ? strtoull(equals + 1, NULL, 10) : 0;
+
+                if (strncmp(argv[i], "--points=", 9) == 0)
+                        points = value;
+                else if (strncmp(argv[i], "--seed=", 7) == 0)
+                        seed = value;
+                else if (strncmp(argv[i], "--jobs=", 7) == 0)
+                        jobs = (unsigned) MIN(MAX(value, 1U), JOBS_MAX);
+        }
+        if (points > 0)
+                return run_points(points, seed, jobs);
         suite = suite_create("store-crash");
         tcase = tcase_create("store-crash");
         tcase_set_timeout(tcase, 120);

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
@@ -25,6 +26,8 @@ MODULES = ["virtio_pci", "virtio_blk", "virtio_console", "ext4", "overlay"]
 # All of them, or the case cannot be run here.
 TOOLS = ["qemu-system-x86_64", "qemu-img", "mke2fs", "cpio", "depmod", "modprobe", "apt-get", "apt-cache", "dpkg", "mmdebstrap",
          "meson"]
+# An image that was not used for so long goes when another is made.
+KEPT_SEC = 2 * 24 * 3600
 NODE, COLLECTOR = "host", "collector"
 
 
@@ -104,6 +107,7 @@ def base_image():
     key = hashlib.sha256(tree.name.encode() + (HERE / "guest/init").read_bytes() + (HERE / "image.py").read_bytes())
     directory = CACHE / f"vm-image-{key.hexdigest()[:16]}"
     if directory.is_dir():
+        os.utime(directory)
         return directory
     print("making the virtual machine's image", file=sys.stderr, flush=True)
     work = pathlib.Path(tempfile.mkdtemp(prefix="new.", dir=CACHE))
@@ -116,8 +120,10 @@ def base_image():
             shutil.rmtree(left_over)
         for package in work.glob("*.deb"):
             package.unlink()
+        # Another checkout may run with another one.
         for old in CACHE.glob("vm-image-*"):
-            shutil.rmtree(old)
+            if time.time() - old.stat().st_mtime > KEPT_SEC:
+                shutil.rmtree(old)
         work.rename(directory)
     finally:
         shutil.rmtree(work, ignore_errors=True)
