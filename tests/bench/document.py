@@ -48,9 +48,9 @@ def picture(found):
         return LEFT + room * min(1, max(0, (math.log10(rate) - low) / (high - low)))
 
     height = TOP + len(found) * (BAR + GAP) + 30
+    yield "<!-- SPDX-License-Identifier: LGPL-2.1-or-later -->"
     yield (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" font-family="sans-serif" '
            'font-size="12">')
-    yield "<!-- SPDX-License-Identifier: LGPL-2.1-or-later -->"
     yield f'<rect width="{WIDTH}" height="{height}" fill="white"/>'
     yield '<text x="10" y="20" font-size="15">Records a second (median; the line is from the slowest to the fastest run)</text>'
     for decade in decades:
