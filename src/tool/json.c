@@ -47,12 +47,12 @@ static void begin_value(Json *json, const char *name)
 {
         if (json->more)
                 fputc(',', json->to);
-        if (json->depth > 0)
+        if (json->depth > 0 && !json->compact)
                 fprintf(json->to, "\n%*s", (int) (json->depth * 2), "");
         json->more = true;
         if (name) {
                 write_string(json->to, name);
-                fputs(": ", json->to);
+                fputs(json->compact ? ":" : ": ", json->to);
         }
 }
 
@@ -67,7 +67,7 @@ static void begin_group(Json *json, const char *name, char bracket)
 static void end_group(Json *json, char bracket)
 {
         json->depth--;
-        if (json->more)
+        if (json->more && !json->compact)
                 fprintf(json->to, "\n%*s", (int) (json->depth * 2), "");
         fputc(bracket, json->to);
         json->more = true;

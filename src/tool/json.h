@@ -11,9 +11,11 @@ typedef struct Json {
         FILE *to;
         unsigned depth;
         bool more; /* something stands before at this depth */
+        bool compact; /* all in one line */
 } Json;
 
 #define JSON_INIT(file) ((Json) { .to = (file) })
+#define JSON_INIT_COMPACT(file) ((Json) { .to = (file), .compact = true })
 
 void json_object_begin(Json *json, const char *name);
 void json_object_end(Json *json);
