@@ -139,8 +139,10 @@ int audit_relay_set_event_limits(AuditRelay *relay, size_t events, size_t bytes,
 int audit_relay_add_key(AuditRelay *relay, const char *key);
 /* 0: the plugin calls audit_relay_ack(). Default 1: an item is acked by asking for the next one. */
 int audit_relay_set_auto_ack(AuditRelay *relay, int on);
-/* 1: we want to be sent commands, as items. Default 0; sending them needs no setting. */
-int audit_relay_set_commands(AuditRelay *relay, int on);
+/* Whether we send commands, take them (as items), both, or neither, which is the default. */
+#define AUDIT_RELAY_SEND_COMMANDS 1U
+#define AUDIT_RELAY_TAKE_COMMANDS 2U
+int audit_relay_set_commands(AuditRelay *relay, unsigned flags);
 
 /* Connects to the dispatcher's `subscribe` socket; NULL: /run/audit-relay/subscribe. Once this has succeeded, a connection that
  * breaks is made again, with backoff. Returns 0 or the errno of connect(). */
@@ -179,7 +181,7 @@ int audit_relay_decode(const char *text, char *value, size_t size);
 
 /* Sends a command; the answer comes as an item of kind REPLY with this id. `arguments`: KEY=VALUE lines separated by newlines, or NULL.
  * `timeout_sec`: after so long nobody waits for the answer. Returns 0; -ENOTCONN when there is no connection now; -EOPNOTSUPP when
- * the dispatcher takes no commands; -EINVAL; -EMSGSIZE; -ENOBUFS. */
+ * the dispatcher takes no commands, or audit_relay_set_commands() did not say that we send some; -EINVAL; -EMSGSIZE; -ENOBUFS. */
 int audit_relay_command(AuditRelay *relay, const char *verb, const char *arguments, uint32_t timeout_sec, uint64_t *ret_id);
 /* The same, waiting for the answer, whose text is written to `text` (may be NULL; cut to its size). Items that come meanwhile are
  * kept. Returns an AuditRelayStatus, or -ETIMEDOUT, -ECONNRESET, or as above. */

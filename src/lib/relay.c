@@ -110,11 +110,13 @@ _public_ int audit_relay_set_auto_ack(AuditRelay *relay, int on)
         return 0;
 }
 
-_public_ int audit_relay_set_commands(AuditRelay *relay, int on)
+_public_ int audit_relay_set_commands(AuditRelay *relay, unsigned flags)
 {
+        if (flags & ~(AUDIT_RELAY_SEND_COMMANDS | AUDIT_RELAY_TAKE_COMMANDS))
+                return -EINVAL;
         if (relay->begun)
                 return -EISCONN;
-        relay->commands = on != 0;
+        relay->commands = flags;
         return 0;
 }
 

@@ -54,7 +54,7 @@ struct AuditRelay {
         EventLimits limits;
         Keys keys;
         bool auto_ack;
-        bool commands;
+        unsigned commands; /* AUDIT_RELAY_SEND_COMMANDS … */
         bool begun; /* too late for settings */
         bool pull;  /* we connect and ask */
 

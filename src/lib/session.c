@@ -150,8 +150,8 @@ static const LinkReceiverHandler receiver_handler = {
         .bye = on_bye,
 };
 
-/* Without the handler the machine itself answers that the verb is not known. */
-static const LinkReceiverHandler receiver_handler_without_commands = {
+/* Without the handler the machine itself answers that it knows no verb. */
+static const LinkReceiverHandler sending_handler = {
         .hello = on_hello,
         .batch = on_batch,
         .reply = on_reply,
@@ -174,8 +174,8 @@ static int begin(AuditRelay *relay)
         relay->bye = relay->ack_owed = false;
         relay->bye_retry_usec = 0;
         link_receiver_init(&relay->receiver,
-                           relay->commands ? &receiver_handler : &receiver_handler_without_commands, RELAY_WINDOW,
-                           LINK_FEATURE_COMMANDS);
+                           relay->commands & AUDIT_RELAY_TAKE_COMMANDS ? &receiver_handler : &sending_handler,
+                           RELAY_WINDOW, relay->commands ? LINK_FEATURE_COMMANDS : 0);
         if (!relay->pull)
                 return 0;
         if (relay->positioned)

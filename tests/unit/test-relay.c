@@ -527,6 +527,7 @@ START_TEST(commands_are_sent)
         uint64_t id;
 
         begin();
+        ck_assert_int_eq(audit_relay_set_commands(relay, AUDIT_RELAY_SEND_COMMANDS), 0);
         push();
         ck_assert_int_eq(audit_relay_command(relay, "log", "MESSAGE=early", 5, NULL), -ENOTCONN);
         ck_assert_ptr_null(next());
@@ -554,7 +555,7 @@ START_TEST(commands_are_received)
         char value[20];
 
         begin();
-        ck_assert_int_eq(audit_relay_set_commands(relay, 1), 0);
+        ck_assert_int_eq(audit_relay_set_commands(relay, AUDIT_RELAY_TAKE_COMMANDS), 0);
         push();
         ck_assert_ptr_null(next());
         ck_assert_int_eq(frame_put_command(&fake.output, &command), 0);
@@ -580,6 +581,7 @@ START_TEST(commands_nobody_wants)
         LinkCommand command = { .id = 12, .timeout_sec = 5, .verb = { "log", 3 } };
 
         begin();
+        ck_assert_int_eq(audit_relay_set_commands(relay, AUDIT_RELAY_SEND_COMMANDS), 0);
         push();
         ck_assert_ptr_null(next());
         ck_assert_int_eq(frame_put_command(&fake.output, &command), 0);
@@ -593,7 +595,7 @@ END_TEST
 START_TEST(many_commands)
 {
         begin();
-        ck_assert_int_eq(audit_relay_set_commands(relay, 1), 0);
+        ck_assert_int_eq(audit_relay_set_commands(relay, AUDIT_RELAY_TAKE_COMMANDS), 0);
         push();
         ck_assert_ptr_null(next());
         for (unsigned i = 0; i < 500; i++) {
@@ -642,6 +644,7 @@ START_TEST(waiting_for_the_answer)
         char text[8];
 
         begin();
+        ck_assert_int_eq(audit_relay_set_commands(relay, AUDIT_RELAY_SEND_COMMANDS), 0);
         three_batches();
         dispatcher_process(1, "in good time");
         ck_assert_int_eq(audit_relay_command_wait(relay, "log", "MESSAGE=x", 20, text, sizeof text), AUDIT_RELAY_DONE);
