@@ -63,8 +63,8 @@ void commands_take_reply(AuditRelay *relay, const LinkReply *reply)
         }
 }
 
-_public_ int audit_relay_command(AuditRelay *relay, const char *verb, const char *arguments, uint32_t timeout_sec,
-                                 uint64_t *ret_id)
+_public_ int audit_relay_command(AuditRelay *relay, const char *verb, const char *arguments,
+                                 uint32_t timeout_sec, uint64_t *ret_id)
 {
         LinkCommand command = {
                 .id = relay->command_id + 1,
@@ -121,7 +121,8 @@ static int answered_by(AuditRelay *relay, uint64_t deadline_usec)
                         return -ECONNRESET;
                 if (now >= deadline_usec)
                         return -ETIMEDOUT;
-                /* No room for more that has to be looked at first: nothing is read, so nothing is to be waited for. */
+                /* No room for more that has to be looked at first: nothing is read, so nothing is to be
+                 * waited for. */
                 if (relay->n_messages == RELAY_MESSAGES_MAX || buffer_size(&relay->queue) >= RELAY_WINDOW)
                         return -ENOBUFS;
                 wire_arm(&relay->wire, USEC_INFINITY);
@@ -132,8 +133,8 @@ static int answered_by(AuditRelay *relay, uint64_t deadline_usec)
         return 0;
 }
 
-_public_ int audit_relay_command_wait(AuditRelay *relay, const char *verb, const char *arguments, uint32_t timeout_sec,
-                                      char *text, size_t size)
+_public_ int audit_relay_command_wait(AuditRelay *relay, const char *verb, const char *arguments,
+                                      uint32_t timeout_sec, char *text, size_t size)
 {
         uint64_t deadline_usec = wire_now() + timeout_sec * USEC_PER_SEC;
         int r;
@@ -174,7 +175,8 @@ _public_ int audit_relay_argument(const AuditRelayItem *command, const char *nam
         for (const char *p = command->text; p && *p != '\0';) {
                 const char *end = strchrnul(p, '\n');
 
-                if ((size_t) (end - p) > name_size && strncmp(p, name, name_size) == 0 && p[name_size] == '=') {
+                if ((size_t) (end - p) > name_size && strncmp(p, name, name_size) == 0 &&
+                    p[name_size] == '=') {
                         size_t n = (size_t) (end - p) - name_size - 1;
 
                         if (n >= size)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Cursors as text and in files: "STREAM:SEQ:CHECKSUM", 32 hexadecimal digits, a decimal number, 16 hexadecimal digits. */
+/* Cursors as text and in files: "STREAM:SEQ:CHECKSUM", 32 hexadecimal digits, a decimal number, 16
+ * hexadecimal digits. */
 
 #include "basic/batch.h"
 #include "lib/relay.h"
@@ -54,7 +55,8 @@ _public_ int audit_relay_cursor_parse(const char *text, AuditRelayCursor *ret)
         if (*text++ != ':')
                 return -EINVAL;
         text = parse_number(text, 10, ':', &cursor.seq);
-        if (!text || strspn(text, "0123456789abcdef") != 16 || !parse_number(text, 16, '\0', &cursor.checksum))
+        if (!text || strspn(text, "0123456789abcdef") != 16 ||
+            !parse_number(text, 16, '\0', &cursor.checksum))
                 return -EINVAL;
         *ret = cursor;
         return 0;
@@ -62,7 +64,8 @@ _public_ int audit_relay_cursor_parse(const char *text, AuditRelayCursor *ret)
 
 static int write_file(const char *path, const char *text, size_t size)
 {
-        _cleanup_(close_fdp) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        _cleanup_(close_fdp) int fd =
+                open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
         ssize_t n;
 
         if (fd < 0)

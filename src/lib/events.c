@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Two lists: `held`, the events that are waiting, in the order in which they began; and `ready`, those that have ended and before
- * which none is held. Only what is held counts against the limits: `ready` is taken out before the next batch goes in.
+/* Two lists: `held`, the events that are waiting, in the order in which they began; and `ready`, those that
+ * have ended and before which none is held. Only what is held counts against the limits: `ready` is taken
+ * out before the next batch goes in.
  *
- *  1. Each record that was pushed comes out in exactly one event, in the order of arrival within it; EOE, which has no text, and
- *     events without a wanted key come out in none.
+ *  1. Each record that was pushed comes out in exactly one event, in the order of arrival within it; EOE,
+ * which has no text, and events without a wanted key come out in none.
  *  2. Events come out in the order of their first records.
- *  3. In the table are exactly those that have not ended: a record that comes after its event has ended begins another one of the
- *     same id. An EOE that comes then has nothing to end (PROCTITLE, which is last before it, has done so).
- *  4. The origin is part of the id: what a local producer says is never taken for a part of a kernel's event.
+ *  3. In the table are exactly those that have not ended: a record that comes after its event has ended
+ * begins another one of the same id. An EOE that comes then has nothing to end (PROCTITLE, which is last
+ * before it, has done so).
+ *  4. The origin is part of the id: what a local producer says is never taken for a part of a kernel's
+ * event.
  */
 
 #include "lib/events.h"
@@ -34,7 +37,8 @@ static bool ends_event(uint32_t type)
 {
         return type == AUDIT_EOE || type == AUDIT_PROCTITLE || type == AUDIT_KERNEL ||
                (type >= AUDIT_USER && type < AUDIT_FIRST_EVENT && type != AUDIT_LOGIN) ||
-               (type >= AUDIT_MAC_UNLBL_ALLOW && type <= AUDIT_MAC_CALIPSO_DEL) || type >= AUDIT_FIRST_USER_MSG2;
+               (type >= AUDIT_MAC_UNLBL_ALLOW && type <= AUDIT_MAC_CALIPSO_DEL) ||
+               type >= AUDIT_FIRST_USER_MSG2;
 }
 
 Event *event_free(Event *event)
@@ -56,8 +60,9 @@ static Event **bucket_of(Events *events, const EventId *id)
 
 static bool id_equal(const EventId *a, const EventId *b)
 {
-        return a->time.serial == b->time.serial && a->time.sec == b->time.sec && a->time.msec == b->time.msec &&
-               a->origin == b->origin && a->node_size == b->node_size && memcmp(a->node, b->node, a->node_size) == 0;
+        return a->time.serial == b->time.serial && a->time.sec == b->time.sec &&
+               a->time.msec == b->time.msec && a->origin == b->origin && a->node_size == b->node_size &&
+               memcmp(a->node, b->node, a->node_size) == 0;
 }
 
 static Event *find(Events *events, const EventId *id)
@@ -98,8 +103,8 @@ static void settle(Events *events, uint64_t now_usec)
         while ((event = TAILQ_FIRST(&events->held))) {
                 if (!event->ended && now_usec - event->began_usec >= events->limits.timeout_usec)
                         end_event(events, event, AUDIT_RELAY_TIMED_OUT);
-                else if (!event->ended &&
-                         (events->n_held > events->limits.events || events->bytes_held > events->limits.bytes))
+                else if (!event->ended && (events->n_held > events->limits.events ||
+                                           events->bytes_held > events->limits.bytes))
                         end_event(events, event, AUDIT_RELAY_CUT);
                 if (!event->ended)
                         return;
@@ -109,7 +114,8 @@ static void settle(Events *events, uint64_t now_usec)
 
 /* --- From records to held --- */
 
-static int begin_event(Events *events, const EventId *id, const AuditRelayCursor *before, uint64_t now_usec, Event **ret)
+static int begin_event(Events *events, const EventId *id, const AuditRelayCursor *before, uint64_t now_usec,
+                       Event **ret)
 {
         Event *event = calloc(1, sizeof *event), **bucket = bucket_of(events, id);
 
@@ -155,8 +161,8 @@ static RecordSlice text_of(const uint8_t *line, size_t size, const RecordPrefix 
         return (RecordSlice) { p, (size_t) (end - p) };
 }
 
-int events_push(Events *events, BatchOrigin origin, const uint8_t *line, size_t size, const AuditRelayCursor *before,
-                uint64_t now_usec)
+int events_push(Events *events, BatchOrigin origin, const uint8_t *line, size_t size,
+                const AuditRelayCursor *before, uint64_t now_usec)
 {
         EventId id = { .origin = origin };
         RecordPrefix prefix;
@@ -184,7 +190,8 @@ int events_push(Events *events, BatchOrigin origin, const uint8_t *line, size_t 
                 r = add_line(events, event, line, size);
         if (r < 0)
                 return r;
-        event->wanted = event->wanted || (events->keys->n > 0 && keys_match(events->keys, type, text_of(line, size, &prefix)));
+        event->wanted = event->wanted || (events->keys->n > 0 &&
+                                          keys_match(events->keys, type, text_of(line, size, &prefix)));
         if (ends_event(type))
                 end_event(events, event, AUDIT_RELAY_COMPLETE);
         else if (event->n_records == EVENT_RECORDS_MAX)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Whole events out of single records: all records of one (origin, node, time, serial). Pure: the clock is handed in.
+/* Whole events out of single records: all records of one (origin, node, time, serial). Pure: the clock is
+ * handed in.
  *
- * An event ends with its EOE, or with a record that by auditd's rules is alone or the last. What does not end is given out when its
- * time is over, or when more is waiting than the limits allow. Events come out in the order in which they began: one that has
- * ended waits for those that began before it.
+ * An event ends with its EOE, or with a record that by auditd's rules is alone or the last. What does not
+ * end is given out when its time is over, or when more is waiting than the limits allow. Events come out in
+ * the order in which they began: one that has ended waits for those that began before it.
  */
 
 #include "basic/batch.h"
@@ -14,7 +15,8 @@
 
 #include <sys/queue.h>
 
-/* Records of one event, at most: beyond, it is cut. The kernel makes a few hundred of the longest command line. */
+/* Records of one event, at most: beyond, it is cut. The kernel makes a few hundred of the longest command
+ * line. */
 #define EVENT_RECORDS_MAX 4096U
 
 typedef struct EventId {
@@ -50,10 +52,10 @@ int events_new(const EventLimits *limits, const Keys *keys, Events **ret) _must_
 Events *events_free(Events *events);
 DEFINE_CLEANUP(Events *, events_free)
 
-/* Takes a line, with its newline. `before`: the cursor at the end of the batch before the line's own. Returns 0; -EBADMSG when it is no
- * record; -ENOMEM. */
-int events_push(Events *events, BatchOrigin origin, const uint8_t *line, size_t size, const AuditRelayCursor *before,
-                uint64_t now_usec) _must_check_;
+/* Takes a line, with its newline. `before`: the cursor at the end of the batch before the line's own.
+ * Returns 0; -EBADMSG when it is no record; -ENOMEM. */
+int events_push(Events *events, BatchOrigin origin, const uint8_t *line, size_t size,
+                const AuditRelayCursor *before, uint64_t now_usec) _must_check_;
 
 /* The next event that is to be given out, owned by the caller, or NULL. */
 Event *events_pop(Events *events, uint64_t now_usec);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Looking into a record's text: space-separated NAME=value, where a value is a bare word or in double quotes. Text that others
- * control is either quoted without blanks and quotes in it, or written in hexadecimal: so a field cannot be forged from inside
- * another one's value.
+/* Looking into a record's text: space-separated NAME=value, where a value is a bare word or in double
+ * quotes. Text that others control is either quoted without blanks and quotes in it, or written in
+ * hexadecimal: so a field cannot be forged from inside another one's value.
  *
- * Keys (auditctl -k) stand in the one record of an event that is about the system call, or about the rule: quoted; several of them
- * separated by the byte 1, and then, as for any control byte, in hexadecimal.
+ * Keys (auditctl -k) stand in the one record of an event that is about the system call, or about the rule:
+ * quoted; several of them separated by the byte 1, and then, as for any control byte, in hexadecimal.
  */
 
 #include "lib/fields.h"

@@ -6,7 +6,8 @@
 #include "basic/macro.h"
 #include "record/record.h"
 
-/* Longest key with which a rule may be marked, and how many one subscription may ask for. The kernel has 256. */
+/* Longest key with which a rule may be marked, and how many one subscription may ask for. The kernel has
+ * 256. */
 #define KEY_MAX 256U
 #define KEYS_MAX 64U
 

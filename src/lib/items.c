@@ -2,9 +2,10 @@
 
 /* From batches to items, and what may be acked.
  *
- *  1. An item's cursor names the end of a batch before which nothing is left that the caller has not been handed: neither lines of a
- *     batch that is half given out, nor records of events that are waiting.
- *  2. `acked` moves to what the caller acked; and, while it holds nothing that it has not acked, over what made no item.
+ *  1. An item's cursor names the end of a batch before which nothing is left that the caller has not been
+ * handed: neither lines of a batch that is half given out, nor records of events that are waiting.
+ *  2. `acked` moves to what the caller acked; and, while it holds nothing that it has not acked, over what
+ * made no item.
  */
 
 #include "lib/relay.h"
@@ -42,7 +43,9 @@ int items_queue(AuditRelay *relay, const QueuedBatch *batch, const uint8_t *payl
 
 static const QueuedBatch *queue_front(const AuditRelay *relay)
 {
-        return buffer_size(&relay->queue) > 0 ? (const QueuedBatch *) (const void *) buffer_head(&relay->queue) : NULL;
+        return buffer_size(&relay->queue) > 0
+                       ? (const QueuedBatch *) (const void *) buffer_head(&relay->queue)
+                       : NULL;
 }
 
 static const uint8_t *payload_of(const QueuedBatch *queued)
@@ -148,7 +151,8 @@ static int give_gap(AuditRelay *relay)
         const char *prefix = queued->batch.reason == BATCH_CUSTODY ? "custody=" : "";
         int size = (int) MIN(queued->batch.size, BATCH_ARGUMENT_MAX);
 
-        (void) snprintf(relay->text, sizeof relay->text, "%s%.*s", prefix, size, (const char *) payload_of(queued));
+        (void) snprintf(relay->text, sizeof relay->text, "%s%.*s", prefix, size,
+                        (const char *) payload_of(queued));
         relay->item = (AuditRelayItem) {
                 .origin = (AuditRelayOrigin) queued->batch.origin,
                 .first = queued->batch.first,
@@ -183,8 +187,8 @@ static int give_batch(AuditRelay *relay)
         return 1;
 }
 
-/* A line that is no record ought not to be there; whoever sealed it holds it for one. It becomes no item, as it is nothing that a
- * plugin could understand. */
+/* A line that is no record ought not to be there; whoever sealed it holds it for one. It becomes no item, as
+ * it is nothing that a plugin could understand. */
 static int give_record(AuditRelay *relay)
 {
         const QueuedBatch *queued = queue_front(relay);
@@ -216,7 +220,8 @@ static int assemble(AuditRelay *relay, uint64_t now_usec)
         size_t size;
 
         while ((size = next_line(relay, &line)) > 0) {
-                int r = events_push(relay->events, queued->batch.origin, line, size, &relay->taken, now_usec);
+                int r = events_push(relay->events, queued->batch.origin, line, size, &relay->taken,
+                                    now_usec);
 
                 if (r == -ENOMEM) {
                         relay->offset -= size;
@@ -278,7 +283,8 @@ static int take_batch(AuditRelay *relay, uint64_t now_usec)
 {
         const QueuedBatch *queued = queue_front(relay);
 
-        if (queued->lost_unknown || queued->batch.reason == BATCH_LOST || queued->batch.reason == BATCH_CUSTODY)
+        if (queued->lost_unknown || queued->batch.reason == BATCH_LOST ||
+            queued->batch.reason == BATCH_CUSTODY)
                 return give_gap(relay);
         switch (relay->unit) {
         case AUDIT_RELAY_BATCH:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The protocol of sd_listen_fds(3): LISTEN_PID is for whom, LISTEN_FDS how many from 3 on, LISTEN_FDNAMES their names, separated by colons. */
+/* The protocol of sd_listen_fds(3): LISTEN_PID is for whom, LISTEN_FDS how many from 3 on, LISTEN_FDNAMES
+ * their names, separated by colons. */
 
 #include "lib/listen-fds.h"
 #include "basic/macro.h"

@@ -2,7 +2,8 @@
 
 /* A producer: the sending half of the link to the dispatcher's `input`, with a queue of its own in memory.
  *
- *  1. Nothing is taken before the dispatcher has said which node it is: a record is made one of this node, and checked, here.
+ *  1. Nothing is taken before the dispatcher has said which node it is: a record is made one of this node,
+ * and checked, here.
  *  2. What is taken stays in the queue until it is acked, and goes out again after a connection broke.
  */
 
@@ -36,15 +37,16 @@ static void on_welcomed(LinkSender *sender, const LinkWelcome *welcome)
 {
         AuditRelayProducer *producer = producer_of(sender);
         size_t size = MIN(welcome->node.size, sizeof producer->node - 1);
-        bool other = producer->node[0] != '\0' &&
-                     (strlen(producer->node) != size || memcmp(producer->node, welcome->node.data, size) != 0);
+        bool other = producer->node[0] != '\0' && (strlen(producer->node) != size ||
+                                                   memcmp(producer->node, welcome->node.data, size) != 0);
 
         producer->wire.backoff_usec = WIRE_BACKOFF_MIN_USEC;
         /* What is queued says another name. */
         if (size == 0 || other) {
                 producer->dead = -EBADMSG;
                 (void) snprintf(producer->wire.why, sizeof producer->wire.why, "the dispatcher %s",
-                                other ? "is of another node than before" : "does not say of which node it is");
+                                other ? "is of another node than before"
+                                      : "does not say of which node it is");
                 return;
         }
         memcpy(producer->node, welcome->node.data, size);
@@ -131,7 +133,8 @@ _public_ int audit_relay_producer_process(AuditRelayProducer *producer)
                 r = wire_renew(&producer->wire, now_usec);
                 if (r < 0)
                         return r;
-                if (r > 0 && (producer->sender.state == LINK_SENDER_IDLE || producer->sender.state == LINK_SENDER_ENDED))
+                if (r > 0 && (producer->sender.state == LINK_SENDER_IDLE ||
+                              producer->sender.state == LINK_SENDER_ENDED))
                         r = begin(producer, now_usec);
                 else if (r == 0)
                         break;
@@ -161,7 +164,8 @@ _public_ int audit_relay_producer_send(AuditRelayProducer *producer, const char 
                 return -ENOMEM;
         fault = record_adopt((const uint8_t *) line, size, producer->node, room, &taken, &replaced);
         if (fault != RECORD_OK) {
-                (void) snprintf(producer->wire.why, sizeof producer->wire.why, "%s", record_fault_to_string(fault));
+                (void) snprintf(producer->wire.why, sizeof producer->wire.why, "%s",
+                                record_fault_to_string(fault));
                 return -EBADMSG;
         }
         send_queue_commit(producer->queue, taken);
@@ -172,7 +176,8 @@ _public_ int audit_relay_producer_send(AuditRelayProducer *producer, const char 
 
 _public_ int audit_relay_producer_flush(AuditRelayProducer *producer, uint64_t timeout_usec)
 {
-        uint64_t now = wire_now(), deadline = timeout_usec > USEC_INFINITY - now ? USEC_INFINITY : now + timeout_usec;
+        uint64_t now = wire_now(),
+                 deadline = timeout_usec > USEC_INFINITY - now ? USEC_INFINITY : now + timeout_usec;
 
         for (;;) {
                 int r = audit_relay_producer_process(producer);
@@ -191,7 +196,8 @@ _public_ int audit_relay_producer_flush(AuditRelayProducer *producer, uint64_t t
 
 _public_ uint64_t audit_relay_producer_pending(const AuditRelayProducer *producer)
 {
-        return send_queue_newest(producer->queue) - send_queue_acked(producer->queue) + send_queue_open(producer->queue);
+        return send_queue_newest(producer->queue) - send_queue_acked(producer->queue) +
+               send_queue_open(producer->queue);
 }
 
 _public_ int audit_relay_producer_fd(const AuditRelayProducer *producer)

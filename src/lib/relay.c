@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The public face of a subscription: settings, life, and the loop of its two halves: make an item of what is here; if there is
- * nothing, do I/O.
+/* The public face of a subscription: settings, life, and the loop of its two halves: make an item of what is
+ * here; if there is nothing, do I/O.
  */
 
 #include "lib/relay.h"
@@ -32,8 +32,7 @@ static int set_text(AuditRelay *relay, char **text, const char *value)
 
 _public_ int audit_relay_set_name(AuditRelay *relay, const char *name)
 {
-        static const char allowed[] =
-                "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:";
+        static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:";
         size_t size = strlen(name);
 
         if (size == 0 || size > NODE_NAME_MAX || strspn(name, allowed) != size)
@@ -84,7 +83,8 @@ _public_ int audit_relay_set_unit(AuditRelay *relay, AuditRelayKind unit)
         return 0;
 }
 
-_public_ int audit_relay_set_event_limits(AuditRelay *relay, size_t events, size_t bytes, uint64_t timeout_usec)
+_public_ int audit_relay_set_event_limits(AuditRelay *relay, size_t events, size_t bytes,
+                                          uint64_t timeout_usec)
 {
         if (events == 0 || bytes == 0)
                 return -EINVAL;
@@ -148,7 +148,8 @@ _public_ int audit_relay_connect(AuditRelay *relay, const char *path)
                 return -ENOMEM;
         r = wire_connect(&relay->wire);
         if (r < 0)
-                (void) snprintf(relay->wire.why, sizeof relay->wire.why, "%s: %s", relay->wire.path, strerror(-r));
+                (void) snprintf(relay->wire.why, sizeof relay->wire.why, "%s: %s", relay->wire.path,
+                                strerror(-r));
         return r;
 }
 
@@ -232,7 +233,8 @@ _public_ int audit_relay_process(AuditRelay *relay, const AuditRelayItem **ret)
 
 _public_ int audit_relay_next(AuditRelay *relay, uint64_t timeout_usec, const AuditRelayItem **ret)
 {
-        uint64_t now = wire_now(), deadline = timeout_usec > USEC_INFINITY - now ? USEC_INFINITY : now + timeout_usec;
+        uint64_t now = wire_now(),
+                 deadline = timeout_usec > USEC_INFINITY - now ? USEC_INFINITY : now + timeout_usec;
 
         for (;;) {
                 int r = audit_relay_process(relay, ret);
@@ -265,7 +267,8 @@ _public_ int audit_relay_new(AuditRelay **ret)
         relay->start = AUDIT_RELAY_NOW;
         relay->unit = AUDIT_RELAY_RECORD;
         relay->auto_ack = true;
-        relay->limits = (EventLimits) { .events = 1024, .bytes = 4U << 20, .timeout_usec = 2 * USEC_PER_SEC };
+        relay->limits =
+                (EventLimits) { .events = 1024, .bytes = 4U << 20, .timeout_usec = 2 * USEC_PER_SEC };
         relay->queue = BUFFER_INIT(RELAY_QUEUE_MAX);
         relay->receiver.state = LINK_RECEIVER_ENDED;
         TAILQ_INIT(&relay->messages);
@@ -296,7 +299,8 @@ _public_ AuditRelay *audit_relay_free(AuditRelay *relay)
                 return NULL;
         if (session_connected(relay)) {
                 (void) session_flush(relay, wire_now());
-                (void) link_receiver_end(&relay->receiver, &relay->wire.output, LINK_BYE_ENDING, 0, "the plugin ends");
+                (void) link_receiver_end(&relay->receiver, &relay->wire.output, LINK_BYE_ENDING, 0,
+                                         "the plugin ends");
                 (void) wire_flush(&relay->wire);
         }
         items_forget(relay);

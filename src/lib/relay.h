@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A subscription, inside: session.c talks to the dispatcher, items.c makes items of what came, commands.c is about commands. */
+/* A subscription, inside: session.c talks to the dispatcher, items.c makes items of what came, commands.c is
+ * about commands. */
 
 #include "lib/audit-relay.h"
 #include "lib/events.h"
@@ -17,7 +18,8 @@
 #define RELAY_INPUT_MAX (2U * LINK_FRAME_MAX)
 /* ACKs, commands and replies that wait for the socket. */
 #define RELAY_OUTPUT_MAX (256U * 1024U)
-/* Bytes that the dispatcher may send beyond what we have taken: a socket's worth, as there is no distance. */
+/* Bytes that the dispatcher may send beyond what we have taken: a socket's worth, as there is no distance.
+ */
 #define RELAY_WINDOW (1024U * 1024U)
 /* Batches that wait to become items: only a command that is waited for lets more than one come. */
 #define RELAY_QUEUE_MAX (RELAY_WINDOW + 2U * LINK_FRAME_MAX)
@@ -55,15 +57,16 @@ struct AuditRelay {
         Keys keys;
         bool auto_ack;
         unsigned commands; /* AUDIT_RELAY_SEND_COMMANDS … */
-        bool begun; /* too late for settings */
-        bool pull;  /* we connect and ask */
+        bool begun;        /* too late for settings */
+        bool pull;         /* we connect and ask */
 
         /* The session */
         LinkReceiver receiver;
-        bool ack_owed;    /* a heartbeat is to be answered */
-        bool bye;         /* the dispatcher ended the session */
+        bool ack_owed; /* a heartbeat is to be answered */
+        bool greeted;  /* the dispatcher has said HELLO */
+        bool bye;      /* the dispatcher ended the session */
         uint64_t bye_retry_usec;
-        uint64_t told_usec; /* when something last went out */
+        uint64_t told_usec;                   /* when something last went out */
         uint64_t overlap_first, overlap_last; /* no ACK may end inside */
 
         /* Positions: acked ≤ given ≤ arrived, where they are of one stream */
@@ -73,7 +76,7 @@ struct AuditRelay {
         AuditRelayCursor taken; /* all before was made items, or is held in events */
         AuditRelayCursor arrived;
         AuditRelayCursor base; /* where we began in the stream of `arrived` */
-        bool outstanding; /* an item was handed out that is not acked */
+        bool outstanding;      /* an item was handed out that is not acked */
 
         /* What waits */
         Buffer queue;
@@ -96,8 +99,8 @@ struct AuditRelay {
 
 /* session.c */
 
-/* Does all I/O that can be done at once, until something waits that makes an item (`queue_max` = 0), or until so many bytes of batches
- * wait. Returns 0, or the error that the caller is told. */
+/* Does all I/O that can be done at once, until something waits that makes an item (`queue_max` = 0), or
+ * until so many bytes of batches wait. Returns 0, or the error that the caller is told. */
 int session_run(AuditRelay *relay, size_t queue_max, uint64_t now_usec) _must_check_;
 /* Sends what is acked and what waits. */
 int session_flush(AuditRelay *relay, uint64_t now_usec);

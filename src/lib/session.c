@@ -2,9 +2,10 @@
 
 /* The connection to the dispatcher: it is the receiver of the link, whoever connected.
  *
- *  1. WELCOME and ACK name only what is in the caller's custody. What came before a connection broke and is not acked comes again
- *     and is passed over: the caller gets each batch once as long as the process lives.
- *  2. An ACK is sent before the next read, and at least every few seconds while the caller is busy with items: one for many batches.
+ *  1. WELCOME and ACK name only what is in the caller's custody. What came before a connection broke and is
+ * not acked comes again and is passed over: the caller gets each batch once as long as the process lives.
+ *  2. An ACK is sent before the next read, and at least every few seconds while the caller is busy with
+ * items: one for many batches.
  */
 
 #include "lib/relay.h"
@@ -32,10 +33,12 @@ static AuditRelayCursor cursor_at(const LinkHello *hello, uint64_t seq, uint64_t
         return cursor;
 }
 
-/* Another stream than the one we stand in, or another past of it. What is in memory of the old one is given out first. */
+/* Another stream than the one we stand in, or another past of it. What is in memory of the old one is given
+ * out first. */
 static int begin_stream(AuditRelay *relay, const LinkHello *hello)
 {
-        uint64_t last = relay->positioned || relay->start == AUDIT_RELAY_OLDEST ? hello->oldest - 1 : hello->newest;
+        uint64_t last =
+                relay->positioned || relay->start == AUDIT_RELAY_OLDEST ? hello->oldest - 1 : hello->newest;
         AuditRelayCursor base = cursor_at(hello, last, 0);
         int r = 0;
 
@@ -57,7 +60,8 @@ static bool knows_us(const AuditRelay *relay, const LinkHello *hello)
 {
         AuditRelayCursor theirs = cursor_at(hello, 0, 0);
 
-        return relay->positioned && cursor_same_stream(&relay->arrived, &theirs) && relay->arrived.seq <= hello->newest;
+        return relay->positioned && cursor_same_stream(&relay->arrived, &theirs) &&
+               relay->arrived.seq <= hello->newest;
 }
 
 static void on_hello(LinkReceiver *receiver, const LinkHello *hello)
@@ -65,6 +69,7 @@ static void on_hello(LinkReceiver *receiver, const LinkHello *hello)
         AuditRelay *relay = relay_of(receiver);
         AuditRelayCursor base;
 
+        relay->greeted = true;
         if (!knows_us(relay, hello) && begin_stream(relay, hello) < 0) {
                 (void) link_receiver_end(receiver, &relay->wire.output, LINK_BYE_INTERNAL, 0, "no memory");
                 return;
@@ -73,14 +78,16 @@ static void on_hello(LinkReceiver *receiver, const LinkHello *hello)
         base = cursor_same_stream(&relay->acked, &relay->base) ? relay->acked : relay->base;
         relay->overlap_first = relay->overlap_last = 0;
         /* Without room for it, there is no session: the dispatcher finds that nobody answers. */
-        if (link_receiver_welcome(receiver, &relay->wire.output, base.seq, base.checksum, relay->name, "") < 0)
+        if (link_receiver_welcome(receiver, &relay->wire.output, base.seq, base.checksum, relay->name, "") <
+            0)
                 return;
         relay->wire.backoff_usec = WIRE_BACKOFF_MIN_USEC;
 }
 
 /* --- Batches --- */
 
-/* The part of a range without records that we have not seen: an explanation may cover what once came as records. */
+/* The part of a range without records that we have not seen: an explanation may cover what once came as
+ * records. */
 static void trim(AuditRelay *relay, Batch *batch)
 {
         relay->overlap_first = batch->first;
@@ -133,6 +140,9 @@ static void on_bye(LinkReceiver *receiver, const LinkBye *bye)
                 relay->dead = -EACCES;
         if (bye->code == LINK_BYE_VERSION)
                 relay->dead = -EPROTONOSUPPORT;
+        /* Our HELLO itself: a filter that nobody understands. */
+        if (bye->code == LINK_BYE_PROTOCOL && !relay->greeted)
+                relay->dead = -EINVAL;
         /* Our position is of another past. None at all says the same as that of a stream which is over. */
         if (bye->code == LINK_BYE_DIVERGED) {
                 relay->acked = relay->given = relay->taken = relay->arrived = (AuditRelayCursor) { 0 };
@@ -163,7 +173,7 @@ static const LinkReceiverHandler sending_handler = {
 static int begin(AuditRelay *relay)
 {
         LinkHello hello = {
-                .start = relay->positioned                     ? LINK_START_CURSOR
+                .start = relay->positioned                    ? LINK_START_CURSOR
                          : relay->start == AUDIT_RELAY_OLDEST ? LINK_START_OLDEST
                                                               : LINK_START_NOW,
                 .newest = relay->positioned ? relay->acked.seq : 0,
@@ -171,10 +181,11 @@ static int begin(AuditRelay *relay)
                 .filter = link_string(relay->filter ? relay->filter : ""),
         };
 
-        relay->bye = relay->ack_owed = false;
+        relay->bye = relay->ack_owed = relay->greeted = false;
         relay->bye_retry_usec = 0;
         link_receiver_init(&relay->receiver,
-                           relay->commands & AUDIT_RELAY_TAKE_COMMANDS ? &receiver_handler : &sending_handler,
+                           relay->commands & AUDIT_RELAY_TAKE_COMMANDS ? &receiver_handler
+                                                                       : &sending_handler,
                            RELAY_WINDOW, relay->commands ? LINK_FEATURE_COMMANDS : 0);
         if (!relay->pull)
                 return 0;
@@ -183,8 +194,8 @@ static int begin(AuditRelay *relay)
         return link_receiver_subscribe(&relay->receiver, &relay->wire.output, &hello);
 }
 
-/* Feeds one frame, so that nothing is taken beyond what becomes the next item. Returns 1; 0 when no whole frame is there; -ESHUTDOWN
- * after a BYE, or another errno. */
+/* Feeds one frame, so that nothing is taken beyond what becomes the next item. Returns 1; 0 when no whole
+ * frame is there; -ESHUTDOWN after a BYE, or another errno. */
 static int feed(AuditRelay *relay)
 {
         Buffer *input = &relay->wire.input;
@@ -218,7 +229,8 @@ int session_flush(AuditRelay *relay, uint64_t now_usec)
                         seq = MAX(seq, MIN(relay->acked.seq, receiver->received));
                 if (seq >= relay->overlap_first && seq < relay->overlap_last)
                         seq = receiver->acked;
-                if (seq > receiver->acked || relay->ack_owed || receiver->credit < receiver->bytes_received + RELAY_WINDOW / 2)
+                if (seq > receiver->acked || relay->ack_owed ||
+                    receiver->credit < receiver->bytes_received + RELAY_WINDOW / 2)
                         r = link_receiver_ack(receiver, &relay->wire.output, seq, receiver->bytes_received);
                 relay->ack_owed = false;
                 relay->told_usec = now_usec;
@@ -226,7 +238,8 @@ int session_flush(AuditRelay *relay, uint64_t now_usec)
         return r < 0 ? r : wire_flush(&relay->wire);
 }
 
-/* Returns 1 when there may be more, 0 when there is no more now, -EBADMSG and others when the connection is of no use. */
+/* Returns 1 when there may be more, 0 when there is no more now, -EBADMSG and others when the connection is
+ * of no use. */
 static int turn(AuditRelay *relay, size_t queue_max, size_t *read_bytes, uint64_t now_usec)
 {
         ssize_t n;

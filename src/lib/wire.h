@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A connection with its two buffers, and what the caller's poll() waits for: an epoll descriptor that holds the connection, a listening
- * socket and a timer, so that one descriptor stands for all of them through every reconnection.
+/* A connection with its two buffers, and what the caller's poll() waits for: an epoll descriptor that holds
+ * the connection, a listening socket and a timer, so that one descriptor stands for all of them through
+ * every reconnection.
  */
 
 #include "basic/buffer.h"
@@ -18,11 +19,11 @@
 typedef struct Wire {
         int epoll;
         int timer;
-        int listener;       /* the peer connects to us; -EBADF: not */
-        int fd;             /* the connection */
-        char *path;         /* to connect to, again and again; NULL: not */
-        bool accepting;     /* the listener is in the epoll set */
-        bool writing;       /* EPOLLOUT is */
+        int listener;        /* the peer connects to us; -EBADF: not */
+        int fd;              /* the connection */
+        char *path;          /* to connect to, again and again; NULL: not */
+        bool accepting;      /* the listener is in the epoll set */
+        bool writing;        /* EPOLLOUT is */
         uint64_t armed_usec; /* what the timer is set to */
         uint64_t retry_usec;
         uint64_t backoff_usec;
@@ -41,7 +42,8 @@ int wire_take(Wire *wire, int fd) _must_check_;
 int wire_listen(Wire *wire, int fd) _must_check_;
 /* Without a connection: accepts one, or connects again when it is time. Returns 1 when there is one now. */
 int wire_renew(Wire *wire, uint64_t now_usec) _must_check_;
-/* Closes the connection and empties the buffers; the next one not before `retry_usec` from now, or as the backoff says. */
+/* Closes the connection and empties the buffers; the next one not before `retry_usec` from now, or as the
+ * backoff says. */
 void wire_lose(Wire *wire, uint64_t now_usec, uint64_t retry_usec, const char *why);
 
 /* Returns the bytes read, 0 when there are none now, -ENOTCONN at the end, or another negative errno. */

@@ -73,7 +73,8 @@ static void write_record(Json *json, const AuditRelayRecord *record)
 /* One object a line. */
 static void write_json(const AuditRelayItem *item)
 {
-        static const char *const ends[] = { [AUDIT_RELAY_COMPLETE] = "complete", [AUDIT_RELAY_TIMED_OUT] = "timed out",
+        static const char *const ends[] = { [AUDIT_RELAY_COMPLETE] = "complete",
+                                            [AUDIT_RELAY_TIMED_OUT] = "timed out",
                                             [AUDIT_RELAY_CUT] = "cut" };
         static const char *const origins[] = { "", "kernel", "local", "remote" };
         Json json = JSON_INIT_COMPACT(stdout);
@@ -106,7 +107,8 @@ static void write_json(const AuditRelayItem *item)
 static void say_gap(const AuditRelayItem *item)
 {
         if (item->first > 0)
-                fprintf(stderr, "Missing: %" PRIu64 " records (%s)\n", item->last - item->first + 1, item->text);
+                fprintf(stderr, "Missing: %" PRIu64 " records (%s)\n", item->last - item->first + 1,
+                        item->text);
         else
                 fprintf(stderr, "Missing: nobody knows how many records (%s)\n", item->text);
 }
@@ -125,7 +127,8 @@ static void write_raw(const AuditRelayItem *item)
 static bool is_wanted(const Tail *tail, const AuditRelayItem *item)
 {
         for (size_t i = 0; i < item->n_records; i++)
-                if (record_filter_line(tail->filter, (const uint8_t *) item->records[i].line, item->records[i].line_size))
+                if (record_filter_line(tail->filter, (const uint8_t *) item->records[i].line,
+                                       item->records[i].line_size))
                         return true;
         return item->kind == AUDIT_RELAY_GAP;
 }
@@ -157,7 +160,8 @@ static int settle(Tail *tail)
                 fprintf(stderr, "Cannot write: %s\n", strerror(-r));
                 return r;
         }
-        if (!tail->cursor_file || !tail->any || memcmp(&tail->written, &tail->saved, sizeof tail->saved) == 0)
+        if (!tail->cursor_file || !tail->any ||
+            memcmp(&tail->written, &tail->saved, sizeof tail->saved) == 0)
                 return 0;
         r = audit_relay_cursor_save(tail->cursor_file, &tail->written);
         if (r < 0)
@@ -233,7 +237,8 @@ static void help(void)
                "\n"
                "Prints the records of this host as the dispatcher gets them, until it is stopped.\n"
                "\n"
-               "  --type=TYPES         Only these: names, numbers, ranges, groups, separated by space; ~ excludes.\n"
+               "  --type=TYPES         Only these: names, numbers, ranges, groups, separated by space; ~ "
+               "excludes.\n"
                "                       With --event: whole events in which one of them is\n"
                "  --key=KEY            Only whole events with this audit key; may be repeated\n"
                "  --event              Whole events: the records of one event together\n"
@@ -243,7 +248,8 @@ static void help(void)
                "  -n NUMBER            End after so many records, or events\n"
                "  --socket=PATH        The dispatcher's socket (" SOCKET_DEFAULT ")\n"
                "\n"
-               "Records that are missing, because they were faster than the reader, are told on stderr; in JSON\n"
+               "Records that are missing, because they were faster than the reader, are told on stderr; in "
+               "JSON\n"
                "as an object with \"gap\" too.\n"
                "\n"
                "Exit status: 0 stopped; 1 it did not work; 2 the command line is wrong.\n");

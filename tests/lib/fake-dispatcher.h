@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The dispatcher's end of a plugin's connection, made of the parts that the dispatcher is made of: a LinkSender over a source. The test
- * owns both ends of the socket and turns the crank.
+/* The dispatcher's end of a plugin's connection, made of the parts that the dispatcher is made of: a
+ * LinkSender over a source. The test owns both ends of the socket and turns the crank.
  */
 
 #include "array-source.h"
@@ -40,7 +40,8 @@ static inline void fake_on_hello(LinkSender *sender, const LinkHello *hello, Buf
 {
         Fake *fake = fake_of(sender);
 
-        (void) snprintf(fake->filter, sizeof fake->filter, "%.*s", (int) hello->filter.size, hello->filter.data);
+        (void) snprintf(fake->filter, sizeof fake->filter, "%.*s", (int) hello->filter.size,
+                        hello->filter.data);
         (void) snprintf(fake->name, sizeof fake->name, "%.*s", (int) hello->node.size, hello->node.data);
         fake->start = hello->start;
 }
@@ -48,12 +49,13 @@ static inline void fake_on_hello(LinkSender *sender, const LinkHello *hello, Buf
 static inline void fake_on_command(LinkSender *sender, const LinkCommand *command)
 {
         Fake *fake = fake_of(sender);
-        LinkReply reply = { .id = command->id, .status = (uint16_t) fake->answer,
+        LinkReply reply = { .id = command->id,
+                            .status = (uint16_t) fake->answer,
                             .text = link_string(fake->answer_text) };
 
         fake->n_commands++;
-        (void) snprintf(fake->command, sizeof fake->command, "%.*s %.*s", (int) command->verb.size, command->verb.data,
-                        (int) command->arguments.size, command->arguments.data);
+        (void) snprintf(fake->command, sizeof fake->command, "%.*s %.*s", (int) command->verb.size,
+                        command->verb.data, (int) command->arguments.size, command->arguments.data);
         if (fake->answer_text)
                 ck_assert_int_eq(frame_put_reply(&fake->output, &reply), 0);
 }
@@ -63,8 +65,8 @@ static inline void fake_on_reply(LinkSender *sender, const LinkReply *reply)
         Fake *fake = fake_of(sender);
 
         fake->n_replies++;
-        (void) snprintf(fake->reply, sizeof fake->reply, "%lu %u %.*s", (unsigned long) reply->id, reply->status,
-                        (int) reply->text.size, reply->text.data);
+        (void) snprintf(fake->reply, sizeof fake->reply, "%lu %u %.*s", (unsigned long) reply->id,
+                        reply->status, (int) reply->text.size, reply->text.data);
 }
 
 static inline void fake_on_bye(LinkSender *sender, const LinkBye *bye)
@@ -82,8 +84,11 @@ static const LinkSenderHandler fake_handler = {
 /* `pull`: the plugin connected and says HELLO first. */
 static inline void fake_begin(Fake *fake, ArraySource *source, int fd, bool pull)
 {
-        *fake = (Fake) { .fd = fd, .source = source, .input = BUFFER_INIT(4 * LINK_FRAME_MAX),
-                         .output = BUFFER_INIT(4 * LINK_FRAME_MAX), .now_usec = 1 };
+        *fake = (Fake) { .fd = fd,
+                         .source = source,
+                         .input = BUFFER_INIT(4 * LINK_FRAME_MAX),
+                         .output = BUFFER_INIT(4 * LINK_FRAME_MAX),
+                         .now_usec = 1 };
         link_sender_init(&fake->sender, &source->source, &fake_handler, "host", LINK_FEATURE_COMMANDS);
         if (pull)
                 link_sender_accept(&fake->sender);
@@ -110,15 +115,16 @@ static inline void fake_pump(Fake *fake)
         fake->ended = fake->ended || n == 0;
         if (n > 0) {
                 buffer_extend(&fake->input, (size_t) n);
-                n = link_sender_feed(&fake->sender, buffer_head(&fake->input), buffer_size(&fake->input), &fake->output,
-                                     fake->now_usec);
+                n = link_sender_feed(&fake->sender, buffer_head(&fake->input), buffer_size(&fake->input),
+                                     &fake->output, fake->now_usec);
                 ck_assert_msg(n >= 0, "the plugin broke the protocol: %s", fake->sender.why);
                 buffer_consume(&fake->input, (size_t) n);
         }
         ck_assert_int_ge(link_sender_fill(&fake->sender, &fake->output, fake->now_usec), 0);
         if (buffer_size(&fake->output) == 0)
                 return;
-        n = send(fake->fd, buffer_head(&fake->output), buffer_size(&fake->output), MSG_DONTWAIT | MSG_NOSIGNAL);
+        n = send(fake->fd, buffer_head(&fake->output), buffer_size(&fake->output),
+                 MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n > 0)
                 buffer_consume(&fake->output, (size_t) n);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Random interleavings of events, with and without ends, against a reference that holds all records in one array and asks, for each
- * thing that may come out, all of them.
+/* Random interleavings of events, with and without ends, against a reference that holds all records in one
+ * array and asks, for each thing that may come out, all of them.
  */
 
 #include "check-main.h"
@@ -76,7 +76,8 @@ static unsigned compare(bool all)
                 for (unsigned i = 0; i < expected->n; i++) {
                         size_t size = record_next(event->lines + offset, event->size - offset);
                         char number[32];
-                        size_t digits = (size_t) snprintf(number, sizeof number, "n=%u", expected->records[i]);
+                        size_t digits =
+                                (size_t) snprintf(number, sizeof number, "n=%u", expected->records[i]);
 
                         ck_assert_uint_gt(size, digits);
                         ck_assert_mem_eq(event->lines + offset + size - 1 - digits, number, digits);
@@ -98,9 +99,11 @@ static void push(unsigned serial, unsigned number, unsigned kind)
         char line[200];
         int size;
 
-        size = snprintf(line, sizeof line, "node=h type=%s msg=audit(1700000000.001:%u): %sn=%u\n", types[kind], serial,
-                        keyed ? "key=\"k\" " : "", number);
-        ck_assert_int_eq(events_push(events, BATCH_ORIGIN_KERNEL, (uint8_t *) line, (size_t) size, &before, now_usec), 0);
+        size = snprintf(line, sizeof line, "node=h type=%s msg=audit(1700000000.001:%u): %sn=%u\n",
+                        types[kind], serial, keyed ? "key=\"k\" " : "", number);
+        ck_assert_int_eq(
+                events_push(events, BATCH_ORIGIN_KERNEL, (uint8_t *) line, (size_t) size, &before, now_usec),
+                0);
         if (kind == 5) {
                 if (event)
                         event->ended = AUDIT_RELAY_COMPLETE;

@@ -25,11 +25,13 @@ static void end(void)
         keys_done(&keys);
 }
 
-static void push_of(BatchOrigin origin, const char *node, const char *type, unsigned serial, const char *text, uint64_t seq)
+static void push_of(BatchOrigin origin, const char *node, const char *type, unsigned serial,
+                    const char *text, uint64_t seq)
 {
         AuditRelayCursor before = { .seq = seq };
         char line[RECORD_LINE_MAX];
-        int n = snprintf(line, sizeof line, "node=%s type=%s msg=audit(1700000000.123:%u): %s\n", node, type, serial, text);
+        int n = snprintf(line, sizeof line, "node=%s type=%s msg=audit(1700000000.123:%u): %s\n", node, type,
+                         serial, text);
 
         ck_assert_int_eq(events_push(events, origin, (uint8_t *) line, (size_t) n, &before, now_usec), 0);
 }
@@ -49,7 +51,8 @@ static const char *pop(void)
 
         if (!event)
                 return NULL;
-        used = (size_t) snprintf(out, sizeof out, "%s:%u", ends[event->ended], (unsigned) event->id.time.serial);
+        used = (size_t) snprintf(out, sizeof out, "%s:%u", ends[event->ended],
+                                 (unsigned) event->id.time.serial);
         for (size_t i = 0; i < event->n_records; i++) {
                 size_t size = record_next(event->lines + offset, event->size - offset);
                 RecordPrefix prefix;
@@ -95,10 +98,22 @@ static const struct {
         const char *type;
         bool alone;
 } types[] = {
-        { "USER", true },          { "USER_LOGIN", true }, { "CRED_ACQ", true },  { "DAEMON_START", true },
-        { "DAEMON_ERR", true },    { "KERNEL", true },     { "ANOM_LOGIN_FAILURES", true }, { "MAC_CIPSOV4_ADD", true },
-        { "CRYPTO_KEY_USER", true }, { "VIRT_CONTROL", true }, { "SYSCALL", false }, { "AVC", false },
-        { "LOGIN", false },        { "CONFIG_CHANGE", false }, { "ANOM_ABEND", false }, { "UNKNOWN[1399]", false },
+        { "USER", true },
+        { "USER_LOGIN", true },
+        { "CRED_ACQ", true },
+        { "DAEMON_START", true },
+        { "DAEMON_ERR", true },
+        { "KERNEL", true },
+        { "ANOM_LOGIN_FAILURES", true },
+        { "MAC_CIPSOV4_ADD", true },
+        { "CRYPTO_KEY_USER", true },
+        { "VIRT_CONTROL", true },
+        { "SYSCALL", false },
+        { "AVC", false },
+        { "LOGIN", false },
+        { "CONFIG_CHANGE", false },
+        { "ANOM_ABEND", false },
+        { "UNKNOWN[1399]", false },
         { "UNKNOWN[2999]", true },
 };
 
@@ -108,7 +123,8 @@ START_TEST(single_record_events)
 
         begin(10, 1U << 20);
         push(types[_i].type, 3, "");
-        (void) snprintf(expected, sizeof expected, "%s:3 %s", types[_i].alone ? "complete" : "timed-out", types[_i].type);
+        (void) snprintf(expected, sizeof expected, "%s:3 %s", types[_i].alone ? "complete" : "timed-out",
+                        types[_i].type);
         if (!types[_i].alone) {
                 ck_assert_ptr_null(pop());
                 now_usec += TIMEOUT_USEC;
@@ -276,8 +292,11 @@ START_TEST(no_record)
         AuditRelayCursor before = { 0 };
 
         begin(10, 1U << 20);
-        ck_assert_int_eq(events_push(events, BATCH_ORIGIN_KERNEL, (const uint8_t *) "hello\n", 6, &before, 0), -EBADMSG);
-        ck_assert_int_eq(events_push(events, BATCH_ORIGIN_KERNEL, (const uint8_t *) "", 0, &before, 0), -EBADMSG);
+        ck_assert_int_eq(
+                events_push(events, BATCH_ORIGIN_KERNEL, (const uint8_t *) "hello\n", 6, &before, 0),
+                -EBADMSG);
+        ck_assert_int_eq(events_push(events, BATCH_ORIGIN_KERNEL, (const uint8_t *) "", 0, &before, 0),
+                         -EBADMSG);
         ck_assert_ptr_null(pop());
         /* What is left is freed. */
         push("SYSCALL", 1, "");

@@ -92,7 +92,8 @@ START_TEST(keys_are_matched)
 
         ck_assert_int_eq(keys_add(&keys, "two words"), 0);
         ck_assert_int_eq(keys_add(&keys, "mine"), 0);
-        ck_assert_int_eq(keys_match(&keys, (uint32_t) keyed[_i].type, slice(keyed[_i].text)), keyed[_i].matches);
+        ck_assert_int_eq(keys_match(&keys, (uint32_t) keyed[_i].type, slice(keyed[_i].text)),
+                         keyed[_i].matches);
         keys_done(&keys);
 }
 END_TEST
@@ -120,7 +121,10 @@ START_TEST(types_have_numbers)
         ck_assert_uint_eq(type_number(slice("UNKNOWN[1999]")), 1999);
         ck_assert_uint_eq(type_number(slice("NO_SUCH_TYPE")), 0);
         ck_assert_uint_eq(type_number(slice("")), 0);
-        ck_assert_uint_eq(type_number(slice("A_NAME_THAT_IS_LONGER_THAN_ANY_TYPE_HAS_EVER_HAD_AND_EVER_WILL_HAVE_IN_AUDIT")), 0);
+        ck_assert_uint_eq(
+                type_number(slice(
+                        "A_NAME_THAT_IS_LONGER_THAN_ANY_TYPE_HAS_EVER_HAD_AND_EVER_WILL_HAVE_IN_AUDIT")),
+                0);
 }
 END_TEST
 

@@ -89,7 +89,8 @@ static void pump(void)
                 ck_assert_msg(n >= 0, "%s", receiver.why);
                 buffer_consume(&input, (size_t) n);
         }
-        n = buffer_size(&output) > 0 ? send(fd, buffer_head(&output), buffer_size(&output), MSG_NOSIGNAL) : 0;
+        n = buffer_size(&output) > 0 ? send(fd, buffer_head(&output), buffer_size(&output), MSG_NOSIGNAL)
+                                     : 0;
         if (n > 0)
                 buffer_consume(&output, (size_t) n);
 }

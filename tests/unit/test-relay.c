@@ -296,7 +296,8 @@ START_TEST(each_batch_once)
 }
 END_TEST
 
-/* What came and is not acked has been dropped meanwhile: the explanation covers it, and what we never saw. */
+/* What came and is not acked has been dropped meanwhile: the explanation covers it, and what we never saw.
+ */
 START_TEST(explained_again)
 {
         char address[64];
@@ -441,7 +442,8 @@ START_TEST(a_long_stream)
         for (unsigned i = 1; i <= 20000; i++) {
                 char line[400];
 
-                (void) snprintf(line, sizeof line, "node=host type=USER msg=audit(1.001:%u): %0300d\n", i, 0);
+                (void) snprintf(line, sizeof line, "node=host type=USER msg=audit(1.001:%u): %0300d\n", i,
+                                0);
                 fake_append(&source, BATCH_ORIGIN_KERNEL, 1, line);
         }
         while (serial < 20000) {
@@ -550,7 +552,9 @@ END_TEST
 
 START_TEST(commands_are_received)
 {
-        LinkCommand command = { .id = 12, .timeout_sec = 5, .verb = { "block-address", 13 },
+        LinkCommand command = { .id = 12,
+                                .timeout_sec = 5,
+                                .verb = { "block-address", 13 },
                                 .arguments = { "ADDRESS=192.0.2.1\nSECONDS=60", 28 } };
         char value[20];
 
@@ -647,10 +651,12 @@ START_TEST(waiting_for_the_answer)
         ck_assert_int_eq(audit_relay_set_commands(relay, AUDIT_RELAY_SEND_COMMANDS), 0);
         three_batches();
         dispatcher_process(1, "in good time");
-        ck_assert_int_eq(audit_relay_command_wait(relay, "log", "MESSAGE=x", 20, text, sizeof text), AUDIT_RELAY_DONE);
+        ck_assert_int_eq(audit_relay_command_wait(relay, "log", "MESSAGE=x", 20, text, sizeof text),
+                         AUDIT_RELAY_DONE);
         ck_assert_str_eq(text, "in good");
         /* Nobody answers this one. */
-        ck_assert_int_eq(audit_relay_command_wait(relay, "log", "MESSAGE=x", 0, text, sizeof text), -ETIMEDOUT);
+        ck_assert_int_eq(audit_relay_command_wait(relay, "log", "MESSAGE=x", 0, text, sizeof text),
+                         -ETIMEDOUT);
         /* Nothing of what came meanwhile is lost. */
         for (unsigned serial = 1; serial <= 3; serial++) {
                 ck_assert_int_eq(audit_relay_next(relay, 20 * USEC_PER_SEC, &item), 1);
@@ -666,11 +672,17 @@ END_TEST
 START_TEST(cursors_as_text)
 {
         static const char *const wrong[] = {
-                "", "x", "00112233445566778899aabbccddeeff", "00112233445566778899aabbccddeeff:5",
-                "00112233445566778899aabbccddeeff:5:123", "00112233445566778899aabbccddeeff:-5:0123456789abcdef",
-                "00112233445566778899aabbccddeeff:5:0123456789abcdef0", "00112233445566778899aabbccddeefg:5:0123456789abcdef",
+                "",
+                "x",
+                "00112233445566778899aabbccddeeff",
+                "00112233445566778899aabbccddeeff:5",
+                "00112233445566778899aabbccddeeff:5:123",
+                "00112233445566778899aabbccddeeff:-5:0123456789abcdef",
+                "00112233445566778899aabbccddeeff:5:0123456789abcdef0",
+                "00112233445566778899aabbccddeefg:5:0123456789abcdef",
                 "00112233445566778899aabbccddeeff:18446744073709551616:0123456789abcdef",
-                " 0112233445566778899aabbccddeeff:5:0123456789abcdef", "00112233445566778899aabbccddeeff:5:+123456789abcdef",
+                " 0112233445566778899aabbccddeeff:5:0123456789abcdef",
+                "00112233445566778899aabbccddeeff:5:+123456789abcdef",
         };
         AuditRelayCursor cursor, again;
         char text[AUDIT_RELAY_CURSOR_SIZE];
