@@ -40,6 +40,7 @@ struct Feed {
         Overflow overflow;
         uint64_t limit;
         bool bounded;   /* the limit drops: it is not the ring's own, or drop-newest */
+        bool remembered; /* the ring keeps what is acked */
         uint64_t begun; /* newest seq when the feed began */
         Place next;     /* what get() will be asked for, unless the session begins anew */
         Place oldest;   /* drop-oldest: first that is kept */
@@ -333,6 +334,7 @@ void feed_status(Feed *feed, FeedStatus *ret)
         *ret = (FeedStatus) {
                 .sent = feed->next.seq - 1,
                 .acked = feed->acked,
+                .remembered = feed->remembered,
                 .queued_records = end - MIN(from, end),
                 .queued_bytes = queued_bytes(feed, &cursor),
                 .dropped = feed->told.dropped + lost,
@@ -353,7 +355,8 @@ static void begin(Feed *feed)
 
         feed->begun = range.newest;
         feed->next.seq = range.newest + 1;
-        if (ring_source_acked(feed->inner, &feed->acked, &checksum))
+        feed->remembered = ring_source_acked(feed->inner, &feed->acked, &checksum);
+        if (feed->remembered)
                 feed->next.seq = feed->acked + 1;
         (void) ring_seek(feed->ring, feed->next.seq, &feed->next.cursor);
         /* What is gone by now was not lost by this feed. */

@@ -40,6 +40,7 @@ typedef struct FeedStatus {
         uint64_t
                 gaps; /* lost ranges it was told of; the same one told again after a broken session is one */
         uint64_t pressed; /* records that the filter lets pass and the pressure filter left out */
+        bool remembered;  /* the ring keeps what is acked: it is known from the beginning */
         bool dropping;    /* something given up is not yet told, or told and not yet acked */
         bool under_pressure;
         bool paused;

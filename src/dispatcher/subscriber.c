@@ -192,27 +192,10 @@ const SubscriberStatus *subscriber_tick(Subscriber *subscriber, uint64_t newest)
 
 /* --- Life --- */
 
-/* It cannot say where it stands: the ring remembers. */
-static void begin_text(Subscriber *subscriber)
-{
-        FeedStatus status;
-
-        feed_status(subscriber->feed, &status);
-        subscriber->text = (Text) {
-                .source = feed_source(subscriber->feed),
-                .format = subscriber->config.format == FORMAT_AUDISP ? TEXT_AUDISP : TEXT_LINES,
-                .node = subscriber->options.node,
-                .realtime_usec = realtime_usec,
-                .read = status.acked,
-        };
-        subscriber->acked = status.acked;
-        subscriber->known = true;
-}
-
-static int begin(Subscriber *subscriber)
+static int begin_feed(Subscriber *subscriber)
 {
         const SubscriberConfig *config = &subscriber->config;
-        const FeedOptions feed_options = {
+        FeedOptions options = {
                 .ring = subscriber->options.ring,
                 .name = config->name,
                 .filter = config->filter,
@@ -221,7 +204,40 @@ static int begin(Subscriber *subscriber)
                 .overflow = config->overflow,
                 .remembered = config->format != FORMAT_LINK,
         };
-        OutletOptions outlet_options = {
+        int r = feed_new(&options, &subscriber->feed);
+
+        if (r != -ENOBUFS || !options.remembered || options.overflow == OVERFLOW_BLOCK)
+                return r;
+        log_warning("The ring remembers where %u subscribers stand: %s gets again what it holds whenever the "
+                    "dispatcher starts",
+                    RING_REMEMBERED_MAX, config->name);
+        options.remembered = false;
+        return feed_new(&options, &subscriber->feed);
+}
+
+/* A reader of text cannot say where it stands: the ring remembers. */
+static void begin_text(Subscriber *subscriber)
+{
+        Source *source = feed_source(subscriber->feed);
+        SourceRange range;
+        FeedStatus status;
+
+        feed_status(subscriber->feed, &status);
+        source->range(source, &range);
+        subscriber->text = (Text) {
+                .source = source,
+                .format = subscriber->config.format == FORMAT_AUDISP ? TEXT_AUDISP : TEXT_LINES,
+                .node = subscriber->options.node,
+                .realtime_usec = realtime_usec,
+                .read = status.remembered ? status.acked : range.oldest - 1,
+        };
+        subscriber->acked = subscriber->text.read;
+        subscriber->known = true;
+}
+
+static int begin(Subscriber *subscriber)
+{
+        OutletOptions options = {
                 .handler = &outlet_handler,
                 .node = subscriber->options.node,
                 .connect_usec = CONNECT_USEC,
@@ -231,17 +247,17 @@ static int begin(Subscriber *subscriber)
                 .idle = true,
                 .userdata = subscriber,
         };
-        int r = feed_new(&feed_options, &subscriber->feed);
+        int r = begin_feed(subscriber);
 
         if (r < 0)
                 return r;
-        outlet_options.source = feed_source(subscriber->feed);
-        if (config->format != FORMAT_LINK) {
+        options.source = feed_source(subscriber->feed);
+        if (subscriber->config.format != FORMAT_LINK) {
                 begin_text(subscriber);
-                outlet_options.speech = &text_speech;
-                outlet_options.speaker = &subscriber->text;
+                options.speech = &text_speech;
+                options.speaker = &subscriber->text;
         }
-        return outlet_new(subscriber->options.event, &outlet_options, &subscriber->outlet);
+        return outlet_new(subscriber->options.event, &options, &subscriber->outlet);
 }
 
 int subscriber_new(const SubscriberOptions *options, SubscriberConfig *config, Subscriber **ret)

@@ -74,7 +74,7 @@ static void forget_others(Subscribers *subscribers)
 {
         Ring *ring = subscribers->options.ring;
 
-        for (unsigned i = 0; i < RING_AWAITED_MAX; i++) {
+        for (unsigned i = 0; i < RING_KEPT_MAX; i++) {
                 const char *name = ring_kept(ring, i);
                 const Subscriber *subscriber = name ? find(subscribers, name) : NULL;
 

@@ -130,13 +130,13 @@ static const char *verify_tables(const Ring *ring)
 {
         const RingState *state = ring_published(ring);
 
-        for (size_t i = 0; i < RING_AWAITED_MAX; i++) {
-                const RingAwaited *row = &ring->file->words.awaited[i];
+        for (size_t i = 0; i < RING_KEPT_MAX; i++) {
+                const RingKept *row = &ring->file->words.kept[i];
 
                 if (ring_word(&row->used) > RING_REMEMBERS || ring_word(&row->turn) > 1)
                         return "subscribers damaged";
                 if (ring_word(&row->used) && (strnlen(row->name, NODE_NAME_MAX + 1) > NODE_NAME_MAX ||
-                                              ring_awaited_seq(row) > state->newest))
+                                              ring_kept_seq(row) > state->newest))
                         return "subscribers damaged";
         }
         return state->n_dropped_types > RING_DROPPED_TYPES_MAX ? "state damaged" : NULL;

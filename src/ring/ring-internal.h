@@ -12,7 +12,7 @@
 #include <sys/queue.h>
 
 #define RING_MAGIC UINT64_C(0x676e727469647561) /* "auditrng" */
-#define RING_FORMAT_VERSION 2U
+#define RING_FORMAT_VERSION 3U
 /* In place of a first seq: the next entry is at the start of the area. No seq is that high. */
 #define RING_WRAP UINT64_MAX
 /* msg_len before the kernel has written it. Not 0: that is an empty datagram. */
@@ -33,7 +33,7 @@ typedef struct RingHeader {
 } RingHeader;
 
 /* What a subscriber has acked that the ring awaits or remembers. Two copies, so that seq and checksum change as one. */
-typedef struct RingAwaited {
+typedef struct RingKept {
         _Atomic uint64_t used; /* RingKeep; set last. 0: the row is free */
         _Atomic uint64_t turn; /* which copy holds */
         struct {
@@ -41,12 +41,12 @@ typedef struct RingAwaited {
                 uint64_t checksum; /* of the batch that ended there; 0: not known */
         } acked[2];
         char name[NODE_NAME_MAX + 8];
-} RingAwaited;
+} RingKept;
 
 typedef struct RingWords {
         _Atomic uint64_t published; /* position of the end, and which copy of the state, in bit 0 */
         _Atomic uint64_t head;      /* position of the oldest entry */
-        RingAwaited awaited[RING_AWAITED_MAX];
+        RingKept kept[RING_KEPT_MAX];
 } RingWords;
 
 typedef struct RingLanding {
@@ -74,7 +74,7 @@ typedef struct RingSource RingSource;
 struct RingSource {
         Source source;
         Ring *ring;
-        RingAwaited *awaited; /* NULL: the file keeps nothing of it */
+        RingKept *kept; /* NULL: the file keeps nothing of it */
         LIST_ENTRY(RingSource) sources;
 };
 
@@ -157,7 +157,7 @@ void ring_publish_word(Ring *ring, bool landed);
 
 void ring_sink_init(Ring *ring);
 
-static inline uint64_t ring_awaited_seq(const RingAwaited *row)
+static inline uint64_t ring_kept_seq(const RingKept *row)
 {
         return row->acked[ring_word(&row->turn) & 1].seq;
 }

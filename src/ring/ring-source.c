@@ -74,7 +74,7 @@ static int source_ended(Source *base, uint64_t seq, uint64_t *ret_checksum)
         if (seq > ring_published(ring)->newest)
                 return -ESTALE;
         if (seq < ring->oldest) {
-                const RingAwaited *row = source->awaited;
+                const RingKept *row = source->kept;
                 unsigned turn = row ? ring_word(&row->turn) & 1 : 0;
 
                 if (!row || row->acked[turn].seq != seq || row->acked[turn].checksum == 0)
@@ -88,7 +88,7 @@ static int source_ended(Source *base, uint64_t seq, uint64_t *ret_checksum)
         return 1;
 }
 
-static void set_acked(RingAwaited *row, uint64_t seq, uint64_t checksum)
+static void set_acked(RingKept *row, uint64_t seq, uint64_t checksum)
 {
         unsigned turn = !(ring_word(&row->turn) & 1);
 
@@ -102,15 +102,15 @@ static void source_release(Source *base, uint64_t seq, uint64_t checksum)
 {
         RingSource *source = container_of(base, RingSource, source);
 
-        if (!source->awaited || seq <= ring_awaited_seq(source->awaited) || seq > ring_published(source->ring)->newest)
+        if (!source->kept || seq <= ring_kept_seq(source->kept) || seq > ring_published(source->ring)->newest)
                 return;
-        set_acked(source->awaited, seq, checksum);
+        set_acked(source->kept, seq, checksum);
         ring_advance_held(source->ring);
 }
 
 bool ring_source_acked(const Source *base, uint64_t *ret_seq, uint64_t *ret_checksum)
 {
-        const RingAwaited *row = container_of(base, const RingSource, source)->awaited;
+        const RingKept *row = container_of(base, const RingSource, source)->kept;
         unsigned turn;
 
         if (!row)
@@ -145,10 +145,10 @@ uint64_t ring_behind(const Ring *ring, const Cursor *cursor)
         return ring_end(ring) - cursor->position[0];
 }
 
-static RingAwaited *find_row(Ring *ring, const char *subscriber)
+static RingKept *find_row(Ring *ring, const char *subscriber)
 {
-        for (size_t i = 0; i < RING_AWAITED_MAX; i++) {
-                RingAwaited *row = &ring->file->words.awaited[i];
+        for (size_t i = 0; i < RING_KEPT_MAX; i++) {
+                RingKept *row = &ring->file->words.kept[i];
 
                 if (ring_word(&row->used) && strcmp(row->name, subscriber) == 0)
                         return row;
@@ -156,10 +156,20 @@ static RingAwaited *find_row(Ring *ring, const char *subscriber)
         return NULL;
 }
 
-static RingAwaited *add_row(Ring *ring, const char *subscriber, RingKeep keep)
+/* Whether no more can be kept in this way. Each way has rows of its own, so that many plugins leave room for remote. */
+static bool table_is_full(const Ring *ring, RingKeep keep)
 {
-        for (size_t i = 0; i < RING_AWAITED_MAX; i++) {
-                RingAwaited *row = &ring->file->words.awaited[i];
+        unsigned n = 0;
+
+        for (size_t i = 0; i < RING_KEPT_MAX; i++)
+                n += ring_word(&ring->file->words.kept[i].used) == keep;
+        return n >= (keep == RING_AWAITS ? RING_AWAITED_MAX : RING_REMEMBERED_MAX);
+}
+
+static RingKept *add_row(Ring *ring, const char *subscriber, RingKeep keep)
+{
+        for (size_t i = 0; i < RING_KEPT_MAX; i++) {
+                RingKept *row = &ring->file->words.kept[i];
 
                 if (ring_word(&row->used))
                         continue;
@@ -174,14 +184,16 @@ static RingAwaited *add_row(Ring *ring, const char *subscriber, RingKeep keep)
 }
 
 /* The row of a subscriber, kept in this way from now on. */
-static RingAwaited *take_row(Ring *ring, const char *subscriber, RingKeep keep)
+static RingKept *take_row(Ring *ring, const char *subscriber, RingKeep keep)
 {
-        RingAwaited *row = find_row(ring, subscriber);
+        RingKept *row = find_row(ring, subscriber);
 
+        if (row && ring_word(&row->used) == keep)
+                return row;
+        if (table_is_full(ring, keep))
+                return NULL;
         if (!row)
                 return add_row(ring, subscriber, keep);
-        if (ring_word(&row->used) == keep)
-                return row;
         ring_set_word(&row->used, keep);
         ring->held = 0; /* it may go back: found again from head on */
         ring_advance_held(ring);
@@ -191,7 +203,7 @@ static RingAwaited *take_row(Ring *ring, const char *subscriber, RingKeep keep)
 Source *ring_source(Ring *ring, const char *subscriber, RingKeep keep)
 {
         _cleanup_(freep) RingSource *source = NULL;
-        RingAwaited *row = NULL;
+        RingKept *row = NULL;
 
         if (strlen(subscriber) > NODE_NAME_MAX)
                 return NULL;
@@ -211,7 +223,7 @@ Source *ring_source(Ring *ring, const char *subscriber, RingKeep keep)
                         .release = source_release,
                 },
                 .ring = ring,
-                .awaited = row,
+                .kept = row,
         };
         LIST_INSERT_HEAD(&ring->sources, source, sources);
         return &TAKE_PTR(source)->source;
@@ -231,22 +243,22 @@ void ring_source_free(Ring *ring, Source *base)
 
 void ring_forget(Ring *ring, const char *subscriber)
 {
-        RingAwaited *row = find_row(ring, subscriber);
+        RingKept *row = find_row(ring, subscriber);
         RingSource *source;
 
         if (!row)
                 return;
         LIST_FOREACH(source, &ring->sources, sources)
-                if (source->awaited == row)
-                        source->awaited = NULL;
+                if (source->kept == row)
+                        source->kept = NULL;
         ring_set_word(&row->used, 0);
         ring_advance_held(ring);
 }
 
 const char *ring_kept(const Ring *ring, unsigned i)
 {
-        const RingAwaited *row = ring->file->words.awaited;
+        const RingKept *row = ring->file->words.kept;
 
-        assert(i < RING_AWAITED_MAX);
+        assert(i < RING_KEPT_MAX);
         return ring_word(&row[i].used) ? row[i].name : NULL;
 }

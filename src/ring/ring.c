@@ -64,11 +64,11 @@ uint64_t ring_floor(const Ring *ring)
 {
         uint64_t floor = UINT64_MAX;
 
-        for (size_t i = 0; i < RING_AWAITED_MAX; i++) {
-                const RingAwaited *row = &ring->file->words.awaited[i];
+        for (size_t i = 0; i < RING_KEPT_MAX; i++) {
+                const RingKept *row = &ring->file->words.kept[i];
 
                 if (ring_word(&row->used) == RING_AWAITS)
-                        floor = MIN(floor, ring_awaited_seq(row));
+                        floor = MIN(floor, ring_kept_seq(row));
         }
         return floor;
 }

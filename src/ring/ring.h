@@ -27,9 +27,11 @@
 #define RING_SIZE_MIN (8U * 1024U * 1024U)
 #endif
 #define RING_SIZE_DEFAULT (64U * 1024U * 1024U)
-/* Subscribers of whom the file keeps where they stand: those whose ack the ring waits for (Overflow=block), and those who cannot
- * say it themselves; remote and a few plugins. */
+/* Subscribers whose ack the ring waits for (Overflow=block): remote and a few. */
 #define RING_AWAITED_MAX 16U
+/* Others of whom the file keeps where they stand, because they cannot say it themselves: as many plugins as there are. */
+#define RING_REMEMBERED_MAX 48U
+#define RING_KEPT_MAX (RING_AWAITED_MAX + RING_REMEMBERED_MAX)
 /* Producers whose position is remembered; the longest silent one is forgotten first. */
 #define RING_PRODUCERS_MAX 64U
 #define RING_DROPPED_TYPES_MAX 62U
@@ -128,8 +130,8 @@ typedef enum RingKeep {
         RING_REMEMBERS = 2, /* what it has acked; that holds nothing */
 } RingKeep;
 
-/* The ring as a subscriber's source. Who was kept in another way goes on where it stands. Owned by the ring. NULL: no room among
- * RING_AWAITED_MAX, a name longer than NODE_NAME_MAX, or no memory. */
+/* The ring as a subscriber's source. Who was kept in another way goes on where it stands. Owned by the ring. NULL: there are
+ * RING_AWAITED_MAX or RING_REMEMBERED_MAX others, the name is longer than NODE_NAME_MAX, or no memory. */
 Source *ring_source(Ring *ring, const char *subscriber, RingKeep keep);
 void ring_source_free(Ring *ring, Source *source);
 
@@ -146,7 +148,7 @@ uint64_t ring_behind(const Ring *ring, const Cursor *cursor);
 /* Nothing is kept any more of a subscriber of that name (it left the configuration); its sources stay usable. */
 void ring_forget(Ring *ring, const char *subscriber);
 
-/* The name in row i of RING_AWAITED_MAX of those of whom something is kept; NULL: the row is free. */
+/* The name in row i of RING_KEPT_MAX of those of whom something is kept; NULL: the row is free. */
 const char *ring_kept(const Ring *ring, unsigned i);
 
 /* The ring as producers' sink: appended is published, is in custody. */

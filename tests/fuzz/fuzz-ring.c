@@ -21,7 +21,7 @@ static const RingOptions options = { .path = path, .size = RING_SIZE_MIN, .node 
 static const size_t regions[] = {
         offsetof(RingFile, header),
         offsetof(RingFile, words),
-        offsetof(RingFile, words.awaited),
+        offsetof(RingFile, words.kept),
         offsetof(RingFile, states),
         offsetof(RingFile, states[1]),
         offsetof(RingFile, landing),
@@ -136,7 +136,7 @@ static void use(Ring *ring)
         }
         batch_seal(&batch);
         (void) sink->append(sink, &(StreamId) { { 5 } }, "me", &batch, &batch, 0);
-        for (unsigned i = 0; i < RING_AWAITED_MAX; i++)
+        for (unsigned i = 0; i < RING_KEPT_MAX; i++)
                 (void) ring_kept(ring, i);
         read_all(other);
         if (source)

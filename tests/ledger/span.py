@@ -29,8 +29,8 @@ import records  # noqa: E402
 from place import BASE, Place  # noqa: E402
 from producers import Load  # noqa: E402
 
-WORDS, STATES = 4096, 8192
-AWAITED_MAX, AWAITED_SIZE, ACKED = 16, 176, 16
+WORDS, STATES = 4096, 16384
+KEPT_MAX, KEPT_SIZE, ACKED, AWAITS = 64, 176, 16, 1
 BETWEEN_SAMPLES_SEC = 0.0002
 SETTLE_SEC = 1
 
@@ -50,8 +50,8 @@ class Ring:
         return self.word(STATES + (self.word(WORDS) & 1) * self.state_size)
 
     def acked(self):
-        rows = [WORDS + 16 + i * AWAITED_SIZE for i in range(AWAITED_MAX)]
-        return min(self.word(row + ACKED + 16 * (self.word(row + 8) & 1)) for row in rows if self.word(row))
+        rows = [WORDS + 16 + i * KEPT_SIZE for i in range(KEPT_MAX)]
+        return min(self.word(row + ACKED + 16 * (self.word(row + 8) & 1)) for row in rows if self.word(row) == AWAITS)
 
 
 def sample(ring, seconds, tick=lambda now: None):

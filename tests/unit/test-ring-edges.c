@@ -90,10 +90,10 @@ static void contradict(RingFile *file, int which)
         case 16: change_entry(file, 0, 1, 3, 3, BATCH_FILTERED); break;
         case 17: change_entry(file, end / 2, 4, 3, 0, BATCH_RECORDS); break;
         case 18: change_entry(file, end / 2, 5, 7, 3, BATCH_RECORDS); break;
-        case 19: words->awaited[3].used = 3; break;
-        case 20: words->awaited[3].turn = 2; break;
-        case 21: words->awaited[3].used = 1; memset(words->awaited[3].name, 'x', sizeof words->awaited[3].name); break;
-        case 22: words->awaited[3].used = 1; words->awaited[3].acked[0].seq = 7; break;
+        case 19: words->kept[3].used = 3; break;
+        case 20: words->kept[3].turn = 2; break;
+        case 21: words->kept[3].used = 1; memset(words->kept[3].name, 'x', sizeof words->kept[3].name); break;
+        case 22: words->kept[3].used = 1; words->kept[3].acked[0].seq = 7; break;
         case 23: file->states[copy].n_dropped_types = RING_DROPPED_TYPES_MAX + 1; break;
         case 24: words->published = (end - 8) | copy; break;
         /* An entry cannot begin so near to the end of the area. */
@@ -315,7 +315,7 @@ START_TEST(a_wrong_call_ends_the_process)
                 (void) ring_sink(ring)->append(ring_sink(ring), &(StreamId){ { 7 } }, "me", &batch, &batch, 0);
                 break;
         case 6: ring_source_free(ring, &foreign.source); break;
-        default: (void) ring_kept(ring, RING_AWAITED_MAX); break;
+        default: (void) ring_kept(ring, RING_KEPT_MAX); break;
         }
 }
 END_TEST

@@ -307,6 +307,19 @@ START_TEST(the_table_of_awaited_subscribers_is_bounded)
         memset(name, 'x', sizeof name - 1);
         name[sizeof name - 1] = '\0';
         ck_assert_ptr_null(ring_source(ring, name, false));
+
+        /* Those that are remembered have room of their own. */
+        for (unsigned i = 0; i < RING_REMEMBERED_MAX; i++) {
+                (void) snprintf(name, sizeof name, "t%u", i);
+                ck_assert_ptr_nonnull(ring_source(ring, name, RING_REMEMBERS));
+        }
+        ck_assert_ptr_null(ring_source(ring, "text", RING_REMEMBERS));
+        ck_assert_ptr_null(ring_source(ring, "t3", RING_AWAITS));
+        ck_assert_ptr_null(ring_source(ring, "s3", RING_REMEMBERS));
+        ck_assert_ptr_nonnull(ring_source(ring, "s3", RING_AWAITS));
+        ring_forget(ring, "s4");
+        ck_assert_ptr_nonnull(ring_source(ring, "t3", RING_AWAITS));
+        ck_assert_ptr_nonnull(ring_source(ring, "text", RING_REMEMBERS));
 }
 END_TEST
 
