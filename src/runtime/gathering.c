@@ -14,7 +14,6 @@
 #include <sys/queue.h>
 
 typedef struct Errand {
-        uint64_t id;
         GatheringCommand command;
         unsigned rank;
         LinkReplyStatus status;
@@ -25,10 +24,7 @@ typedef struct Errand {
 } Errand;
 
 struct Gathering {
-        unsigned errands_max, n_errands;
-        uint64_t last_id;
-        GatheringFn answered;
-        void *userdata;
+        GatheringOptions options;
         LIST_HEAD(, Errand) errands;
 };
 
@@ -62,7 +58,7 @@ static void note(Errand *errand, unsigned rank, LinkReplyStatus status, const ch
 static void finish(Gathering *gathering, Errand *errand)
 {
         GatheringAnswer answer = {
-                .id = errand->id,
+                .id = errand->command.id,
                 .asker = errand->command.asker,
                 .asker_id = errand->command.asker_id,
                 .status = errand->status,
@@ -70,8 +66,7 @@ static void finish(Gathering *gathering, Errand *errand)
         };
 
         LIST_REMOVE(errand, errands);
-        gathering->n_errands--;
-        gathering->answered(&answer, gathering->userdata);
+        gathering->options.answered(&answer, gathering->options.userdata);
         free(errand);
 }
 
@@ -87,24 +82,34 @@ static bool strike_off(Errand *errand, const void *receiver)
         return false;
 }
 
-uint64_t gathering_begin(Gathering *gathering, const GatheringCommand *command, void *const *receivers,
-                         size_t n)
+bool gathering_has_room(const Gathering *gathering, uint64_t client)
 {
-        Errand *errand = NULL;
+        unsigned n = 0, n_client = 0;
+        const Errand *errand;
+
+        LIST_FOREACH(errand, &gathering->errands, errands) {
+                n++;
+                n_client += errand->command.client == client;
+        }
+        return n < gathering->options.commands_max && n_client < gathering->options.client_max;
+}
+
+int gathering_begin(Gathering *gathering, const GatheringCommand *command, void *const *receivers, size_t n)
+{
+        Errand *errand;
 
         assert(n > 0);
-        if (gathering->n_errands < gathering->errands_max)
-                errand = calloc(1, sizeof *errand + n * sizeof errand->receivers[0]);
+        if (!gathering_has_room(gathering, command->client))
+                return -ENOBUFS;
+        errand = calloc(1, sizeof *errand + n * sizeof errand->receivers[0]);
         if (!errand)
-                return 0;
-        errand->id = ++gathering->last_id;
+                return -ENOMEM;
         errand->command = *command;
         errand->status = LINK_REPLY_FAILED;
         errand->n_receivers = errand->n_waited = n;
         memcpy(errand->receivers, receivers, n * sizeof errand->receivers[0]);
         LIST_INSERT_HEAD(&gathering->errands, errand, errands);
-        gathering->n_errands++;
-        return errand->id;
+        return 0;
 }
 
 void gathering_reply(Gathering *gathering, const void *receiver, const char *name, const LinkReply *reply)
@@ -113,7 +118,7 @@ void gathering_reply(Gathering *gathering, const void *receiver, const char *nam
         Errand *errand;
 
         LIST_FOREACH(errand, &gathering->errands, errands)
-                if (errand->id == reply->id)
+                if (errand->command.id == reply->id)
                         break;
         if (!errand || !strike_off(errand, receiver))
                 return;
@@ -152,25 +157,13 @@ void gathering_tick(Gathering *gathering, uint64_t now_usec)
         }
 }
 
-unsigned gathering_asked(const Gathering *gathering, const void *asker)
-{
-        const Errand *errand;
-        unsigned n = 0;
-
-        LIST_FOREACH(errand, &gathering->errands, errands)
-                n += errand->command.asker == asker;
-        return n;
-}
-
-int gathering_new(unsigned commands_max, GatheringFn answered, void *userdata, Gathering **ret)
+int gathering_new(const GatheringOptions *options, Gathering **ret)
 {
         Gathering *gathering = calloc(1, sizeof *gathering);
 
         if (!gathering)
                 return -ENOMEM;
-        gathering->errands_max = commands_max;
-        gathering->answered = answered;
-        gathering->userdata = userdata;
+        gathering->options = *options;
         *ret = gathering;
         return 0;
 }

@@ -17,38 +17,40 @@ typedef struct Gathering Gathering;
 
 /* Who asked what. */
 typedef struct GatheringCommand {
-        void *asker;            /* NULL: nobody waits for the answer */
-        uint64_t asker_id;      /* of the COMMAND that came */
+        uint64_t id;       /* that the COMMANDs to all receivers have: no other one under way has it */
+        uint64_t client;   /* for whom it counts, also when his session has ended */
+        void *asker;       /* NULL: nobody waits for the answer */
+        uint64_t asker_id; /* of the COMMAND that came */
         uint64_t deadline_usec;
 } GatheringCommand;
 
 typedef struct GatheringAnswer {
-        uint64_t id;        /* as gathering_begin() returned it */
+        uint64_t id;        /* as it was begun */
         void *asker;        /* NULL: nobody waits (any more) */
         uint64_t asker_id;
         LinkReplyStatus status;
         const char *text;   /* valid during the call */
 } GatheringAnswer;
 
-typedef void (*GatheringFn)(const GatheringAnswer *answer, void *userdata);
+typedef struct GatheringOptions {
+        unsigned commands_max, client_max; /* under way at once, in all and of one client */
+        /* May begin further commands, and calls nothing else here. */
+        void (*answered)(const GatheringAnswer *answer, void *userdata);
+        void *userdata;
+} GatheringOptions;
 
-/* At most `commands_max` are under way at once. `answered` may begin further commands, and calls nothing
- * else here. */
-int gathering_new(unsigned commands_max, GatheringFn answered, void *userdata, Gathering **ret) _must_check_;
+int gathering_new(const GatheringOptions *options, Gathering **ret) _must_check_;
 /* Nobody is answered any more. */
 Gathering *gathering_free(Gathering *gathering);
 DEFINE_CLEANUP(Gathering *, gathering_free)
 
-/* The command goes to these `n` receivers (at least one). Returns its id, which the COMMANDs to all of them
- * are to have: no other command had or will have it. 0: too many are under way, or there is no memory. */
-uint64_t gathering_begin(Gathering *gathering, const GatheringCommand *command, void *const *receivers,
-                         size_t n);
+bool gathering_has_room(const Gathering *gathering, uint64_t client);
+/* The command goes to these `n` receivers (at least one). Returns 0, -ENOBUFS without room, -ENOMEM. */
+int gathering_begin(Gathering *gathering, const GatheringCommand *command, void *const *receivers,
+                    size_t n) _must_check_;
 /* A REPLY came; one that is not waited for is ignored. `name` goes in front of its text; NULL: nothing. */
 void gathering_reply(Gathering *gathering, const void *receiver, const char *name, const LinkReply *reply);
 /* The session has ended: it answers nothing, and is answered nothing. */
 void gathering_forget(Gathering *gathering, const void *session);
 /* Answers those whose time is up; once a second. */
 void gathering_tick(Gathering *gathering, uint64_t now_usec);
-
-/* How many are under way that this one asked for. */
-unsigned gathering_asked(const Gathering *gathering, const void *asker);

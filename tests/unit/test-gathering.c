@@ -5,11 +5,13 @@
 
 #include <stdio.h>
 
-#define COMMANDS_MAX 3U
+#define COMMANDS_MAX 4U
+#define CLIENT_MAX 3U
+#define CLIENT 1000U
 #define DEADLINE (10 * USEC_PER_SEC)
 
 static Gathering *gathering;
-static int asker, other_asker, receivers[3];
+static int asker, receivers[3];
 static void *const all[] = { &receivers[0], &receivers[1], &receivers[2] };
 
 /* The answers. */
@@ -17,12 +19,23 @@ static unsigned n_answers;
 static GatheringAnswer answer;
 static char text[GATHERING_TEXT_MAX + 1];
 static bool begin_another;
+static uint64_t last_id;
+
+/* Returns its id, 0 when there was no room. */
+static uint64_t begin_for(uint64_t client, size_t n)
+{
+        GatheringCommand command = { .id = last_id + 1, .client = client, .asker = &asker, .asker_id = 77,
+                                     .deadline_usec = DEADLINE };
+        bool room = gathering_has_room(gathering, client);
+        int r = gathering_begin(gathering, &command, all, n);
+
+        ck_assert_int_eq(r, room ? 0 : -ENOBUFS);
+        return r == 0 ? ++last_id : 0;
+}
 
 static uint64_t begin(size_t n)
 {
-        GatheringCommand command = { .asker = &asker, .asker_id = 77, .deadline_usec = DEADLINE };
-
-        return gathering_begin(gathering, &command, all, n);
+        return begin_for(CLIENT, n);
 }
 
 static void on_answered(const GatheringAnswer *a, void *userdata)
@@ -37,9 +50,17 @@ static void on_answered(const GatheringAnswer *a, void *userdata)
 
 static void setup(void)
 {
+        GatheringOptions options = {
+                .commands_max = COMMANDS_MAX,
+                .client_max = CLIENT_MAX,
+                .answered = on_answered,
+                .userdata = &n_answers,
+        };
+
         n_answers = 0;
+        last_id = 0;
         begin_another = false;
-        ck_assert_int_eq(gathering_new(COMMANDS_MAX, on_answered, &n_answers, &gathering), 0);
+        ck_assert_int_eq(gathering_new(&options, &gathering), 0);
 }
 
 static void teardown(void)
@@ -60,7 +81,6 @@ START_TEST(waits_for_all)
         uint64_t id = begin(3);
 
         ck_assert_uint_ne(id, 0);
-        ck_assert_uint_eq(gathering_asked(gathering, &asker), 1);
         reply(1, id, LINK_REPLY_DONE, "blocked");
         reply(0, id, LINK_REPLY_UNKNOWN, "");
         ck_assert_uint_eq(n_answers, 0);
@@ -71,7 +91,6 @@ START_TEST(waits_for_all)
         ck_assert_uint_eq(answer.asker_id, 77);
         ck_assert_int_eq(answer.status, LINK_REPLY_DONE);
         ck_assert_str_eq(text, "b: blocked");
-        ck_assert_uint_eq(gathering_asked(gathering, &asker), 0);
         gathering_tick(gathering, 2 * DEADLINE);
         ck_assert_uint_eq(n_answers, 1);
 }
@@ -169,7 +188,6 @@ START_TEST(an_asker_that_left_is_not_answered)
         uint64_t id = begin(1);
 
         gathering_forget(gathering, &asker);
-        ck_assert_uint_eq(gathering_asked(gathering, &asker), 0);
         reply(0, id, LINK_REPLY_DONE, "");
         ck_assert_uint_eq(n_answers, 1);
         ck_assert_ptr_null(answer.asker);
@@ -179,15 +197,15 @@ END_TEST
 
 START_TEST(so_many_at_once_and_no_more)
 {
-        GatheringCommand command = { .asker = &other_asker, .deadline_usec = DEADLINE };
-        uint64_t ids[COMMANDS_MAX];
+        uint64_t ids[CLIENT_MAX];
 
-        for (unsigned i = 0; i < COMMANDS_MAX - 1; i++)
+        for (unsigned i = 0; i < CLIENT_MAX; i++)
                 ids[i] = begin(1);
-        ids[COMMANDS_MAX - 1] = gathering_begin(gathering, &command, all, 1);
-        ck_assert_uint_eq(gathering_asked(gathering, &asker), COMMANDS_MAX - 1);
-        ck_assert_uint_eq(gathering_asked(gathering, &other_asker), 1);
+        /* Going away makes no room for him who asks. */
+        gathering_forget(gathering, &asker);
         ck_assert_uint_eq(begin(1), 0);
+        ck_assert_uint_ne(begin_for(CLIENT + 1, 1), 0);
+        ck_assert_uint_eq(begin_for(CLIENT + 1, 1), 0);
         reply(0, ids[1], LINK_REPLY_DONE, "");
         ck_assert_uint_ne(begin(1), 0);
         ck_assert_uint_eq(begin(1), 0);
@@ -197,12 +215,12 @@ END_TEST
 START_TEST(an_answer_may_begin_another)
 {
         begin_another = true;
-        for (unsigned i = 0; i < COMMANDS_MAX; i++)
+        for (unsigned i = 0; i < CLIENT_MAX; i++)
                 ck_assert_uint_ne(begin(1), 0);
         /* Those that begin meanwhile have the same deadline and are left for the next tick. */
         gathering_tick(gathering, DEADLINE);
-        ck_assert_uint_eq(n_answers, COMMANDS_MAX);
-        ck_assert_uint_eq(gathering_asked(gathering, &asker), COMMANDS_MAX);
+        ck_assert_uint_eq(n_answers, CLIENT_MAX);
+        ck_assert(!gathering_has_room(gathering, CLIENT));
 }
 END_TEST
 
