@@ -4,6 +4,7 @@
 /* What connection.c (its life) and connection-turn.c (moving bytes) share; nobody else includes it. */
 
 #include "runtime/connection-peer.h"
+#include "runtime/connection-sender.h"
 #include "runtime/connection.h"
 
 typedef enum ConnectionState {
@@ -37,6 +38,7 @@ struct Connection {
         int error;
         char *why;
         ConnectionPeer peer;
+        ConnectionSender sender;
 };
 
 /* It has ended: closed() will be called from the loop. Only the first time counts. */

@@ -141,7 +141,8 @@ static ssize_t stream_read(Connection *c, void *data, size_t size)
         if (c->tls)
                 return tls_session_read(c->tls, data, size);
         do
-                n = recv(c->fd, data, size, 0);
+                n = c->sender.watched ? connection_sender_recv(&c->sender, c->fd, data, size)
+                                      : recv(c->fd, data, size, 0);
         while (n < 0 && errno == EINTR);
         return n < 0 ? -errno : n;
 }

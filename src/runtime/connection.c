@@ -13,6 +13,7 @@
 #include "link/frame.h"
 #include "runtime/loop.h"
 
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -93,6 +94,7 @@ int connection_new(sd_event *event, int fd, TlsSession *tls, const ConnectionHan
         c->input = BUFFER_INIT(INPUT_MAX);
         c->output = BUFFER_INIT(OUTPUT_MAX);
         connection_peer_init(&c->peer);
+        c->sender = CONNECTION_SENDER_INIT;
         r = sd_event_add_io(event, &c->io, fd, 0, on_io, c);
         if (r < 0)
                 return r;
@@ -153,6 +155,7 @@ Connection *connection_free(Connection *c)
         sd_event_source_disable_unref(c->defer);
         tls_session_free(c->tls);
         close_fd(c->fd);
+        connection_sender_done(&c->sender);
         buffer_done(&c->input);
         buffer_done(&c->output);
         sd_event_unref(c->event);
@@ -249,6 +252,33 @@ void connection_credentials(const Connection *c, pid_t *ret_pid, uid_t *ret_uid,
         *ret_pid = c->peer.pid;
         *ret_uid = c->peer.uid;
         *ret_gid = c->peer.gid;
+}
+
+int connection_groups(const Connection *c, gid_t **ret, size_t *ret_n)
+{
+        return connection_sender_groups(c->fd, ret, ret_n);
+}
+
+void connection_watch(Connection *c)
+{
+        /* Should it fail, the sender is not known, and that is said. */
+        if (connection_sender_watch(&c->sender, c->fd) < 0)
+                c->sender.watched = false;
+}
+
+void connection_sender(const Connection *c, pid_t *ret_pid, uid_t *ret_uid, int *ret_pidfd)
+{
+        if (c->sender.watched) {
+                *ret_pid = c->sender.pid;
+                *ret_uid = c->sender.uid;
+                *ret_pidfd = fcntl(c->sender.pidfd, F_DUPFD_CLOEXEC, 3);
+        } else {
+                *ret_pid = c->peer.pid;
+                *ret_uid = c->peer.uid;
+                *ret_pidfd = connection_sender_pidfd(c->fd);
+        }
+        if (*ret_pidfd < 0)
+                *ret_pidfd = -EBADF;
 }
 
 uint64_t connection_heard_usec(const Connection *c)

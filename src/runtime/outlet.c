@@ -159,6 +159,9 @@ static int begin_connection(Outlet *outlet, int fd, TlsSession *tls)
         outlet->deadline_usec = USEC_INFINITY; /* the connection keeps the time until it is established */
         r = connection_new(sd_event_source_get_event(outlet->timer), fd, tls, &outlet_connection_handler,
                            outlet, &outlet->connection);
+        /* Whose commands are taken is to be known; it is not who listens, where PID 1 does. */
+        if (r >= 0 && !outlet->accepted && !tls && outlet->options.handler->command)
+                connection_watch(outlet->connection);
         if (r >= 0)
                 r = connection_start(outlet->connection, outlet->options.connect_usec);
         if (r < 0)
@@ -317,6 +320,11 @@ void outlet_review(Outlet *outlet)
 bool outlet_connected(const Outlet *outlet)
 {
         return outlet->phase == PHASE_CONNECTED;
+}
+
+const Connection *outlet_connection(const Outlet *outlet)
+{
+        return outlet->connection;
 }
 
 const LinkSender *outlet_sender(const Outlet *outlet)

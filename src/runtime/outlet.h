@@ -111,6 +111,8 @@ void outlet_end(Outlet *outlet, LinkByeCode code, const char *reason, bool recon
  * without a session, tries at once. */
 void outlet_review(Outlet *outlet);
 bool outlet_connected(const Outlet *outlet);
+/* NULL: there is none. */
+const Connection *outlet_connection(const Outlet *outlet);
 const LinkSender *outlet_sender(const Outlet *outlet);
 /* From open() or before outlet_offer(): whom it tries, for outlet_peer(). Copied, cut to OUTLET_PEER_MAX. */
 void outlet_name_peer(Outlet *outlet, const char *name);
