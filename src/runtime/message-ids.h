@@ -31,6 +31,9 @@
 #define MESSAGE_ID_GAP "92c2af70c23a42c4b5372ca9602ec811"
 #define MESSAGE_ID_SEGMENT_DAMAGED "be0c795df7304a19926d904dec5a54f0"
 
+/* Commands */
+#define MESSAGE_ID_COMMAND_LOG "070d91ba2c3941ac8fe82c656157a77e"
+
 /* Conditions: one for each beginning, one for all ends */
 #define MESSAGE_ID_CONDITION_ENDED "f9cfb1e130cb42d9bf890499ec90eac7"
 #define MESSAGE_ID_CONDITION_BEGAN "685fd28a77b74aad8b0f66f8b4af942b"

@@ -273,7 +273,7 @@ void state_raise(State *state, const char *condition, const char *reason, const 
 
         /* A name that is no file, or the status, would be a mistake of ours. */
         assert(condition[0] != '\0' &&
-               strspn(condition, "abcdefghijklmnopqrstuvwxyz_") == strlen(condition));
+               strspn(condition, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(condition));
         assert(strcmp(condition, "status") != 0);
         if (begins)
                 held = held_new(condition);
