@@ -536,32 +536,6 @@ START_TEST(works_with_the_least_handler)
 }
 END_TEST
 
-START_TEST(nobody_is_answered_who_does_not_wait)
-{
-        LinkCommand command = { .id = 7, .verb = link_string("pause") };
-
-        f.receiver.handler = &least_handler;
-        connect_with(LINK_FEATURE_COMMANDS);
-        buffer_consume(&f.output, buffer_size(&f.output));
-        ck_assert_int_eq(frame_put_command(&f.input, &command), 0);
-        ck_assert_int_gt(feed(), 0);
-        ck_assert_uint_eq(buffer_size(&f.output), 0);
-}
-END_TEST
-
-START_TEST(commands_may_be_sent_when_connected_and_negotiated)
-{
-        ck_assert(!link_receiver_commands(&f.receiver));
-        if (_i)
-                connect_with(LINK_FEATURE_COMMANDS);
-        else
-                connect_with(0);
-        ck_assert(link_receiver_commands(&f.receiver) == (_i == 1));
-        ck_assert_int_eq(link_receiver_end(&f.receiver, &f.output, LINK_BYE_ENDING, 0, ""), 0);
-        ck_assert(!link_receiver_commands(&f.receiver));
-}
-END_TEST
-
 START_TEST(bytes_may_come_one_by_one)
 {
         LinkHello hello = sender_hello(0);
@@ -648,8 +622,6 @@ int main(void)
                             (LINK_RECEIVER_ENDED + 1) * _FRAME_MAX);
         tcase_add_loop_test(tcase, commands_only_when_negotiated, 0, 2);
         tcase_add_test(tcase, works_with_the_least_handler);
-        tcase_add_test(tcase, nobody_is_answered_who_does_not_wait);
-        tcase_add_loop_test(tcase, commands_may_be_sent_when_connected_and_negotiated, 0, 2);
         tcase_add_test(tcase, bytes_may_come_one_by_one);
         tcase_add_test(tcase, subscribes);
         tcase_add_test(tcase, no_room_for_the_answer_changes_nothing);

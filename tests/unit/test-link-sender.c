@@ -601,32 +601,6 @@ START_TEST(works_without_any_handler)
 }
 END_TEST
 
-START_TEST(nobody_is_answered_who_does_not_wait)
-{
-        LinkCommand command = { .id = 7, .verb = link_string("pause") };
-
-        f.sender.handler = &no_handler;
-        connect_at(0, PLENTY, LINK_FEATURE_COMMANDS);
-        buffer_consume(&f.output, buffer_size(&f.output));
-        ck_assert_int_eq(frame_put_command(&f.input, &command), 0);
-        ck_assert_int_gt(feed(0), 0);
-        ck_assert_uint_eq(buffer_size(&f.output), 0);
-}
-END_TEST
-
-START_TEST(commands_may_be_sent_when_connected_and_negotiated)
-{
-        ck_assert(!link_sender_commands(&f.sender));
-        if (_i)
-                connect_at(0, PLENTY, LINK_FEATURE_COMMANDS);
-        else
-                connect_at(0, PLENTY, 0);
-        ck_assert(link_sender_commands(&f.sender) == (_i == 1));
-        ck_assert_int_eq(link_sender_end(&f.sender, &f.output, LINK_BYE_ENDING, ""), 0);
-        ck_assert(!link_sender_commands(&f.sender));
-}
-END_TEST
-
 START_TEST(bytes_may_come_one_by_one)
 {
         LinkWelcome w = welcome(0, 0, PLENTY);
@@ -811,8 +785,6 @@ int main(void)
                             (LINK_SENDER_ENDED + 1) * _FRAME_MAX);
         tcase_add_loop_test(tcase, commands_only_when_negotiated, 0, 2);
         tcase_add_test(tcase, works_without_any_handler);
-        tcase_add_test(tcase, nobody_is_answered_who_does_not_wait);
-        tcase_add_loop_test(tcase, commands_may_be_sent_when_connected_and_negotiated, 0, 2);
         tcase_add_test(tcase, bytes_may_come_one_by_one);
         tcase_add_test(tcase, what_follows_the_end_is_thrown_away);
         tcase_add_test(tcase, errors_of_the_source_are_the_owners);
