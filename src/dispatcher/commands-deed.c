@@ -69,10 +69,17 @@ static void pass_on(Commands *commands, const Judgement *j)
         }
 }
 
+static void pause_target(Commands *commands, const Judgement *j)
+{
+        uint64_t until = commands->options.monotonic_usec() + j->command.seconds * USEC_PER_SEC;
+
+        j->target->handler->pause(j->target, until);
+        commands->paused_usec = MAX(commands->paused_usec, until);
+}
+
 void judgement_perform(Commands *commands, const Judgement *j)
 {
         const Command *command = &j->command;
-        uint64_t now = commands->options.monotonic_usec();
 
         if (command->passed_on)
                 pass_on(commands, j);
@@ -83,7 +90,7 @@ void judgement_perform(Commands *commands, const Judgement *j)
         else if (command->verb == COMMAND_LOG)
                 write_log(j);
         else if (command->verb == COMMAND_PAUSE)
-                j->target->handler->pause(j->target, now + command->seconds * USEC_PER_SEC);
+                pause_target(commands, j);
         else
                 j->target->handler->pause(j->target, 0);
 }

@@ -21,6 +21,7 @@ struct Commands {
         Gathering *gathering;
         LIST_HEAD(, CommandPeer) peers;
         uint64_t last_id;
+        uint64_t paused_usec; /* when the last pause ends; 0: none */
         uint64_t counts[LINK_REPLY_FAILED + 1]; /* by answer, what was too much included */
         uint64_t unrecorded;                    /* answers of those passed on */
 };

@@ -154,6 +154,11 @@ void commands_tick(Commands *commands)
 
         gathering_tick(commands->gathering, now);
         commands_record_surplus(commands, now);
+        /* Whoever is only written to asks for nothing when its pause ends. */
+        if (commands->paused_usec > 0)
+                commands_wake(commands);
+        if (commands->paused_usec <= now)
+                commands->paused_usec = 0;
 }
 
 void commands_status(const Commands *commands)

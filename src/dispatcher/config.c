@@ -41,12 +41,15 @@ static const ConfigKey dispatcher_keys[] = {
         DISPATCHER("Kernel", config_parse_enum, kernel, "auto, none, unicast or multicast", kernel_modes),
         DISPATCHER("ReceiveBuffer", config_parse_size_within, receive_buffer,
                    "a size from 64K to 1023M, such as 64M", &receive_buffers),
+        DISPATCHER("Commands", command_policy_parse, commands,
+                   "user:NAME or group:NAME and verbs of commands", NULL),
         { 0 },
 };
 
 int dispatcher_config_load(const char *path, DispatcherConfig *ret)
 {
         DispatcherConfig config = {
+                .path = path ? strdup(path) : NULL,
                 .node = program_host_name(),
                 .ring_file = strdup("/run/audit-relay/dispatcher/ring"),
                 .ring_size = RING_SIZE_DEFAULT,
@@ -58,18 +61,20 @@ int dispatcher_config_load(const char *path, DispatcherConfig *ret)
         };
         int r = -ENOMEM;
 
-        if (config.node && config.ring_file && config.state_directory)
+        if ((config.path || !path) && config.node && config.ring_file && config.state_directory)
                 r = config_load("dispatcher", path, dispatcher_keys, &config);
         if (r < 0) {
                 dispatcher_config_done(&config);
                 return r;
         }
+        command_policy_resolve(&config.commands);
         *ret = config;
         return 0;
 }
 
 void dispatcher_config_done(DispatcherConfig *config)
 {
+        free(config->path);
         free(config->node);
         free(config->ring_file);
         free(config->state_directory);
@@ -77,5 +82,6 @@ void dispatcher_config_done(DispatcherConfig *config)
         free(config->input);
         free(config->subscribe);
         free(config->lines);
+        command_policy_done(&config->commands);
         *config = (DispatcherConfig) { 0 };
 }

@@ -3,7 +3,7 @@
 
 /* dispatcher.conf. */
 
-#include "basic/macro.h"
+#include "dispatcher/command-policy.h"
 
 typedef enum KernelMode {
         KERNEL_AUTO, /* what was handed in, else nothing */
@@ -13,6 +13,7 @@ typedef enum KernelMode {
 } KernelMode;
 
 typedef struct DispatcherConfig {
+        char *path; /* of the one file that was read; NULL: the usual places */
         char *node;
         char *ring_file;
         uint64_t ring_size;
@@ -25,6 +26,7 @@ typedef struct DispatcherConfig {
         uint64_t pull_clients_max, pull_user_clients_max;
         int kernel; /* KernelMode */
         uint64_t receive_buffer;
+        CommandPolicy commands;
 } DispatcherConfig;
 
 /* Reads dispatcher.conf, or `path` alone. Says itself what is wrong. */

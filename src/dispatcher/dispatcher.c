@@ -45,6 +45,7 @@ struct Dispatcher {
         Kernel *kernel; /* NULL: not read */
         Auditd *auditd;
         Input *input;   /* NULL: no socket */
+        Commands *commands;
         Subscribers *subscribers;
         Pull *pull;
         sd_event_source *idle; /* while draining: nothing is left to be read */
@@ -166,6 +167,7 @@ static void on_tick(void *userdata)
                 .input = dispatcher->input,
                 .subscribers = dispatcher->subscribers,
                 .pull = dispatcher->pull,
+                .commands = dispatcher->commands,
         };
 
         if (dispatcher->kernel)
@@ -176,6 +178,7 @@ static void on_tick(void *userdata)
                 input_tick(dispatcher->input);
         subscribers_tick(dispatcher->subscribers);
         pull_tick(dispatcher->pull);
+        commands_tick(dispatcher->commands);
         if (++dispatcher->drop_ticks >= DROP_QUIET_TICKS)
                 tell_dropped(dispatcher);
         dispatcher->held_ticks++;
@@ -183,14 +186,28 @@ static void on_tick(void *userdata)
         report_write(&report);
 }
 
+/* Of dispatcher.conf that alone counts at once. */
+static void reload_policy(Dispatcher *dispatcher)
+{
+        DispatcherConfig config;
+
+        if (dispatcher_config_load(dispatcher->config.path, &config) < 0) {
+                log_error("dispatcher.conf is wrong, see above: who may send commands stays as it was");
+                return;
+        }
+        commands_set_policy(dispatcher->commands, &config.commands);
+        dispatcher_config_done(&config);
+}
+
 static void on_reload(void *userdata)
 {
         Dispatcher *dispatcher = userdata;
 
+        reload_policy(dispatcher);
         if (subscribers_load(dispatcher->subscribers) < 0)
                 log_error("Not all of subscribers.d could be used; see the messages above");
         else
-                log_message(LOG_INFO, MESSAGE_ID_RELOADED, NULL, "Read subscribers.d again");
+                log_message(LOG_INFO, MESSAGE_ID_RELOADED, NULL, "Read subscribers.d and Commands= again");
         subscribers_wake(dispatcher->subscribers);
 }
 
@@ -359,6 +376,7 @@ static int add_input(Dispatcher *dispatcher, ListenFds *fds)
         InputOptions options = {
                 .event = loop_event(dispatcher->loop),
                 .ring = dispatcher->ring,
+                .commands = dispatcher->commands,
                 .auditd = dispatcher->auditd,
                 .published = on_published,
                 .userdata = dispatcher,
@@ -380,11 +398,29 @@ static int add_input(Dispatcher *dispatcher, ListenFds *fds)
         return r;
 }
 
+static int add_commands(Dispatcher *dispatcher)
+{
+        CommandsOptions options = {
+                .event = loop_event(dispatcher->loop),
+                .ring = dispatcher->ring,
+                .state = dispatcher->state,
+                .monotonic_usec = monotonic_usec,
+                .published = on_published,
+                .userdata = dispatcher,
+        };
+        int r = commands_new(&options, &dispatcher->commands);
+
+        if (r >= 0)
+                commands_set_policy(dispatcher->commands, &dispatcher->config.commands);
+        return r;
+}
+
 static int add_subscribers(Dispatcher *dispatcher)
 {
         SubscribersOptions options = {
                 .event = loop_event(dispatcher->loop),
                 .ring = dispatcher->ring,
+                .commands = dispatcher->commands,
                 .state = dispatcher->state,
                 .directory = dispatcher->config.subscribers_directory,
                 .acked = on_acked,
@@ -422,6 +458,7 @@ static int add_pull(Dispatcher *dispatcher, ListenFds *fds)
         PullOptions options = {
                 .event = loop_event(dispatcher->loop),
                 .ring = dispatcher->ring,
+                .commands = dispatcher->commands,
                 .queue_limit = dispatcher->config.pull_queue_limit,
                 .clients_max = dispatcher->config.pull_clients_max,
                 .user_clients_max = dispatcher->config.pull_user_clients_max,
@@ -443,6 +480,8 @@ static int open_parts(Dispatcher *dispatcher, ListenFds *fds)
                 r = open_ring(dispatcher);
         if (r >= 0)
                 r = tell_set_aside(dispatcher);
+        if (r >= 0)
+                r = add_commands(dispatcher);
         /* Before anything is written: the ring must know whom it waits for. */
         if (r >= 0)
                 r = add_subscribers(dispatcher);
@@ -508,6 +547,7 @@ Dispatcher *dispatcher_free(Dispatcher *dispatcher)
         kernel_free(dispatcher->kernel);
         pull_free(dispatcher->pull);
         subscribers_free(dispatcher->subscribers);
+        commands_free(dispatcher->commands);
         ring_free(dispatcher->ring);
         state_free(dispatcher->state);
         loop_free(dispatcher->loop);

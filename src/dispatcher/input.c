@@ -13,6 +13,7 @@
 
 #include "dispatcher/input.h"
 #include "basic/bytes.h"
+#include "dispatcher/input-peers.h"
 #include "dispatcher/lines.h"
 #include "runtime/inlet.h"
 #include "runtime/log.h"
@@ -45,6 +46,7 @@ struct Input {
         sd_event_source *source; /* owns the listening socket */
         Intake *intake;
         Inlet *inlet;
+        InputPeers peers;
         LinesCounters lines;
         bool held;
         bool stopped;
@@ -95,11 +97,27 @@ static void on_refused(IntakeSession *session, uint32_t n, RecordFault fault)
                             record_fault_to_string(fault));
 }
 
+static void on_command(IntakeSession *session, const LinkCommand *command)
+{
+        Input *input = intake_userdata(session->intake);
+
+        input_peers_command(&input->peers, session, command);
+}
+
+static void on_gone(IntakeSession *session)
+{
+        Input *input = intake_userdata(session->intake);
+
+        input_peers_gone(&input->peers, session);
+}
+
 static const IntakeHandler intake_handler = {
         .flush = inlet_flush,
         .dirty = on_dirty,
         .blocked = on_blocked,
         .refused = on_refused,
+        .gone = on_gone,
+        .command = on_command,
 };
 
 /* Who may connect is the socket file's business; streams belong to the user, so that nobody continues
@@ -385,6 +403,7 @@ int input_new(const InputOptions *options, Input **ret)
 
         if (input) {
                 input->options = *options;
+                input->peers.commands = options->commands;
                 r = sd_event_add_io(options->event, &input->source, options->fd, EPOLLIN, on_accept, input);
         }
         if (r < 0) {

@@ -4,6 +4,7 @@
 /* Producers on the input socket: plain audit lines, or the link. */
 
 #include "dispatcher/auditd.h"
+#include "dispatcher/commands.h"
 #include "record/record.h"
 #include "ring/ring.h"
 
@@ -16,6 +17,7 @@ typedef struct InputOptions {
         Ring *ring;
         int fd;                            /* listening; taken over, also on failure */
         Auditd *auditd;                    /* whom the plugin of a running auditd is handed to */
+        Commands *commands;
         void (*published)(void *userdata); /* subscribers have more */
         void *userdata;
 } InputOptions;

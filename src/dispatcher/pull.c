@@ -10,7 +10,9 @@
 
 #include "dispatcher/pull.h"
 #include "dispatcher/feed.h"
+#include "dispatcher/subscriber-peer.h"
 #include "dispatcher/text.h"
+#include "runtime/connection-peer.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
 
@@ -29,7 +31,7 @@
 /* `lines`, and the paths of old that drop-ins give it. */
 #define LISTENERS_MAX 16U
 
-struct PullClient {
+typedef struct PullClient {
         Pull *pull;
         Outlet *outlet;
         Feed *feed; /* of the link's: from HELLO on */
@@ -37,10 +39,10 @@ struct PullClient {
         ConnectionPeer peer;
         char name[NODE_NAME_MAX + 1];
         bool lines;
-        bool told; /* connected() was called */
+        SubscriberPeer as_peer; /* of the link's: from WELCOME on */
         Text text; /* of lines */
         LIST_ENTRY(PullClient) clients;
-};
+} PullClient;
 
 typedef struct Listener {
         Pull *pull;
@@ -68,8 +70,7 @@ static PullClient *client_free(PullClient *client)
 
         if (!client)
                 return NULL;
-        if (client->told && client->pull->options.gone)
-                client->pull->options.gone(client, client->pull->options.userdata);
+        subscriber_peer_detach(&client->as_peer);
         if (client->feed) {
                 feed_status(client->feed, &status);
                 client->pull->dropped += status.dropped;
@@ -125,9 +126,12 @@ static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
                 log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, NULL,
                             "Client %s (%s) reads from seq %" PRIu64 " on", client->name, client->peer.name,
                             (welcome ? welcome->last : client->text.read) + 1);
-        client->told = !client->lines;
-        if (client->told && client->pull->options.connected)
-                client->pull->options.connected(client, client->pull->options.userdata);
+        if (client->lines)
+                return;
+        client->as_peer.outlet = outlet;
+        client->as_peer.feed = client->feed;
+        subscriber_peer_attach(&client->as_peer, client->pull->options.commands, COMMAND_VIA_PULL,
+                               client->name, NULL);
 }
 
 static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *why)
@@ -137,6 +141,7 @@ static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *w
         bool refused =
                 trouble == OUTLET_E_REFUSED || trouble == OUTLET_E_PROTOCOL || trouble == OUTLET_E_TIMEOUT;
 
+        subscriber_peer_disconnected(&client->as_peer);
         pull->refused += refused;
         if (log_burst(&pull->burst, LOG_INTERVAL_USEC, LOG_BURST))
                 log_message(refused ? LOG_WARNING : LOG_INFO, MESSAGE_ID_PEER_DISCONNECTED, NULL,
@@ -147,7 +152,14 @@ static void on_command(Outlet *outlet, const LinkCommand *command)
 {
         PullClient *client = outlet_userdata(outlet);
 
-        client->pull->options.command(client, command, client->pull->options.userdata);
+        subscriber_peer_command(&client->as_peer, command);
+}
+
+static void on_reply(Outlet *outlet, const LinkReply *reply)
+{
+        PullClient *client = outlet_userdata(outlet);
+
+        subscriber_peer_reply(&client->as_peer, reply);
 }
 
 static void on_ended(Outlet *outlet)
@@ -159,14 +171,8 @@ static const OutletHandler client_handler = {
         .hello = on_hello,
         .connected = on_connected,
         .disconnected = on_disconnected,
-        .ended = on_ended,
-};
-
-static const OutletHandler commanding_handler = {
-        .hello = on_hello,
-        .connected = on_connected,
-        .disconnected = on_disconnected,
         .command = on_command,
+        .reply = on_reply,
         .ended = on_ended,
 };
 
@@ -220,7 +226,7 @@ static int client_begin(PullClient *client, int fd)
 {
         Pull *pull = client->pull;
         OutletOptions options = {
-                .handler = pull->options.command ? &commanding_handler : &client_handler,
+                .handler = &client_handler,
                 .node = pull->node,
                 .connect_usec = CONNECT_USEC,
                 .timeout_usec =
@@ -379,21 +385,6 @@ void pull_status(Pull *pull, State *state)
         status_counter(state, "pull_turned_away", "reason=\"refused\"", pull->refused, NULL);
         status_counter(state, "pull_dropped", NULL, dropped, "Records that clients were too slow for");
         status_counter(state, "pull_gaps", NULL, gaps, "Gaps that clients were told of");
-}
-
-const ConnectionPeer *pull_client_peer(const PullClient *client)
-{
-        return &client->peer;
-}
-
-const char *pull_client_name(const PullClient *client)
-{
-        return client->name;
-}
-
-Outlet *pull_client_outlet(const PullClient *client)
-{
-        return client->outlet;
 }
 
 int pull_new(const PullOptions *options, Pull **ret)

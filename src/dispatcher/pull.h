@@ -5,13 +5,11 @@
  * where they begin and what they want; on `lines` they get text from now on. The ring never waits for them.
  */
 
+#include "dispatcher/commands.h"
 #include "ring/ring.h"
-#include "runtime/connection-peer.h"
-#include "runtime/outlet.h"
 #include "runtime/state.h"
 
 typedef struct Pull Pull;
-typedef struct PullClient PullClient;
 
 typedef struct PullOptions {
         sd_event *event;
@@ -19,11 +17,7 @@ typedef struct PullOptions {
         uint64_t queue_limit;      /* bytes that one may be behind; 0: as much as the ring holds */
         uint64_t clients_max;      /* of all, */
         uint64_t user_clients_max; /* and of one user */
-        /* Of those who speak the link; each may be NULL. */
-        void (*connected)(PullClient *client, void *userdata);
-        void (*command)(PullClient *client, const LinkCommand *command, void *userdata);
-        void (*gone)(PullClient *client, void *userdata);
-        void *userdata;
+        Commands *commands;        /* of those who speak the link */
 } PullOptions;
 
 int pull_new(const PullOptions *options, Pull **ret) _must_check_;
@@ -41,9 +35,3 @@ void pull_tick(Pull *pull);
 void pull_stop(Pull *pull);
 /* Metrics into the status being written. */
 void pull_status(Pull *pull, State *state);
-
-/* Who it is. */
-const ConnectionPeer *pull_client_peer(const PullClient *client);
-/* What it calls itself; it may be anybody's name. */
-const char *pull_client_name(const PullClient *client);
-Outlet *pull_client_outlet(const PullClient *client);

@@ -102,6 +102,7 @@ void report_write(const Report *report)
         report_kernel(report);
         subscribers_status(report->subscribers, subscribers, sizeof subscribers);
         pull_status(report->pull, report->state);
+        commands_status(report->commands);
         status_end(report->state, "%s, %" PRIu64 " records%s",
                    describe_kernel(report), records, subscribers);
 }

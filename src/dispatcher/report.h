@@ -3,6 +3,7 @@
 
 /* The dispatcher's status file: counters of all its parts, and the line for people. */
 
+#include "dispatcher/commands.h"
 #include "dispatcher/input.h"
 #include "dispatcher/kernel.h"
 #include "dispatcher/pull.h"
@@ -16,6 +17,7 @@ typedef struct Report {
         const Input *input;   /* NULL: no socket */
         const Subscribers *subscribers;
         Pull *pull;
+        const Commands *commands;
 } Report;
 
 void report_write(const Report *report);

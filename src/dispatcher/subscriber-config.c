@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "dispatcher/subscriber-config.h"
+#include "dispatcher/command-policy.h"
 #include "runtime/config-bounds.h"
 #include "runtime/log.h"
 
@@ -25,6 +26,7 @@ static const ConfigKey keys[] = {
         SUBSCRIBER("PressureFilter", config_parse_strings, pressure_words, "record types", NULL),
         SUBSCRIBER("QueueLimit", config_parse_size_within, queue_limit, "a size from 1M to 64G, such as 16M",
                    &queue_limits),
+        SUBSCRIBER("Commands", command_verbs_parse, commands, "verbs of commands", NULL),
         SUBSCRIBER("Overflow", config_parse_enum, overflow, "block, drop-oldest or drop-newest", overflows),
         { 0 },
 };
@@ -134,8 +136,21 @@ void subscriber_config_done(SubscriberConfig *config)
         free(config->name);
         record_filter_free(config->filter);
         record_filter_free(config->pressure_filter);
+        strings_free(config->commands);
         config_done(keys, config);
         *config = (SubscriberConfig) { 0 };
+}
+
+static bool equal_words(char *const *a, char *const *b)
+{
+        size_t n = strings_count(a);
+
+        if (strings_count(b) != n)
+                return false;
+        for (size_t i = 0; i < n; i++)
+                if (strcmp(a[i], b[i]) != 0)
+                        return false;
+        return true;
 }
 
 bool subscriber_config_equal(const SubscriberConfig *a, const SubscriberConfig *b)
@@ -144,5 +159,6 @@ bool subscriber_config_equal(const SubscriberConfig *a, const SubscriberConfig *
         return strcmp(a->name, b->name) == 0 && strcmp(a->socket, b->socket) == 0 && a->uid == b->uid &&
                record_filter_equal(a->filter, b->filter) && !a->pressure_filter == !b->pressure_filter &&
                record_filter_equal(a->pressure_filter, b->pressure_filter) &&
-               a->queue_limit == b->queue_limit && a->overflow == b->overflow && a->format == b->format;
+               a->queue_limit == b->queue_limit && a->overflow == b->overflow && a->format == b->format &&
+               equal_words(a->commands, b->commands);
 }

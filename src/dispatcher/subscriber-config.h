@@ -24,6 +24,7 @@ typedef struct SubscriberConfig {
         uint64_t queue_limit;          /* 0: the whole ring */
         int overflow;                  /* Overflow */
         int format;                    /* SubscriberFormat */
+        char **commands;               /* verbs that it may send */
         uid_t uid;                     /* of user; our own without one */
 } SubscriberConfig;
 

@@ -8,6 +8,7 @@
  */
 
 #include "dispatcher/subscriber.h"
+#include "dispatcher/subscriber-peer.h"
 #include "dispatcher/text.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
@@ -33,6 +34,7 @@ struct Subscriber {
         SubscriberConfig config;
         Feed *feed;
         Outlet *outlet;
+        SubscriberPeer peer;
         Text text;      /* unless it speaks the link */
         bool known;     /* `acked` is: it has been connected */
         bool leaving;   /* BYE is out, its connection not yet closed */
@@ -113,6 +115,7 @@ static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *w
         if (trouble != OUTLET_OK && log_limit(&subscriber->logged_usec, LOG_INTERVAL_USEC))
                 log_message(LOG_NOTICE, MESSAGE_ID_PEER_DISCONNECTED, NULL, "Subscriber %s (%s): %s",
                             subscriber->config.name, subscriber->config.socket, why);
+        subscriber_peer_disconnected(&subscriber->peer);
         if (subscriber->leaving) {
                 subscriber->leaving = false;
                 tell_acked(subscriber);
@@ -124,11 +127,27 @@ static void on_acked(Outlet *outlet, uint64_t seq)
         move_acked(outlet_userdata(outlet), seq);
 }
 
+static void on_command(Outlet *outlet, const LinkCommand *command)
+{
+        Subscriber *subscriber = outlet_userdata(outlet);
+
+        subscriber_peer_command(&subscriber->peer, command);
+}
+
+static void on_reply(Outlet *outlet, const LinkReply *reply)
+{
+        Subscriber *subscriber = outlet_userdata(outlet);
+
+        subscriber_peer_reply(&subscriber->peer, reply);
+}
+
 static const OutletHandler outlet_handler = {
         .open = on_open,
         .connected = on_connected,
         .disconnected = on_disconnected,
         .acked = on_acked,
+        .command = on_command,
+        .reply = on_reply,
 };
 
 /* --- What the owner calls --- */
@@ -257,7 +276,14 @@ static int begin(Subscriber *subscriber)
                 options.speech = &text_speech;
                 options.speaker = &subscriber->text;
         }
-        return outlet_new(subscriber->options.event, &options, &subscriber->outlet);
+        r = outlet_new(subscriber->options.event, &options, &subscriber->outlet);
+        if (r < 0)
+                return r;
+        subscriber->peer.outlet = subscriber->outlet;
+        subscriber->peer.feed = subscriber->feed;
+        subscriber_peer_attach(&subscriber->peer, subscriber->options.commands, COMMAND_VIA_PUSH,
+                               subscriber->config.name, subscriber->config.commands);
+        return 0;
 }
 
 int subscriber_new(const SubscriberOptions *options, SubscriberConfig *config, Subscriber **ret)
@@ -282,6 +308,7 @@ Subscriber *subscriber_free(Subscriber *subscriber)
 {
         if (!subscriber)
                 return NULL;
+        subscriber_peer_detach(&subscriber->peer);
         outlet_free(subscriber->outlet);
         feed_free(subscriber->feed);
         subscriber_config_done(&subscriber->config);

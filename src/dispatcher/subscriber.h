@@ -3,6 +3,7 @@
 
 /* One subscriber that we connect to: a Unix socket, an outlet to it, and its feed. */
 
+#include "dispatcher/commands.h"
 #include "dispatcher/subscriber-config.h"
 #include "runtime/outlet.h"
 
@@ -13,6 +14,7 @@ typedef struct Subscriber Subscriber;
 typedef struct SubscriberOptions {
         sd_event *event;
         Ring *ring;
+        Commands *commands;
         const char *node;              /* the ring's; not copied */
         void (*acked)(void *userdata); /* the ring may have room again, or one that was to end is gone */
         void *userdata;

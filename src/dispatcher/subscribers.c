@@ -110,6 +110,7 @@ static int begin(Subscribers *subscribers, const ConfigList *wanted)
         const SubscriberOptions options = {
                 .event = subscribers->options.event,
                 .ring = subscribers->options.ring,
+                .commands = subscribers->options.commands,
                 .node = subscribers->node,
                 .acked = subscribers->options.acked,
                 .userdata = subscribers->options.userdata,

@@ -3,6 +3,7 @@
 
 /* Those whom the ring is sent to: each a file in subscribers.d/, which names a Unix socket. */
 
+#include "dispatcher/commands.h"
 #include "ring/ring.h"
 #include "runtime/state.h"
 
@@ -14,6 +15,7 @@ typedef struct SubscribersOptions {
         sd_event *event;
         Ring *ring;
         State *state;
+        Commands *commands;
         const char *directory;         /* NULL: /etc/audit-relay/subscribers.d, … */
         void (*acked)(void *userdata); /* the ring may have room again */
         void *userdata;

@@ -36,6 +36,7 @@ static char directory[64], subscribe_path[128], lines_path[128];
 static sd_event *event;
 static Ring *ring;
 static Pull *pull;
+static Commands *commands;
 static Client clients[CLIENTS];
 static uint64_t n_records;
 
@@ -195,6 +196,7 @@ static void make(uint64_t clients_max, uint64_t user_clients_max)
         PullOptions options = {
                 .event = event,
                 .ring = ring,
+                .commands = commands,
                 .clients_max = clients_max,
                 .user_clients_max = user_clients_max,
         };
@@ -209,10 +211,16 @@ static void make(uint64_t clients_max, uint64_t user_clients_max)
         ck_assert_int_eq(pull_listen(pull, fd, true), 0);
 }
 
+static void on_published(void *userdata)
+{
+        pull_wake(pull);
+}
+
 static void setup(void)
 {
         char path[128];
         RingOptions options = { .path = path, .size = RING_SIZE_MIN, .node = "host", .stream = { { 1 } } };
+        CommandsOptions commands_options = { .monotonic_usec = monotonic_usec, .published = on_published };
         bool created;
 
         scratch_make(directory);
@@ -221,6 +229,9 @@ static void setup(void)
         (void) snprintf(lines_path, sizeof lines_path, "%s/lines", directory);
         ck_assert_int_ge(sd_event_new(&event), 0);
         ck_assert_int_eq(ring_open(&options, &ring, &created), 0);
+        commands_options.event = event;
+        commands_options.ring = ring;
+        ck_assert_int_eq(commands_new(&commands_options, &commands), 0);
         for (unsigned i = 0; i < CLIENTS; i++)
                 clients[i] = (Client) { .fd = -EBADF };
         n_records = 0;
@@ -231,6 +242,7 @@ static void teardown(void)
         for (unsigned i = 0; i < CLIENTS; i++)
                 leave(&clients[i]);
         pull = pull_free(pull);
+        commands = commands_free(commands);
         ring = ring_free(ring);
         event = sd_event_unref(event);
         scratch_remove(directory);
