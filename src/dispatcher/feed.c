@@ -4,12 +4,12 @@
  * sent to the newest, and a policy only decides what of that range is given up:
  *
  *      drop-oldest     whatever lies more than the limit behind the newest
- *      drop-newest     the hole: from the first batch that found the queue at its limit to the newest there is
- *                      when all before it has been sent; what is published from then on is queued again
- *      the ring        whatever it has overwritten; to the subscriber that is the same
+ *      drop-newest     the hole: from the first batch that found the queue at its limit to the newest there
+ * is when all before it has been sent; what is published from then on is queued again the ring whatever it
+ * has overwritten; to the subscriber that is the same
  *
- *  1. A queue only grows until get() takes from it. So it is enough to look when somebody asks: what is given
- *     up then is what would have been given up at each publication in between.
+ *  1. A queue only grows until get() takes from it. So it is enough to look when somebody asks: what is
+ * given up then is what would have been given up at each publication in between.
  *  2. What was told lost is not sent afterwards, unless the subscriber asks again for what it has acked. So
  *     the counter of dropped records is exact.
  *  3. A batch keeps the ring's boundaries, and a lost range ends at one: a subscriber can resume wherever it
@@ -39,7 +39,7 @@ struct Feed {
         const RecordFilter *pressure_filter;
         Overflow overflow;
         uint64_t limit;
-        bool bounded;   /* the limit drops: it is not the ring's own, or drop-newest */
+        bool bounded;    /* the limit drops; the ring itself has another */
         bool remembered; /* the ring keeps what is acked */
         uint64_t begun; /* newest seq when the feed began */
         Place next;     /* what get() will be asked for, unless the session begins anew */
@@ -97,20 +97,25 @@ static void move_oldest(Feed *feed, const SourceRange *range)
                 ;
 }
 
-/* drop-newest: where the queue reached its limit, if it has. */
-static void find_hole(Feed *feed)
+/* drop-newest: where the queue reached its limit, if it has; also when the ring has overwritten its
+ * beginning since. */
+static void find_hole(Feed *feed, const SourceRange *range)
 {
         uint64_t total = ring_behind(feed->ring, &feed->next.cursor);
-        Place place = feed->next, before = place;
+        Place place = feed->next, before;
         Batch batch;
 
         if (feed->hole.seq > 0 || total <= feed->limit)
                 return;
-        while (total - ring_behind(feed->ring, &place.cursor) <= feed->limit) {
+        if (place.seq < range->oldest) {
+                place.seq = range->oldest;
+                (void) ring_seek(feed->ring, range->oldest, &place.cursor);
+        }
+        do {
                 before = place;
                 if (!step(feed, &place, &batch))
                         return;
-        }
+        } while (total - ring_behind(feed->ring, &place.cursor) <= feed->limit);
         feed->hole = before;
 }
 
@@ -124,8 +129,7 @@ static uint64_t settle(Feed *feed, SourceRange *ret_range)
                 move_oldest(feed, ret_range);
                 return feed->oldest.seq;
         }
-        if (feed->next.seq >= ret_range->oldest)
-                find_hole(feed);
+        find_hole(feed, ret_range);
         return ret_range->oldest;
 }
 
@@ -148,7 +152,7 @@ static int tell_lost(Feed *feed, uint64_t last, Cursor *cursor, Batch *ret)
 {
         uint64_t first = feed->next.seq;
 
-        if (!told_add(&feed->told, first, &last))
+        if (!told_add(&feed->told, first, last))
                 return 0;
         *ret = (Batch) {
                 .first = first,
@@ -168,21 +172,25 @@ static int tell_lost(Feed *feed, uint64_t last, Cursor *cursor, Batch *ret)
         return 1;
 }
 
-/* Whether the next seq is lost, and up to where. */
+/* Whether the next seq is lost, and up to where: what reaches into a range told before, or up to the hole,
+ * goes on to its end. */
 static bool next_is_lost(Feed *feed, uint64_t *ret_last)
 {
-        uint64_t seq = feed->next.seq, held;
+        uint64_t seq = feed->next.seq, held, last;
         SourceRange range;
 
         if (feed->hole.seq > 0 && seq > feed->hole.seq)
                 feed->hole.seq = 0; /* the subscriber is further than we ever sent */
         held = settle(feed, &range);
         if (seq < held)
-                *ret_last = feed->hole.seq > 0 && held >= feed->hole.seq ? range.newest : held - 1;
+                last = held - 1;
         else if (seq == feed->hole.seq)
-                *ret_last = range.newest;
+                last = range.newest;
         else
-                return told_holds(&feed->told, seq, ret_last);
+                last = seq - 1;
+        if (!told_holds(&feed->told, MAX(seq, last), &last) && last < seq)
+                return false;
+        *ret_last = feed->hole.seq > 0 && last + 1 >= feed->hole.seq ? range.newest : last;
         return true;
 }
 
@@ -223,17 +231,25 @@ static void feed_range(Source *source, SourceRange *ret)
         ret->oldest = settle(feed, ret);
 }
 
+/* What is gone takes no room in the queue. False: no batch begins there. */
+static bool move_next(Feed *feed, uint64_t seq, const SourceRange *range)
+{
+        Place place = { .seq = seq };
+
+        if (!ring_seek(feed->ring, MAX(seq, range->oldest), &place.cursor))
+                return false;
+        feed->next = place;
+        return true;
+}
+
 /* A session that begins anew. */
 static int resume(Feed *feed, uint64_t seq)
 {
-        SourceRange range = ring_range(feed);
-        Place place = { .seq = seq };
+        SourceRange range;
 
-        if (seq == 0 || seq > range.newest + 1)
+        (void) settle(feed, &range); /* what the queue was until now */
+        if (seq == 0 || seq > range.newest + 1 || !move_next(feed, seq, &range))
                 return -ESTALE;
-        if (seq >= range.oldest && !ring_seek(feed->ring, seq, &place.cursor))
-                return -ESTALE;
-        feed->next = place;
         return 0;
 }
 
@@ -354,11 +370,10 @@ static void begin(Feed *feed)
         uint64_t checksum;
 
         feed->begun = range.newest;
-        feed->next.seq = range.newest + 1;
+        (void) move_next(feed, range.newest + 1, &range);
         feed->remembered = ring_source_acked(feed->inner, &feed->acked, &checksum);
         if (feed->remembered)
-                feed->next.seq = feed->acked + 1;
-        (void) ring_seek(feed->ring, feed->next.seq, &feed->next.cursor);
+                (void) move_next(feed, feed->acked + 1, &range); /* no batch there: its session will tell */
         /* What is gone by now was not lost by this feed. */
         feed->told.begin = settle(feed, &range);
 }
@@ -392,8 +407,7 @@ int feed_new(const FeedOptions *options, Feed **ret)
                 return -ENOBUFS;
         if (options->queue_limit > 0 && options->queue_limit < status.size)
                 feed->limit = MAX(options->queue_limit, QUEUE_LIMIT_MIN);
-        feed->bounded = options->overflow == OVERFLOW_DROP_NEWEST ||
-                        (options->overflow == OVERFLOW_DROP_OLDEST && feed->limit < status.size);
+        feed->bounded = options->overflow != OVERFLOW_BLOCK && feed->limit < status.size;
         begin(feed);
         *ret = TAKE_PTR(feed);
         return 0;

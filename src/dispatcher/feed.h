@@ -15,18 +15,18 @@
 /* What gives way when a subscriber is too slow: */
 typedef enum Overflow {
         OVERFLOW_DROP_OLDEST, /* the oldest it was not sent: it is never more than the limit behind */
-        OVERFLOW_DROP_NEWEST, /* what is published once the limit is reached, until all that is queued was
-                                 sent */
+        OVERFLOW_DROP_NEWEST, /* what comes while the queue is at its limit, until all of it has been sent */
         OVERFLOW_BLOCK,       /* nothing: the ring keeps it, and is full one day */
 } Overflow;
 
+/* Filters are not owned and must outlive the feed. */
 typedef struct FeedOptions {
         Ring *ring;
         const char *name;           /* of the subscriber; copied */
-        const RecordFilter *filter; /* NULL: all. Filters are not owned and must outlive the feed */
-        const RecordFilter
-                *pressure_filter; /* in place of the other while over half the limit is queued; NULL: none */
-        uint64_t queue_limit;     /* bytes; 0: as much as the ring holds. With block for pressure only */
+        const RecordFilter *filter; /* NULL: all */
+        /* In place of the filter while more than half the limit is queued. NULL: none. */
+        const RecordFilter *pressure_filter;
+        uint64_t queue_limit; /* bytes; 0: the whole ring. With block it is for pressure only */
         Overflow overflow;
         bool remembered; /* the ring keeps where it stands, as for block, but waits for nothing */
 } FeedOptions;
@@ -37,11 +37,10 @@ typedef struct FeedStatus {
         uint64_t queued_records; /* published, still held for it and not given out yet, */
         uint64_t queued_bytes;   /* as they lie in the ring */
         uint64_t dropped;        /* records given up because it was too slow, since the feed began */
-        uint64_t
-                gaps; /* lost ranges it was told of; the same one told again after a broken session is one */
-        uint64_t pressed; /* records that the filter lets pass and the pressure filter left out */
-        bool remembered;  /* the ring keeps what is acked: it is known from the beginning */
-        bool dropping;    /* something given up is not yet told, or told and not yet acked */
+        uint64_t gaps;           /* lost ranges it was told of, each once, however many sessions it took */
+        uint64_t pressed;        /* records that the filter lets pass and the pressure filter left out */
+        bool remembered;         /* the ring keeps what is acked: it is known from the beginning */
+        bool dropping;           /* something given up is not yet told, or told and not yet acked */
         bool under_pressure;
         bool paused;
 } FeedStatus;

@@ -32,28 +32,27 @@ uint64_t told_uncounted(const Told *told, uint64_t first, uint64_t last)
         return n;
 }
 
-bool told_add(Told *told, uint64_t first, uint64_t *last)
+bool told_add(Told *told, uint64_t first, uint64_t last)
 {
         unsigned kept = 0, at = 0;
         bool again;
         uint64_t n;
 
-        (void) told_holds(told, *last, last);
-        n = told_uncounted(told, first, *last);
+        n = told_uncounted(told, first, last);
         for (unsigned i = 0; i < told->n; i++)
-                kept += overlap(&told->ranges[i], first, *last) == 0;
+                kept += overlap(&told->ranges[i], first, last) == 0;
         if (kept == TOLD_MAX)
                 return false;
         again = kept < told->n;
         kept = 0;
         for (unsigned i = 0; i < told->n; i++) {
-                if (overlap(&told->ranges[i], first, *last) > 0)
+                if (overlap(&told->ranges[i], first, last) > 0)
                         continue;
                 told->ranges[kept++] = told->ranges[i];
                 at += told->ranges[i].last < first;
         }
         memmove(&told->ranges[at + 1], &told->ranges[at], (kept - at) * sizeof told->ranges[0]);
-        told->ranges[at] = (ToldRange) { first, *last };
+        told->ranges[at] = (ToldRange) { first, last };
         told->n = kept + 1;
         told->dropped += n;
         told->gaps += !again;

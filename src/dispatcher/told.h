@@ -23,9 +23,9 @@ typedef struct Told {
         uint64_t gaps;    /* ranges */
 } Told;
 
-/* Notes that first..*last is told now. Where a range told before goes on behind *last, *last moves to its
- * end. False: there is no place for one more. */
-bool told_add(Told *told, uint64_t first, uint64_t *last) _must_check_;
+/* Notes that first..last is told now, in place of the ranges that it meets. False: there is no place for one
+ * more. */
+bool told_add(Told *told, uint64_t first, uint64_t last) _must_check_;
 
 /* Whether seq is in a range, and where that ends. */
 bool told_holds(const Told *told, uint64_t seq, uint64_t *ret_last);
