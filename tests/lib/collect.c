@@ -4,10 +4,16 @@
  * the payloads to a file, acks them. One connection at a time; positions of streams are kept over
  * connections, as remote keeps them.
  *
- *      collect SOCKET FILE [--pause-after=BATCHES]
+ *      collect SOCKET FILE [OPTION]…
  *
- * A lost range becomes a line "LOST first last reason". With --pause-after it stops reading after so many
- * batches until SIGUSR1. SIGTERM ends it; then it says "records N batches N lost N".
+ *      --pause-after=BATCHES   stops reading after so many, until SIGUSR1
+ *      --mute                  accepts and does nothing more, until SIGUSR1
+ *      --slow                  reads a byte a second, until SIGUSR1
+ *      --kept                  may be killed: it goes on where FILE ends
+ *
+ * A lost range becomes a line "LOST first last reason". With --kept each batch is followed by "END last
+ * checksum", and what a dead predecessor wrote behind the last of these is cut. SIGTERM ends it; then it says
+ * "records N batches N lost N".
  */
 
 #undef NDEBUG
@@ -35,6 +41,7 @@ static struct {
         Position *position; /* of this session */
         Buffer output;
         uint64_t records, batches, lost, pause_after;
+        bool mute, slow, kept;
         bool taken; /* something is to be acked */
 } collect;
 
@@ -82,6 +89,14 @@ static void write_all(const uint8_t *data, size_t size)
         }
 }
 
+static void write_end(const Batch *batch)
+{
+        char line[64];
+        int n = snprintf(line, sizeof line, "END %" PRIu64 " %" PRIx64 "\n", batch->last, batch->checksum);
+
+        write_all((const uint8_t *) line, (size_t) n);
+}
+
 static int on_batch(LinkReceiver *receiver, const Batch *batch)
 {
         collect.taken = true;
@@ -101,6 +116,8 @@ static int on_batch(LinkReceiver *receiver, const Batch *batch)
         collect.batches++;
         collect.position->last = batch->last;
         collect.position->checksum = batch->checksum;
+        if (collect.kept)
+                write_end(batch);
         return 0;
 }
 
@@ -122,13 +139,29 @@ static bool flush(int fd)
         return true;
 }
 
+static void wait_for_resume(void)
+{
+        while (!resume && !stop)
+                (void) poll(NULL, 0, 50);
+}
+
 static void pause_if_asked(void)
 {
         if (collect.pause_after == 0 || collect.batches < collect.pause_after)
                 return;
         collect.pause_after = 0;
-        while (!resume && !stop)
-                (void) poll(NULL, 0, 50);
+        wait_for_resume();
+}
+
+/* How much to read now. */
+static size_t read_size(void)
+{
+        if (collect.mute)
+                wait_for_resume();
+        if (!collect.slow || resume)
+                return READ_SIZE;
+        (void) poll(NULL, 0, 1000);
+        return 1;
 }
 
 static void serve(int fd)
@@ -142,7 +175,9 @@ static void serve(int fd)
                 ssize_t n;
 
                 assert(space);
-                n = read(fd, space, READ_SIZE);
+                n = read(fd, space, read_size());
+                if (n < 0 && errno == EINTR)
+                        continue;
                 if (n <= 0)
                         break;
                 buffer_extend(&input, (size_t) n);
@@ -178,6 +213,45 @@ static int listen_on(const char *path)
         return fd;
 }
 
+/* What a predecessor had: all up to its last whole batch. Of one stream: the first it is sent. */
+static void resume_file(const char *path)
+{
+        FILE *file = fopen(path, "r");
+        char *line = NULL;
+        size_t allocated = 0;
+        off_t whole = 0;
+        ssize_t size;
+
+        if (!file)
+                die(path);
+        while ((size = getline(&line, &allocated, file)) > 0) {
+                uint64_t last, checksum;
+
+                if (line[size - 1] != '\n' || sscanf(line, "END %" SCNu64 " %" SCNx64, &last, &checksum) != 2)
+                        continue;
+                collect.positions[0].last = last;
+                collect.positions[0].checksum = checksum;
+                whole = ftello(file);
+        }
+        free(line);
+        fclose(file);
+        if (ftruncate(collect.out, whole) < 0)
+                die(path);
+}
+
+static bool take_option(const char *option)
+{
+        if (strcmp(option, "--mute") == 0)
+                collect.mute = true;
+        else if (strcmp(option, "--slow") == 0)
+                collect.slow = true;
+        else if (strcmp(option, "--kept") == 0)
+                collect.kept = true;
+        else
+                return sscanf(option, "--pause-after=%" SCNu64, &collect.pause_after) == 1;
+        return true;
+}
+
 int main(int argc, char **argv)
 {
         /* Without SA_RESTART: read() and accept() return. */
@@ -185,11 +259,11 @@ int main(int argc, char **argv)
         int listener;
 
         if (argc < 3) {
-                fprintf(stderr, "Usage: collect SOCKET FILE [--pause-after=BATCHES]\n");
+                fprintf(stderr, "Usage: collect SOCKET FILE [OPTION]…\n");
                 return 2;
         }
-        if (argc > 3)
-                assert(sscanf(argv[3], "--pause-after=%" SCNu64, &collect.pause_after) == 1);
+        for (int i = 3; i < argc; i++)
+                assert(take_option(argv[i]));
         sigaction(SIGTERM, &action, NULL);
         sigaction(SIGINT, &action, NULL);
         sigaction(SIGUSR1, &action, NULL);
@@ -197,6 +271,8 @@ int main(int argc, char **argv)
         collect.out = open(argv[2], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         if (collect.out < 0)
                 die(argv[2]);
+        if (collect.kept)
+                resume_file(argv[2]);
         listener = listen_on(argv[1]);
         while (!stop) {
                 int fd = accept(listener, NULL, NULL);
