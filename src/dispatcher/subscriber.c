@@ -263,7 +263,9 @@ static int begin(Subscriber *subscriber)
                 .timeout_usec = TIMEOUT_USEC,
                 .backoff_min_usec = BACKOFF_MIN_USEC,
                 .backoff_max_usec = BACKOFF_MAX_USEC,
-                .idle = true,
+                /* Whom the ring waits for is to hear, in the end, that it holds nothing more: remote takes that
+                 * for a clean end. */
+                .idle = subscriber->config.overflow != OVERFLOW_BLOCK,
                 .userdata = subscriber,
         };
         int r = begin_feed(subscriber);

@@ -39,6 +39,7 @@ static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, 
                         *ret_why = NULL;
                 return LINK_BYE_NODE;
         }
+        store_loop_owe(local->store);
         *ret_identity = (InletIdentity) { .owner = OWNER, .node = local->node };
         return 0;
 }
@@ -102,10 +103,10 @@ static int listen_on(Local *local, const RemoteConfig *config)
         return r;
 }
 
-int local_init(Local *local, sd_event *event, const RemoteConfig *config, const char *node, Intake *intake)
+int local_init(Local *local, sd_event *event, const RemoteConfig *config, const char *node, StoreLoop *store)
 {
         InletOptions options = {
-                .intake = intake,
+                .intake = store_loop_intake(store),
                 .handler = &inlet_handler,
                 .connections_max = CONNECTIONS_MAX,
                 .connect_usec = HELLO_USEC,
@@ -114,13 +115,21 @@ int local_init(Local *local, sd_event *event, const RemoteConfig *config, const 
         };
         int r;
 
-        *local = (Local) { .node = node, .dispatcher = find_user(config->dispatcher_user) };
+        *local = (Local) { .node = node, .store = store, .dispatcher = find_user(config->dispatcher_user) };
         r = inlet_new(event, &options, &local->inlet);
         if (r >= 0)
                 r = listen_on(local, config);
         if (r < 0)
                 local_done(local);
         return r;
+}
+
+void local_close(Local *local)
+{
+        /* The next process serves him; should the machine go down instead, he was there. */
+        if (inlet_waiting(local->inlet))
+                store_loop_owe(local->store);
+        inlet_close(local->inlet);
 }
 
 void local_done(Local *local)

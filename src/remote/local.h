@@ -11,6 +11,7 @@
 
 typedef struct Local {
         Inlet *inlet;
+        StoreLoop *store;
         const char *node; /* of records made on the dispatcher's behalf */
         uid_t dispatcher; /* (uid_t) -1: there is no such user */
         uint64_t refused_usec;
@@ -21,5 +22,7 @@ extern const IntakeHandler local_intake_handler;
 
 /* Takes the descriptors named `remote`, and the path of Listen= when it is set. Logs why it fails. */
 int local_init(Local *local, sd_event *event, const RemoteConfig *config, const char *node,
-               Intake *intake) _must_check_;
+               StoreLoop *store) _must_check_;
+/* Accepts nobody any more. */
+void local_close(Local *local);
 void local_done(Local *local);

@@ -59,7 +59,7 @@ static void on_terminate(void *userdata)
 {
         Remote *remote = userdata;
 
-        inlet_close(remote->local.inlet);
+        local_close(&remote->local);
         uplink_stop(remote->uplink);
         store_loop_finish(remote->store, on_drained, remote);
 }
@@ -200,7 +200,7 @@ static int make(Remote *remote)
         if (r < 0)
                 return r;
         return local_init(&remote->local, loop_event(remote->loop), remote->config, remote->node,
-                          store_loop_intake(remote->store));
+                          remote->store);
 }
 
 static void done(Remote *remote)

@@ -12,6 +12,7 @@
 #include "runtime/log.h"
 #include "runtime/loop.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -314,6 +315,18 @@ int inlet_listen(Inlet *inlet, int fd)
         if (r < 0)
                 return r;
         return sd_event_source_set_priority(source, LOOP_DATA);
+}
+
+bool inlet_waiting(const Inlet *inlet)
+{
+        for (size_t i = 0; i < inlet->n_listeners; i++) {
+                struct pollfd waiting = { .fd = sd_event_source_get_io_fd(inlet->listeners[i]),
+                                          .events = POLLIN };
+
+                if (poll(&waiting, 1, 0) != 0)
+                        return true;
+        }
+        return false;
 }
 
 void inlet_close(Inlet *inlet)

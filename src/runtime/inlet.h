@@ -70,6 +70,8 @@ int inlet_listen(Inlet *inlet, int fd) _must_check_;
 int inlet_serve(Inlet *inlet, ListenFds *fds, const char *name, int family, char *const *addresses) _must_check_;
 /* Serves a connection that somebody else accepted; fd is taken over, also on failure. */
 int inlet_take(Inlet *inlet, int fd) _must_check_;
+/* Whether somebody has connected whom nobody has accepted. */
+bool inlet_waiting(const Inlet *inlet);
 /* Accepts no more. */
 void inlet_close(Inlet *inlet);
 

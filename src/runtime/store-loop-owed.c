@@ -2,9 +2,14 @@
 
 #include "runtime/store-loop-owed.h"
 
-void store_owed_init(StoreOwed *owed, bool before)
+void store_owed_init(StoreOwed *owed)
 {
-        *owed = (StoreOwed) { .before = before };
+        *owed = (StoreOwed) { .unknown = true };
+}
+
+void store_owed_connected(StoreOwed *owed)
+{
+        owed->unknown = true;
 }
 
 static size_t find(const StoreOwed *owed, const StreamId *stream)
@@ -36,10 +41,10 @@ void store_owed_bye(StoreOwed *owed, const LinkReceiver *receiver, const LinkBye
         if (i < owed->n)
                 owed->streams[i] = owed->streams[--owed->n];
         if (bye->code == LINK_BYE_ENDING)
-                owed->before = false;
+                owed->unknown = false;
 }
 
 bool store_owed_nothing(const StoreOwed *owed)
 {
-        return owed->n == 0 && !owed->before && !owed->more;
+        return owed->n == 0 && !owed->unknown && !owed->more;
 }

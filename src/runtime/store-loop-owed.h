@@ -6,7 +6,8 @@
  *
  *  1. A stream is owed from its HELLO on, until its sender says BYE (ending or done) with all that it had
  *     offered in custody. A connection that breaks settles nothing.
- *  2. What a process before us in this boot left owed nobody knows by name: the next BYE ending settles it.
+ *  2. Who has not said HELLO yet may hold something, too: who was there when we began, whether or not he
+ *     connects, and whoever connects. None is known by name: the next BYE ending settles it.
  *  3. More streams than are remembered here are owed for ever.
  */
 
@@ -18,11 +19,12 @@
 typedef struct StoreOwed {
         StreamId streams[STORE_OWED_MAX];
         size_t n;
-        bool before, more;
+        bool unknown, more;
 } StoreOwed;
 
-/* `before`: a process before us ended in this boot, and not cleanly. */
-void store_owed_init(StoreOwed *owed, bool before);
+void store_owed_init(StoreOwed *owed);
+/* Somebody has connected. */
+void store_owed_connected(StoreOwed *owed);
 void store_owed_note(StoreOwed *owed, const StreamId *stream);
 /* The sender of that session said BYE. */
 void store_owed_bye(StoreOwed *owed, const LinkReceiver *receiver, const LinkBye *bye);

@@ -300,6 +300,12 @@ bool store_loop_holds(const StoreLoop *loop, StoreCondition condition)
         return loop->held[condition];
 }
 
+void store_loop_owe(StoreLoop *loop)
+{
+        if (loop->options.boot_id)
+                store_owed_connected(&loop->owed);
+}
+
 void store_loop_wake(StoreLoop *loop)
 {
         request_commit(loop);
@@ -385,7 +391,7 @@ static void judge_boot(StoreLoop *loop)
         r = loop->disk->read_link(loop->disk, BOOT_LINK, kept, sizeof kept);
         loop->boot_known = r >= 0 && strcmp(kept, loop->options.boot_id) == 0;
         loop->gaps.machine_death = !loop->boot_known && !report->created && !report->clean_end;
-        store_owed_init(&loop->owed, loop->boot_known && !report->clean_end);
+        store_owed_init(&loop->owed);
         if (!loop->gaps.machine_death)
                 note_boot(loop);
         r = store_begin(loop->store, realtime_usec());

@@ -59,6 +59,9 @@ Store *store_loop_store(StoreLoop *loop);
 Intake *store_loop_intake(StoreLoop *loop);
 void *store_loop_userdata(const StoreLoop *loop);
 bool store_loop_holds(const StoreLoop *loop, StoreCondition condition);
+/* Somebody has connected who may deliver: call it as soon as that is known, also for those who wait while we
+ * end. With a boot_id the end is clean only if he says BYE. */
+void store_loop_owe(StoreLoop *loop);
 /* Commits at the next opportunity, if there is anything: for what should not wait a second, as a stream
  * restarted. */
 void store_loop_wake(StoreLoop *loop);

@@ -18,26 +18,6 @@
 
 #include "store/store-internal.h"
 
-/* Entries being put together. */
-typedef struct Writer {
-        Store *store;
-        uint8_t *bytes;
-        size_t n, n_max;
-        uint8_t chain[SHA256_SIZE];
-} Writer;
-
-static void put(Writer *writer, const IndexEntry *entry)
-{
-        IndexEntry numbered = *entry;
-
-        assert(writer->n < writer->n_max);
-        numbered.number = writer->store->written.entries + (uint32_t) writer->n;
-        if (numbered.kind == INDEX_SEGMENT && writer->store->chained)
-                numbered.flags |= INDEX_FLAG_CHAINED;
-        index_encode(&numbered, writer->store->chained ? writer->store->options.hash : NULL, writer->chain,
-                     writer->bytes + writer->n++ * INDEX_ENTRY_SIZE);
-}
-
 static void put_commit(Writer *writer, uint32_t flags, uint64_t now_usec)
 {
         const Store *store = writer->store;
@@ -54,71 +34,7 @@ static void put_commit(Writer *writer, uint32_t flags, uint64_t now_usec)
                 entry.commit.text_size = store->durable.text_size;
                 entry.commit.index_size = (uint64_t) store->durable.entries * INDEX_ENTRY_SIZE;
         }
-        put(writer, &entry);
-}
-
-static void put_custody(Writer *writer, Collector *collector, uint64_t now_usec)
-{
-        IndexEntry entry = {
-                .kind = INDEX_CUSTODY,
-                .custody = { .seq = collector->seq, .checksum = collector->checksum, .from = collector->from },
-        };
-
-        if (collector->unsaved)
-                collector->time_usec = now_usec;
-        entry.custody.time_usec = collector->time_usec;
-        strcpy(entry.custody.collector, collector->name);
-        put(writer, &entry);
-}
-
-/* What a new segment repeats, so that it alone tells everything: durable positions, custody, the last
- * deletion. */
-static void put_header(Writer *writer, uint64_t now_usec)
-{
-        Store *store = writer->store;
-        IndexEntry entry = {
-                .kind = INDEX_SEGMENT,
-                .segment = {
-                        .version = INDEX_FORMAT_VERSION,
-                        .stream = store->stream,
-                        .first = store->current.first,
-                        .created_usec = store->created_usec,
-                        .last_usec = store->durable.last_usec,
-                },
-        };
-        size_t i = store->n_segments - 1;
-
-        entry.segment.previous = i > 0 ? store->segments[i - 1].first : 0;
-        memcpy(entry.segment.head, writer->chain, SHA256_SIZE);
-        entry.segment.rows = (store->restart.kind == INDEX_RESTART) + (store->deleted.kind == INDEX_DELETED);
-        for (const Stream *s = NULL; (s = streams_next(&store->streams, s));)
-                entry.segment.rows += s->durable.last > 0;
-        for (i = 0; i < store->n_collectors; i++)
-                entry.segment.rows += store->collectors[i]->seq > 0;
-        put(writer, &entry);
-
-        if (store->restart.kind == INDEX_RESTART)
-                put(writer, &store->restart);
-        if (store->deleted.kind == INDEX_DELETED)
-                put(writer, &store->deleted);
-        for (i = 0; i < store->n_collectors; i++)
-                if (store->collectors[i]->seq > 0)
-                        put_custody(writer, store->collectors[i], now_usec);
-        for (const Stream *s = NULL; (s = streams_next(&store->streams, s));) {
-                if (s->durable.last == 0)
-                        continue;
-                entry = (IndexEntry) {
-                        .kind = INDEX_STREAM,
-                        .stream = {
-                                .stream = s->id,
-                                .last = s->durable.last,
-                                .checksum = s->durable.checksum,
-                                .seen_usec = s->seen_usec,
-                        },
-                };
-                strcpy(entry.stream.owner, s->owner);
-                put(writer, &entry);
-        }
+        writer_put(writer, &entry);
 }
 
 static void put_stream_ends(Writer *writer, uint64_t now_usec)
@@ -127,15 +43,15 @@ static void put_stream_ends(Writer *writer, uint64_t now_usec)
                 return;
         for (const Stream *s = NULL; (s = streams_next(&writer->store->streams, s));)
                 if (s->ending == STREAM_ENDS)
-                        put(writer, &(IndexEntry) {
-                                            .kind = INDEX_STREAM_END,
-                                            .stream_end = {
-                                                    .stream = s->id,
-                                                    .last = s->written.last,
-                                                    .time_usec = now_usec,
-                                                    .reason = s->end_reason,
-                                            },
-                                    });
+                        writer_put(writer, &(IndexEntry) {
+                                                   .kind = INDEX_STREAM_END,
+                                                   .stream_end = {
+                                                           .stream = s->id,
+                                                           .last = s->written.last,
+                                                           .time_usec = now_usec,
+                                                           .reason = s->end_reason,
+                                                   },
+                                           });
 }
 
 /* The end is a commit of its own, so that its mark covers everything. */
@@ -153,13 +69,13 @@ static void put_own(Writer *writer, uint64_t now_usec)
         if ((store->mark_due || (store->begin && store->durable.segment != 0)) && !finishes(store))
                 put_commit(writer, 0, now_usec);
         for (size_t i = 0; i < store->n_pending; i++)
-                put(writer, &store->pending[i]);
+                writer_put(writer, &store->pending[i]);
         for (size_t i = 0; i < store->n_collectors; i++)
                 if (store->collectors[i]->unsaved)
-                        put_custody(writer, store->collectors[i], now_usec);
+                        header_put_custody(writer, store->collectors[i], now_usec);
         for (size_t i = 0; i < store->n_victims; i++) {
                 retention_entry(store, i, now_usec, &entry);
-                put(writer, &entry);
+                writer_put(writer, &entry);
                 store->flight_deleted = entry;
         }
         if (store->restart_wanted) {
@@ -173,7 +89,7 @@ static void put_own(Writer *writer, uint64_t now_usec)
                                 .time_usec = now_usec,
                         },
                 };
-                put(writer, &store->flight_restart);
+                writer_put(writer, &store->flight_restart);
         }
 }
 
@@ -212,7 +128,7 @@ static size_t entries_max(const Store *store)
         size_t n = 2 + store->n_pending + 2 * store->n_collectors + store->n_victims + 1 +
                    store->streams.n_ending + store->group.n + 1;
 
-        return store->fresh ? n + 3 + store->streams.n : n;
+        return store->fresh ? n + 3 + store->streams.n + store->n_replaced : n;
 }
 
 /* Writes all entries of the commit; on success the group is submitted. */
@@ -228,10 +144,10 @@ static int write_group(Store *store, uint64_t now_usec)
                 return -ENOMEM;
         memcpy(writer.chain, store->written.chain, SHA256_SIZE);
         if (store->fresh)
-                put_header(&writer, now_usec);
+                header_put(&writer, now_usec);
         put_own(&writer, now_usec);
         for (size_t i = 0; i < store->group.n; i++)
-                put(&writer, &store->group.entries[i]);
+                writer_put(&writer, &store->group.entries[i]);
         put_stream_ends(&writer, now_usec);
         if (end)
                 put_commit(&writer, store->finish_clean ? INDEX_FLAG_CLEAN_END : 0, now_usec);
@@ -406,6 +322,7 @@ int store_commit_end(Store *store, int error, uint64_t now_usec)
         if (store->flight_began) {
                 MARK("store.begun");
                 store->fresh = store->replaces = false;
+                header_forget_replaced(store);
                 store->links_due = true;
                 close_before(store);
         }

@@ -229,6 +229,9 @@ static int begin(Store *store, uint64_t now_usec)
         if (replaces) {
                 custody_forget_files(store, last->first);
                 segment_load(store, last);
+                r = header_load_replaced(store, last);
+                if (r < 0)
+                        return r;
         } else if (!segment_add(store, store->written.last + 1)) {
                 return -ENOMEM;
         }
@@ -272,6 +275,7 @@ static void discard(Store *store)
         char name[STORE_NAME_MAX];
 
         (void) store->disk->unlink(store->disk, STORE_INDEX_NEW);
+        header_forget_replaced(store);
         if (store->replaces)
                 return;
         segment_name(store->current.first, ".idx", name);
@@ -380,7 +384,7 @@ int segment_reserve(Store *store, uint64_t size, bool own)
 
         entries += own ? STORE_INDEX_RESERVE / 2 : STORE_INDEX_RESERVE;
         if (store->fresh)
-                entries += store->streams.n + 1 + store->n_collectors + 3;
+                entries += store->streams.n + 1 + store->n_collectors + 3 + store->n_replaced;
         r = reserve(store, store->current.text, &store->text_allocated, text, STORE_TEXT_CHUNK);
         if (r < 0)
                 return r;

@@ -7,6 +7,7 @@
  *      commit.c     the group: begin, end, step back
  *      retention.c  which whole segments go, and their going
  *      segment.c    the open pair of files: begin, write, reserve, end
+ *      header.c     what a new segment's index begins with
  *      streams.c    the table of streams
  *      custody.c    the collectors: who has what, and what explains seqs that are not shown
  *      recovery.c   from the files to the state above
@@ -157,6 +158,8 @@ struct Store {
         bool open;
         bool fresh;    /* the open one has no durable group: no header, no name of its own for the index */
         bool replaces; /* … and takes the place of one without own seqs */
+        uint8_t *replaced; /* the index of that one */
+        uint32_t n_replaced;
         bool chained;  /* the open one is */
         bool rotate;   /* end the open one at the next commit */
         bool ragged;   /* bytes behind written.text_size could not be truncated yet */
@@ -233,6 +236,23 @@ static inline bool error_is_no_room(int error)
 {
         return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
 }
+
+/* --- header.c --- */
+
+/* Entries being put together. */
+typedef struct Writer {
+        Store *store;
+        uint8_t *bytes;
+        size_t n, n_max;
+        uint8_t chain[SHA256_SIZE];
+} Writer;
+
+void writer_put(Writer *writer, const IndexEntry *entry);
+void header_put(Writer *writer, uint64_t now_usec);
+void header_put_custody(Writer *writer, Collector *collector, uint64_t now_usec);
+/* Keeps what the index of a segment says that is to be replaced, if it can be read. */
+int header_load_replaced(Store *store, const Segment *segment) _must_check_;
+void header_forget_replaced(Store *store);
 
 /* --- streams.c --- */
 

@@ -25,6 +25,7 @@ Store *store_free(Store *store)
         segment_files_close(store, &store->before);
         segment_files_close(store, &store->ended);
         streams_done(&store->streams);
+        header_forget_replaced(store);
         free(store->group.entries);
         free(store->segments);
         free(store->pending);

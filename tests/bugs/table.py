@@ -71,6 +71,8 @@ BUGS = [
         'if (r > 0 && entry.kind == INDEX_BATCH) r = verify_text(found, files->text, &entry);', ';'),
     bug('tail-not-written-again', 'test-store-damage', 'bytes_left_by_a_failed_sync_are_written_again', 'store/recovery-segment.c',
         'r = segment_write(found->store->disk, handle, found->payload, size, from);', 'r = 0;'),
+    bug('explanation-not-carried-over', 'test-store-trouble', 'what_was_explained_stays_when_its_segment_is_replaced', 'store/header.c',
+        'if (entry.kind != INDEX_COMMIT) writer_put(writer, &entry);', 'if (entry.kind != INDEX_COMMIT && entry.kind != INDEX_BATCH) writer_put(writer, &entry);'),
     bug('sequence-reset-at-start', *CRASH, 'store/recovery-segment.c',
         'store->written = store->flight = store->durable;',
         'store->durable.last = found->first - 1; store->written = store->flight = store->durable;'),

@@ -18,7 +18,7 @@ static const struct {
 } table[] = {
         /* A receiver says no room or busy, a sender knows another history. */
         { "link.batch-not-taken", "simulate link-model" },
-        { "link.diverged", "link-model" },
+        { "link.diverged", "simulate link-model" },
         /* Groups and sessions. */
         { "intake.step-back", "simulate" },
         { "intake.replaced", "simulate" },
@@ -39,9 +39,10 @@ static const struct {
         { "store.written-again", "store-crash simulate" },
         { "store.damage", "store-damage" },
         /* … and what it tells of seqs that it does not show. */
-        { "store.restarted", "store-crash" },
-        { "store.custody-explained", "store-model" },
-        { "store.lost-explained", "store-model" },
+        { "store.restarted", "store-crash simulate" },
+        { "store.custody-explained", "store-model simulate" },
+        { "store.lost-explained", "store-model simulate" },
+        { "store.set-back", "simulate" },
         /* The ring: around its end, full, taken over from a dead process. */
         { "ring.head", "ring-crash ring-model simulate" },
         { "ring.wrap", "ring-crash ring-model simulate" },

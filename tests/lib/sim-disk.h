@@ -17,6 +17,12 @@ SimDisk *sim_disk_new(uint64_t seed);
 SimDisk *sim_disk_free(SimDisk *sim);
 DEFINE_CLEANUP(SimDisk *, sim_disk_free)
 
+/* What a snapshot of the running machine holds, or a backup of its disk: as after a power cut now. Further
+ * chance comes from its own seed. */
+SimDisk *sim_disk_copy(const SimDisk *sim, uint64_t seed);
+/* Everything reaches the medium: it is unmounted. */
+void sim_disk_settle(SimDisk *sim);
+
 /* A process comes. Freed by disk_free(), after which handles and lock are gone and the cache stays: a
  * kill. */
 Disk *sim_disk_attach(SimDisk *sim);

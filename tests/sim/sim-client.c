@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A client: a kernel that numbers its records, dispatcher and remote.
+/* A client's machine: a kernel that numbers its records, and the dispatcher. remote is in sim-remote.c.
  *
  * The kernel's queue is two numbers; it outlives the dispatcher, as a socket that PID 1 holds does, and not
  * the machine. Messages land in the ring as recvmmsg() would put them there, and are formatted and published
  * by the shipping writer.
  */
 
-#include "sim-keeper.h"
+#include "sim-client.h"
 #include "dispatcher/gap.h"
 #include "dispatcher/writer.h"
 #include "record/record.h"
 #include "runtime/loop.h"
-#include "runtime/outlet.h"
 
 #undef NDEBUG
 #include <assert.h>
@@ -28,31 +27,9 @@
 /* Without a further drop for so long, what was dropped is told out of the reserve. */
 #define DROP_TICKS 3U
 #define LOCAL_TIMEOUT_USEC (120 * USEC_PER_SEC)
-#define CONNECT_USEC (10 * USEC_PER_SEC)
 #define LOCAL_CONNECT_USEC (60 * USEC_PER_SEC)
 #define BACKOFF_MIN_USEC (100 * USEC_PER_MSEC)
 #define BACKOFF_MAX_USEC (5 * USEC_PER_SEC)
-
-typedef struct Client {
-        unsigned number;
-        char node[16];
-        Machine *machine;
-        Process *dispatcher, *remote;
-        /* The kernel */
-        uint64_t n_records, generated, read;
-        uint64_t next_usec;
-        /* The dispatcher */
-        char ring_path[64];
-        Ring *ring;
-        Source *source, *observed;
-        Outlet *subscriber;
-        sd_event_source *kernel, *tick;
-        uint64_t dropped;
-        unsigned drop_ticks;
-        /* remote */
-        Keeper *keeper;
-        Outlet *uplink;
-} Client;
 
 static Client clients[SIM_CLIENTS_MAX];
 static char directory[32];
@@ -159,6 +136,10 @@ static int on_dispatcher_tick(sd_event_source *source, uint64_t usec, void *user
         Client *client = userdata;
         uint64_t dropped = ring_state(client->ring)->dropped;
 
+        if (client->dispatcher->terminating) {
+                sim_process_exit(client->dispatcher);
+                return 0;
+        }
         client->drop_ticks = dropped == client->dropped ? client->drop_ticks + 1 : 0;
         client->dropped = dropped;
         if (dropped > 0 && client->drop_ticks >= DROP_TICKS && gap_write_dropped(client->ring, true)) {
@@ -169,18 +150,33 @@ static int on_dispatcher_tick(sd_event_source *source, uint64_t usec, void *user
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-/* --- Both outlets --- */
+/* --- Its outlet --- */
 
-static Client *client_of(const Outlet *outlet)
+Client *client_of(const Process *process)
 {
-        return outlet_userdata(outlet);
+        return &clients[process->machine->client];
+}
+
+/* As the dispatcher's on_terminate(): all acked, a BYE, and the connection's end. */
+static void finish_if_drained(Client *client)
+{
+        RingStatus status;
+
+        if (!client->dispatcher->terminating || client->leaving)
+                return;
+        ring_status(client->ring, &status);
+        if (!outlet_connected(client->subscriber)) {
+                sim_process_exit(client->dispatcher);
+        } else if (status.used == 0) {
+                client->leaving = true;
+                outlet_end(client->subscriber, LINK_BYE_ENDING, "the dispatcher is stopping", false);
+        }
 }
 
 static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why)
 {
-        const Client *client = client_of(outlet);
-        bool local = client->dispatcher == sim.current;
-        int fd = sim_connect(local ? client->machine->service : sim.machines[0].service);
+        const Client *client = outlet_userdata(outlet);
+        int fd = sim_connect(client->machine->service);
 
         if (fd < 0)
                 return fd;
@@ -189,41 +185,46 @@ static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret
         return 0;
 }
 
-static void note_acked(Outlet *outlet, uint64_t seq)
+static void on_acked(Outlet *outlet, uint64_t seq)
 {
         if (seq > 0 && !sim_process_is_gone(sim.current))
-                oracle_acked(&outlet_sender(outlet)->stream, seq, client_of(outlet)->remote == sim.current);
+                oracle_acked(&outlet_sender(outlet)->stream, seq, KEEPER_REMOTE);
+        finish_if_drained(outlet_userdata(outlet));
 }
 
 static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
 {
         sim_trace("connected, %" PRIu64 " are in custody", welcome->last);
-        note_acked(outlet, welcome->last);
+        on_acked(outlet, welcome->last);
 }
 
 static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *why)
 {
+        Client *client = outlet_userdata(outlet);
+
         sim_trace("no connection: %s", why);
         if (!sim_process_is_gone(sim.current) &&
             (trouble == OUTLET_E_PROTOCOL || trouble == OUTLET_E_REFUSED || trouble == OUTLET_E_SOURCE))
                 sim_fail("%s: %s", sim.current->name, why);
+        if (client->dispatcher->terminating)
+                sim_process_exit(client->dispatcher);
 }
 
 static void on_diverged(Outlet *outlet, uint64_t peer_last)
 {
         if (!sim_process_is_gone(sim.current))
-                sim_fail("%s: the peer has another history, up to %" PRIu64, sim.current->name, peer_last);
+                sim_fail("%s: remote has another history, up to %" PRIu64, sim.current->name, peer_last);
 }
 
 static const OutletHandler outlet_handler = {
         .open = on_open,
         .connected = on_connected,
         .disconnected = on_disconnected,
-        .acked = note_acked,
+        .acked = on_acked,
         .diverged = on_diverged,
 };
 
-/* --- The programs --- */
+/* --- The program --- */
 
 static int open_ring(Client *client)
 {
@@ -258,7 +259,6 @@ static int dispatcher_start(Process *process)
                 .timeout_usec = LOCAL_TIMEOUT_USEC,
                 .backoff_min_usec = BACKOFF_MIN_USEC,
                 .backoff_max_usec = BACKOFF_MAX_USEC,
-                .idle = true,
                 .userdata = client,
         };
         int r = open_ring(client);
@@ -269,6 +269,7 @@ static int dispatcher_start(Process *process)
         r = outlet_new(process->event, &options, &client->subscriber);
         if (r < 0)
                 return r;
+        client->leaving = false;
         take_landed(client);
         (void) sd_event_add_time(process->event, &client->kernel, CLOCK_MONOTONIC, sim.now, 0, on_kernel,
                                  client);
@@ -287,59 +288,18 @@ static void dispatcher_free(Process *process)
         client->ring = ring_free(client->ring);
 }
 
-static void on_remote_durable(StoreLoop *loop, void *userdata)
-{
-        Client *client = userdata;
-
-        if (!client->remote->terminating)
-                oracle_clean_end(client->number, false);
-        if (client->uplink)
-                outlet_wake(client->uplink);
-}
-
-static int remote_start(Process *process)
-{
-        Client *client = process->data;
-        KeeperOptions keeper = {
-                .service = client->machine->service,
-                .name = client->node,
-                .owner = "local",
-                .durable = on_remote_durable,
-                .userdata = client,
-        };
-        OutletOptions options = {
-                .handler = &outlet_handler,
-                .node = client->node,
-                .connect_usec = CONNECT_USEC,
-                .timeout_usec = sim.timeout_usec,
-                .backoff_min_usec = BACKOFF_MIN_USEC,
-                .backoff_max_usec = BACKOFF_MAX_USEC,
-                .userdata = client,
-        };
-        int r = keeper_new(process, &keeper, &client->keeper);
-
-        if (r < 0)
-                return r;
-        options.source = store_source(keeper_store(client->keeper), "collector");
-        assert(options.source);
-        return outlet_new(process->event, &options, &client->uplink);
-}
-
-static void remote_free(Process *process)
+/* The kernel's socket is PID 1's and keeps what comes for the next dispatcher. */
+static void dispatcher_terminate(Process *process)
 {
         Client *client = process->data;
 
-        client->uplink = outlet_free(client->uplink);
-        client->keeper = keeper_free(client->keeper);
-}
-
-static void remote_terminate(Process *process)
-{
-        Client *client = process->data;
-
-        outlet_end(client->uplink, LINK_BYE_ENDING, "remote is stopping", false);
-        keeper_finish(client->keeper);
-        oracle_clean_end(client->number, true);
+        client->kernel = sd_event_source_disable_unref(client->kernel);
+        if (gap_write_dropped(client->ring, true)) {
+                ring_publish(client->ring);
+                observe(client);
+        }
+        (void) sd_event_source_set_time(client->tick, sim.now + LOOP_EXIT_TIMEOUT_USEC);
+        finish_if_drained(client);
 }
 
 /* --- The machine --- */
@@ -353,49 +313,96 @@ static void on_reborn(Machine *machine)
         generate(client);
         client->read = client->generated;
         client->next_usec = MAX(client->next_usec, machine->up_usec);
-        oracle_client_died(client->number);
+        client->begun = client->goodbye = client->clean = false;
+}
+
+/* Called before it is reborn. */
+static void on_died(Machine *machine)
+{
+        const Client *client = &clients[machine->client];
+
+        oracle_client_died(client->number, client->begun, client->clean);
+}
+
+static void prepare(unsigned number)
+{
+        static const Program dispatcher = {
+                .start = dispatcher_start, .free = dispatcher_free, .terminate = dispatcher_terminate};
+        Client *client = &clients[number];
+        char name[16];
+
+        (void) snprintf(client->ring_path, sizeof client->ring_path, "%s/ring-%u", directory, number);
+        (void) snprintf(name, sizeof name, "c%u", number);
+        client->machine = sim_machine_new(name);
+        client->machine->client = number;
+        client->machine->died = on_died;
+        client->machine->reborn = on_reborn;
+        client->machine->service = sim_service_new(client->machine, false);
+        remote_new(client);
+        (void) snprintf(name, sizeof name, "dispatch-%u", number);
+        client->dispatcher = sim_process_new(name, client->machine, &dispatcher);
+        client->dispatcher->data = client;
+        /* As its unit says. */
+        client->dispatcher->after = client->remote;
 }
 
 void sim_client_new(unsigned number, uint64_t n_records)
 {
-        static const Program dispatcher = {.start = dispatcher_start, .free = dispatcher_free};
-        static const Program remote = {
-                .start = remote_start, .free = remote_free, .terminate = remote_terminate};
-        Client *client = &clients[number];
-        char name[16];
-
         if (!directory[0]) {
                 strcpy(directory,
                        access("/dev/shm", W_OK) == 0 ? "/dev/shm/simulate-XXXXXX" : "/tmp/simulate-XXXXXX");
                 assert(mkdtemp(directory));
         }
-        *client = (Client){.number = number, .n_records = n_records};
-        (void) snprintf(client->node, sizeof client->node, "c%u", number);
-        (void) snprintf(client->ring_path, sizeof client->ring_path, "%s/ring-%u", directory, number);
-        client->machine = sim_machine_new(client->node);
-        client->machine->client = number;
-        client->machine->reborn = on_reborn;
-        client->machine->service = sim_service_new(client->machine, false);
-        (void) snprintf(name, sizeof name, "dispatch-%u", number);
-        client->dispatcher = sim_process_new(name, client->machine, &dispatcher);
-        client->dispatcher->data = client;
-        (void) snprintf(name, sizeof name, "remote-%u", number);
-        client->remote = sim_process_new(name, client->machine, &remote);
-        client->remote->data = client;
+        clients[number] = (Client){.number = number, .n_records = n_records};
+        clients[number].collector = (unsigned) sim_below(sim.n_collectors);
+        sim.identity[number] = number;
+        (void) snprintf(clients[number].node, sizeof clients[number].node, "c%u", number);
+        prepare(number);
+}
+
+bool sim_client_clone(const Machine *machine)
+{
+        const Client *original = &clients[machine->client];
+        unsigned number = sim.n_clients;
+        Client *clone = &clients[number];
+
+        if (number == SIM_CLIENTS_MAX || !machine->snapshot)
+                return false;
+        sim_trace("c%u is cloned as c%u", original->number, number);
+        *clone = (Client){
+                .number = number, .n_records = 5 + original->n_records / 2, .collector = original->collector};
+        strcpy(clone->node, original->node);
+        sim.identity[number] = sim.identity[original->number];
+        clone->next_usec = sim.now;
+        prepare(number);
+        sim.n_clients++;
+        clone->machine->disk = sim_disk_free(clone->machine->disk);
+        clone->machine->disk = sim_disk_copy(machine->snapshot, sim_draw());
+        oracle_cloned(original->number, number, clone->machine->disk);
+        return true;
+}
+
+void sim_client_fail_over(const Machine *machine)
+{
+        remote_fail_over(&clients[machine->client]);
+}
+
+Process *sim_client_process(const Machine *machine, ShutDown stage)
+{
+        const Client *client = &clients[machine->client];
+
+        return stage == SHUT_DOWN_DISPATCHER ? client->dispatcher : client->remote;
 }
 
 bool sim_client_drained(unsigned number)
 {
         Client *client = &clients[number];
         RingStatus ring;
-        StoreStatus store;
 
         if (!client->dispatcher->alive || !client->remote->alive || client->read < client->n_records)
                 return false;
         ring_status(client->ring, &ring);
-        store_status(keeper_store(client->keeper), &store);
-        return ring.used == 0 && ring_state(client->ring)->dropped == 0 && keeper_settled(client->keeper) &&
-               store.released == store.newest;
+        return ring.used == 0 && ring_state(client->ring)->dropped == 0 && remote_drained(client);
 }
 
 void sim_clients_free(void)

@@ -29,6 +29,7 @@ static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, 
 {
         Keeper *keeper = inlet_userdata(inlet_session_inlet(session));
 
+        store_loop_owe(keeper->store);
         *ret_identity = (InletIdentity){.owner = keeper->options.owner, .node = keeper->options.name};
         return 0;
 }
@@ -61,8 +62,11 @@ static void on_flush(IntakeSession *session)
 
 static LinkByeCode on_judge(IntakeSession *session, const LinkHello *hello, const char **ret_why)
 {
+        const Keeper *keeper = inlet_userdata(inlet_session_inlet(inlet_session_of(session)));
         char node[NODE_NAME_MAX + 1] = "";
 
+        if (keeper->options.hello)
+                keeper->options.hello(keeper->options.userdata);
         if (session->owner)
                 return 0;
         assert(hello->node.size < sizeof node);
@@ -75,9 +79,18 @@ static void on_records_refused(IntakeSession *session, uint32_t n, RecordFault f
         sim_fail("%s refuses records: %s", sim.current->name, record_fault_to_string(fault));
 }
 
+static void on_bye(IntakeSession *session, const LinkBye *bye)
+{
+        const Keeper *keeper = inlet_userdata(inlet_session_inlet(inlet_session_of(session)));
+
+        if (keeper->options.bye)
+                keeper->options.bye(&session->receiver, bye, keeper->options.userdata);
+}
+
 static const IntakeHandler intake_handler = {
         .flush = on_flush,
         .judge = on_judge,
+        .bye = on_bye,
         .refused = on_records_refused,
 };
 
@@ -106,6 +119,8 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
         Keeper *keeper = userdata;
 
         inlet_tick(keeper->inlet);
+        if (keeper->options.tick)
+                keeper->options.tick(keeper->options.userdata);
         (void) sd_event_source_set_time(source, sim.now + TICK_USEC);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -115,6 +130,16 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 Store *keeper_store(Keeper *keeper)
 {
         return store_loop_store(keeper->store);
+}
+
+StoreLoop *keeper_store_loop(Keeper *keeper)
+{
+        return keeper->store;
+}
+
+bool keeper_troubled(Keeper *keeper)
+{
+        return store_loop_holds(keeper->store, STORE_FULL) || store_loop_holds(keeper->store, STORE_ERROR);
 }
 
 bool keeper_settled(Keeper *keeper)
@@ -133,6 +158,7 @@ static int make(Keeper *keeper)
                         {
                                 .hash = keeper->options.chained ? reader_hash : NULL,
                                 .segment_size_max = sim.segment_size,
+                                .segment_age_usec = sim.age_usec,
                                 .delete_acked = !keeper->options.chained,
                                 .links = keeper->options.chained,
                         },
@@ -197,22 +223,30 @@ static void on_finished(void *userdata)
 {
         Keeper *keeper = userdata;
 
+        if (keeper->options.finished)
+                keeper->options.finished(keeper->options.userdata);
         sim_process_exit(keeper->process);
 }
 
 void keeper_finish(Keeper *keeper)
 {
+        if (inlet_waiting(keeper->inlet))
+                store_loop_owe(keeper->store);
         inlet_close(keeper->inlet);
         store_loop_finish(keeper->store, on_finished, keeper);
 }
 
-/* --- The aggregator --- */
+/* --- The aggregators --- */
 
-static Process *aggregator;
+static Process *aggregators[SIM_COLLECTORS_MAX];
 
 static int aggregator_start(Process *process)
 {
-        KeeperOptions options = {.service = process->machine->service, .name = "collector", .chained = true};
+        KeeperOptions options = {
+                .service = process->machine->service,
+                .name = sim_collector_name(process->machine->collector),
+                .chained = true,
+        };
         Keeper *keeper;
         int r = keeper_new(process, &options, &keeper);
 
@@ -230,17 +264,24 @@ static void aggregator_terminate(Process *process)
         keeper_finish(process->data);
 }
 
-void sim_collector_new(void)
+Machine *sim_collector_new(unsigned number)
 {
         static const Program program = {
                 .start = aggregator_start, .free = aggregator_free, .terminate = aggregator_terminate};
-        Machine *machine = sim_machine_new("collector");
+        Machine *machine = sim_machine_new(sim_collector_name(number));
+        char name[16];
 
+        machine->collector = number;
         machine->service = sim_service_new(machine, true);
-        aggregator = sim_process_new("aggregator", machine, &program);
+        (void) snprintf(name, sizeof name, "aggregator-%u", number);
+        aggregators[number] = sim_process_new(name, machine, &program);
+        return machine;
 }
 
-bool sim_collector_drained(void)
+bool sim_collectors_drained(void)
 {
-        return aggregator->alive && keeper_settled(aggregator->data);
+        for (unsigned i = 0; i < sim.n_collectors; i++)
+                if (!aggregators[i]->alive || !keeper_settled(aggregators[i]->data))
+                        return false;
+        return true;
 }

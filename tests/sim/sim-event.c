@@ -249,6 +249,11 @@ int sd_event_source_set_io_fd_own(sd_event_source *source, int own)
         return 0;
 }
 
+int sd_event_source_get_io_fd(sd_event_source *source)
+{
+        return source->fd;
+}
+
 sd_event *sd_event_source_get_event(sd_event_source *source)
 {
         return source->event;

@@ -13,6 +13,7 @@
 
 static bool enabled[_FAULT_MAX];
 static uint64_t until, pause_usec;
+static bool snapshots; /* somebody may want one */
 
 static Process *random_process(const char *prefix)
 {
@@ -31,7 +32,12 @@ static Process *random_process(const char *prefix)
 
 static Machine *random_client(void)
 {
-        return &sim.machines[1 + sim_below(sim.n_clients)];
+        return &sim.machines[sim.n_collectors + sim_below(sim.n_clients)];
+}
+
+static Machine *random_collector(void)
+{
+        return &sim.machines[sim_below(sim.n_collectors)];
 }
 
 static Machine *random_machine(void)
@@ -57,15 +63,13 @@ static bool kill_process(const char *prefix, uint64_t *at, uint64_t scale)
 
 static bool restart(void)
 {
-        Process *process = random_process(sim_chance(40) ? "aggregator" : "remote"), *before = sim.current;
+        Process *process = random_process(sim_chance(40)   ? "aggregator"
+                                          : sim_chance(70) ? "remote"
+                                                           : "dispatch");
 
         if (!process || process->terminating)
                 return false;
-        sim_trace("%s is told to stop", process->name);
-        process->terminating = true;
-        sim.current = process;
-        process->program->terminate(process);
-        sim.current = before;
+        sim_process_terminate(process);
         return true;
 }
 
@@ -119,6 +123,59 @@ static bool pause_process(void)
         return true;
 }
 
+/* By seconds, hours, years, or to the beginning of time, as with an empty battery. */
+static bool set_clock(Machine *machine)
+{
+        static const uint64_t steps[] = {USEC_PER_SEC, 3600 * USEC_PER_SEC, 86400 * 365 * USEC_PER_SEC};
+        int64_t step = (int64_t) sim_spread(steps[sim_below(ELEMENTSOF(steps))]);
+
+        if (sim_chance(10))
+                machine->clock_usec = -(int64_t) SIM_EPOCH;
+        else
+                machine->clock_usec = sim_chance(50) ? step : -step;
+        sim_trace("the clock of %s is off by %" PRId64 " s", machine->name,
+                  machine->clock_usec / (int64_t) USEC_PER_SEC);
+        return true;
+}
+
+static bool shut_down(Machine *machine)
+{
+        if (!machine->up || machine->shut_down != SHUT_DOWN_NOT)
+                return false;
+        sim_trace("machine %s is shut down", machine->name);
+        machine->shut_down = SHUT_DOWN_DISPATCHER;
+        machine->shut_down_usec = sim.now + LOOP_EXIT_TIMEOUT_USEC + USEC_PER_SEC;
+        return true;
+}
+
+static void take_snapshot(Machine *machine)
+{
+        sim_trace("snapshot of the disk of %s", machine->name);
+        machine->snapshot = sim_disk_free(machine->snapshot);
+        machine->snapshot = sim_disk_copy(machine->disk, sim_draw());
+}
+
+static bool set_back(Machine *machine)
+{
+        if (!machine->up || !machine->snapshot)
+                return false;
+        sim_machine_kill(machine, sim_absence(2 * USEC_PER_SEC));
+        if (machine->client < SIM_CLIENTS_MAX)
+                oracle_rolled_back(machine->client, machine->snapshot);
+        else
+                oracle_restored(machine->collector, machine->disk, machine->snapshot);
+        sim_machine_set_back(machine);
+        return true;
+}
+
+static bool fail_over(Machine *machine)
+{
+        if (sim.n_collectors == 1)
+                return false;
+        sim_client_fail_over(machine);
+        return true;
+}
+
 static bool strike(Fault fault)
 {
         Machine *machine = random_machine();
@@ -143,8 +200,10 @@ static bool strike(Fault fault)
                 return true;
         case FAULT_CLIENT_DIES:
                 return die(random_client());
+        case FAULT_CLIENT_SHUT_DOWN:
+                return shut_down(random_client());
         case FAULT_COLLECTOR_DIES:
-                return die(&sim.machines[0]);
+                return die(random_collector());
         case FAULT_NO_SPACE:
                 return fill_disk(machine);
         case FAULT_WRITE_ERROR:
@@ -155,6 +214,17 @@ static bool strike(Fault fault)
         case FAULT_SLOW_SYNC:
                 machine->slow_until = sim.now + sim_spread(3 * USEC_PER_SEC);
                 return true;
+        case FAULT_CLOCK:
+                return set_clock(machine);
+        case FAULT_FAILOVER:
+                return fail_over(random_client());
+        case FAULT_CLIENT_ROLLED_BACK:
+                return set_back(random_client());
+        case FAULT_CLIENT_CLONED:
+                /* Speaking to different collectors, two of one name would not meet. */
+                return sim.n_collectors == 1 && sim_client_clone(random_client());
+        case FAULT_COLLECTOR_RESTORED:
+                return set_back(random_collector());
         case _FAULT_MAX:
                 break;
         }
@@ -184,6 +254,8 @@ static int on_fault(sd_event_source *source, uint64_t usec, void *userdata)
         expire();
         if (sim.now >= until)
                 return 0;
+        if (snapshots && sim_chance(25))
+                take_snapshot(random_machine());
         for (unsigned i = 0; i < _FAULT_MAX && !enabled[fault]; i++)
                 fault = (Fault) ((fault + 1) % _FAULT_MAX);
         if (enabled[fault] && strike(fault))
@@ -214,6 +286,11 @@ void sim_faults_begin(uint64_t until_usec)
         for (unsigned i = 0; i < _FAULT_MAX; i++)
                 enabled[i] = sim_chance(percent);
         enabled[sim_below(_FAULT_MAX)] = true;
+        /* Two clones that a restored collector does not know apart: neither has the batches to compare any more. */
+        if (enabled[FAULT_CLIENT_CLONED] && enabled[FAULT_COLLECTOR_RESTORED])
+                enabled[sim_chance(50) ? FAULT_CLIENT_CLONED : FAULT_COLLECTOR_RESTORED] = false;
+        snapshots = enabled[FAULT_CLIENT_ROLLED_BACK] || enabled[FAULT_CLIENT_CLONED] ||
+                    enabled[FAULT_COLLECTOR_RESTORED];
         (void) sim_process_new("world", NULL, &program);
 }
 

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 static Socket sockets[SOCKETS_MAX];
-static Service services[1 + SIM_CLIENTS_MAX];
+static Service services[SIM_COLLECTORS_MAX + SIM_CLIENTS_MAX];
 static unsigned n_services;
 
 Socket *socket_of(int fd)
@@ -211,15 +211,27 @@ int sim_connect(Service *service)
 
         s->owner = sim.current;
         s->service = service;
-        if (service->network) {
-                s->connect_usec = delay(s);
-                return FD_BASE + socket_number(s);
-        }
         establish(s);
         if (!s->refused)
                 return FD_BASE + socket_number(s);
         s->used = false;
         return -ECONNREFUSED;
+}
+
+int sim_socket(void)
+{
+        Socket *s = socket_new(sim.current->machine, true);
+
+        s->owner = sim.current;
+        return FD_BASE + socket_number(s);
+}
+
+void sim_socket_connect(int fd, Service *service)
+{
+        Socket *s = socket_of(fd);
+
+        s->service = service;
+        s->connect_usec = delay(s);
 }
 
 /* --- Ends --- */

@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the world has to be in the end, kept apart from everything that runs in it.
+/* Who promised what, kept apart from everything that runs in the world; sim-judge.c compares.
  *
  *  1. What a ring has published is accepted. Its life is an epoch: one stream, seq after seq a numbered
- * record or a gap record.
+ *     record or a gap record.
  *  2. All of a client's records between two of a ring's are counted by that ring's gap records: nothing is
- * dropped silently.
- *  3. Each accepted record is in the collector's store once, byte for byte, in the order of its epochs and
- * seqs.
- *  4. Of an epoch whose machine died the end may be missing: what nobody had acked. Nothing else may.
- *  5. What was acked is on the acker's medium at that moment, and there in the end.
- *  6. Nothing else is in the collector's store but gap records that somebody had to write.
+ *     dropped silently.
+ *  3. What was acked is on the acker's medium at that moment.
  */
 
-#include "sim.h"
+#include "sim-oracle.h"
 
 #undef NDEBUG
 #include <assert.h>
@@ -21,39 +17,24 @@
 #include <stdlib.h>
 
 #define PROMISES_MAX 512U
-#define EPOCHS_MAX 256U
-
-typedef struct Accepted {
-        uint64_t number; /* 0: a gap record */
-        uint64_t line;   /* checksum of the line */
-        bool seen;
-} Accepted;
-
-typedef struct Epoch {
-        unsigned client;
-        StreamId stream;
-        Accepted *records; /* [seq - 1] */
-        uint64_t newest, allocated;
-        uint64_t base;     /* the kernel's records before it */
-        uint64_t numbered; /* records among them */
-        uint64_t last_number;
-        uint64_t told; /* dropped, by its gap records */
-        bool died;
-} Epoch;
 
 typedef struct Promise {
         StreamId stream;
-        bool by_collector;
+        unsigned keeper;
         uint64_t out; /* checked against the medium when it was said */
         uint64_t in;  /* heard */
 } Promise;
 
-static Epoch epochs[EPOCHS_MAX];
-static size_t n_epochs;
+Epoch oracle_epochs[EPOCHS_MAX];
+size_t oracle_n_epochs;
+uint64_t oracle_deaths[SIM_CLIENTS_MAX], oracle_deaths_to_tell[SIM_CLIENTS_MAX], oracle_clean_ends;
 static Promise promises[PROMISES_MAX];
 static size_t n_promises;
-static bool clean_end[SIM_CLIENTS_MAX];
-static uint64_t deaths[SIM_CLIENTS_MAX], deaths_to_tell[SIM_CLIENTS_MAX], dropped_total;
+/* Where each numbered record is. */
+static struct {
+        Place *places; /* [number - 1]; seq 0: nowhere */
+        uint64_t allocated;
+} numbered[SIM_CLIENTS_MAX];
 
 /* --- The lines --- */
 
@@ -82,7 +63,7 @@ size_t oracle_text(unsigned client, uint64_t number, char *out, size_t size)
 
 size_t oracle_line(unsigned client, uint64_t number, char *out, size_t size)
 {
-        size_t n = (size_t) snprintf(out, size, "node=c%u type=USER msg=", client);
+        size_t n = (size_t) snprintf(out, size, "node=c%u type=USER msg=", sim.identity[client]);
 
         n += oracle_text(client, number, out + n, size - n);
         out[n++] = '\n';
@@ -90,7 +71,7 @@ size_t oracle_line(unsigned client, uint64_t number, char *out, size_t size)
 }
 
 /* The number after a word in a line, 0 if it is not there. */
-static uint64_t find_number(const uint8_t *line, size_t size, const char *word)
+uint64_t oracle_find_number(const uint8_t *line, size_t size, const char *word)
 {
         const uint8_t *p = memmem(line, size, word, strlen(word));
         uint64_t value = 0;
@@ -100,21 +81,21 @@ static uint64_t find_number(const uint8_t *line, size_t size, const char *word)
         return value;
 }
 
-static bool contains(const uint8_t *line, size_t size, const char *word)
+bool oracle_contains(const uint8_t *line, size_t size, const char *word)
 {
         return memmem(line, size, word, strlen(word)) != NULL;
 }
 
-static bool is_gap(const uint8_t *line, size_t size)
+bool oracle_is_gap(const uint8_t *line, size_t size)
 {
-        return contains(line, size, " type=DAEMON_ERR ") && contains(line, size, " op=relay-gap ");
+        return oracle_contains(line, size, " type=DAEMON_ERR ") && oracle_contains(line, size, " op=relay-gap ");
 }
 
 /* The record that a line is; 0: none, or not byte for byte. */
 static uint64_t numbered_line(unsigned client, const uint8_t *line, size_t size)
 {
         static char expected[RECORD_LINE_MAX];
-        uint64_t number = find_number(line, size, " number=");
+        uint64_t number = oracle_find_number(line, size, " number=");
 
         if (number == 0 || oracle_line(client, number, expected, sizeof expected) != size ||
             memcmp(line, expected, size) != 0)
@@ -124,21 +105,44 @@ static uint64_t numbered_line(unsigned client, const uint8_t *line, size_t size)
 
 /* --- Rings and promises --- */
 
-static Promise *promise_of(const StreamId *stream, bool by_collector)
+static Promise *promise_of(const StreamId *stream, unsigned keeper)
 {
         for (size_t i = 0; i < n_promises; i++)
-                if (promises[i].by_collector == by_collector && stream_id_equal(&promises[i].stream, stream))
+                if (promises[i].keeper == keeper && stream_id_equal(&promises[i].stream, stream))
                         return &promises[i];
         assert(n_promises < PROMISES_MAX);
-        promises[n_promises] = (Promise){.stream = *stream, .by_collector = by_collector};
+        promises[n_promises] = (Promise){.stream = *stream, .keeper = keeper};
         return &promises[n_promises++];
+}
+
+uint64_t oracle_promised(const StreamId *stream, unsigned keeper)
+{
+        const Promise *promise = promise_of(stream, keeper);
+
+        return MAX(promise->in, promise->out);
+}
+
+void oracle_promise_less(const StreamId *stream, unsigned keeper, uint64_t seq)
+{
+        Promise *promise = promise_of(stream, keeper);
+
+        promise->out = MIN(promise->out, seq);
+        promise->in = MIN(promise->in, seq);
+}
+
+void oracle_promises(unsigned keeper, void (*found)(const StreamId *stream, uint64_t seq, void *userdata),
+                     void *userdata)
+{
+        for (size_t i = 0; i < n_promises; i++)
+                if (promises[i].keeper == keeper)
+                        found(&promises[i].stream, MAX(promises[i].in, promises[i].out), userdata);
 }
 
 static Epoch *epoch_of(unsigned client)
 {
-        for (size_t i = n_epochs; i-- > 0;)
-                if (epochs[i].client == client)
-                        return &epochs[i];
+        for (size_t i = oracle_n_epochs; i-- > 0;)
+                if (oracle_epochs[i].client == client)
+                        return &oracle_epochs[i];
         return NULL;
 }
 
@@ -148,9 +152,25 @@ void oracle_ring(unsigned client, const StreamId *stream, uint64_t read)
 
         if (before && !before->died)
                 sim_fail("the ring of c%u began anew though its machine lives", client);
-        assert(n_epochs < EPOCHS_MAX);
+        assert(oracle_n_epochs < EPOCHS_MAX);
         sim_trace("ring of c%u begins behind %" PRIu64, client, read);
-        epochs[n_epochs++] = (Epoch){.client = client, .stream = *stream, .base = read, .last_number = read};
+        oracle_epochs[oracle_n_epochs++] = (Epoch){.client = client, .stream = *stream, .base = read, .last_number = read};
+}
+
+static void note_place(const Epoch *epoch, uint64_t number)
+{
+        unsigned c = epoch->client;
+        uint64_t before = numbered[c].allocated;
+
+        if (number > before) {
+                numbered[c].allocated = MAX(2 * before, number + 256);
+                numbered[c].places =
+                        reallocarray(numbered[c].places, numbered[c].allocated, sizeof *numbered[c].places);
+                assert(numbered[c].places);
+                memset(numbered[c].places + before, 0,
+                       (numbered[c].allocated - before) * sizeof *numbered[c].places);
+        }
+        numbered[c].places[number - 1] = (Place){(size_t) (epoch - oracle_epochs), epoch->newest + 1};
 }
 
 static void accept_line(Epoch *epoch, const uint8_t *line, size_t size)
@@ -169,8 +189,9 @@ static void accept_line(Epoch *epoch, const uint8_t *line, size_t size)
                                  record.number, epoch->last_number);
                 epoch->last_number = record.number;
                 epoch->numbered++;
-        } else if (is_gap(line, size) && contains(line, size, "reason=ring-full")) {
-                epoch->told += find_number(line, size, " lost=");
+                note_place(epoch, record.number);
+        } else if (oracle_is_gap(line, size) && oracle_contains(line, size, "reason=ring-full")) {
+                epoch->told += oracle_find_number(line, size, " lost=");
         } else {
                 sim_fail("the ring of c%u has a line that nobody wrote", epoch->client);
         }
@@ -209,32 +230,31 @@ void oracle_published(unsigned client, Source *source, uint64_t dropped, uint64_
                          client, read - epoch->base, epoch->numbered, epoch->told, dropped);
 }
 
-void oracle_client_died(unsigned client)
+void oracle_client_died(unsigned client, bool begun, bool clean)
 {
         Epoch *epoch = epoch_of(client);
+        unsigned identity = sim.identity[client];
+        bool lost;
 
-        if (!epoch)
-                return;
-        deaths[client]++;
-        epoch->died = true;
-        deaths_to_tell[client] += promise_of(&epoch->stream, false)->out > 0 && !clean_end[client];
+        lost = epoch && !epoch->died && epoch->newest > promise_of(&epoch->stream, KEEPER_REMOTE)->out;
+        if (epoch)
+                epoch->died = true;
+        oracle_clean_ends += clean && !lost;
+        oracle_deaths[identity] += lost || !clean;
+        oracle_deaths_to_tell[identity] += lost && begun;
 }
 
-void oracle_clean_end(unsigned client, bool clean)
+void oracle_acked(const StreamId *stream, uint64_t seq, unsigned keeper)
 {
-        clean_end[client] = clean;
-}
-
-void oracle_acked(const StreamId *stream, uint64_t seq, bool by_collector)
-{
-        Promise *promise = promise_of(stream, by_collector);
+        Promise *promise = promise_of(stream, keeper);
 
         promise->in = MAX(promise->in, seq);
 }
 
 void oracle_ack_out(const Machine *machine, const StreamId *stream, uint64_t seq)
 {
-        Promise *promise = promise_of(stream, machine->client == SIM_CLIENTS_MAX);
+        Promise *promise =
+                promise_of(stream, machine->client < SIM_CLIENTS_MAX ? KEEPER_REMOTE : machine->collector);
         uint64_t durable;
 
         if (seq <= promise->out)
@@ -247,179 +267,61 @@ void oracle_ack_out(const Machine *machine, const StreamId *stream, uint64_t seq
                 sim_fail("%s acks %" PRIu64 ", on its medium are %" PRIu64, machine->name, seq, durable);
 }
 
-/* --- Judgement --- */
+/* --- Looking up --- */
 
-typedef struct Judge {
-        Verdict *verdict;
-        size_t epoch[SIM_CLIENTS_MAX]; /* where the last record of each client was */
-        uint64_t seq[SIM_CLIENTS_MAX];
-        uint64_t deaths_told[SIM_CLIENTS_MAX];
-} Judge;
-
-/* 1: found; 0: it was there already; -1: nobody accepted it. */
-static int find_accepted(unsigned client, uint64_t number, uint64_t line, size_t *ret_epoch,
-                         uint64_t *ret_seq)
+static bool find_gap_record(uint64_t line, unsigned identity, unsigned collector, Place *ret)
 {
-        int result = -1;
+        bool found = false;
 
-        for (size_t e = 0; e < n_epochs; e++) {
-                if (epochs[e].client != client)
+        for (size_t e = 0; e < oracle_n_epochs; e++) {
+                if (sim.identity[oracle_epochs[e].client] != identity)
                         continue;
-                for (uint64_t i = 0; i < epochs[e].newest; i++) {
-                        Accepted *record = &epochs[e].records[i];
+                for (uint64_t i = 0; i < oracle_epochs[e].newest; i++) {
+                        const Accepted *record = &oracle_epochs[e].records[i];
 
-                        if (record->number != number || record->line != line)
+                        if (record->number != 0 || record->line != line)
                                 continue;
-                        result = 0;
-                        if (record->seen)
-                                continue;
-                        record->seen = true;
-                        *ret_epoch = e;
-                        *ret_seq = i + 1;
-                        return 1;
+                        *ret = (Place){e, i + 1};
+                        found = true;
+                        if (!(record->seen & 1U << collector))
+                                return true;
                 }
         }
-        return result;
+        return found;
 }
 
-/* The expected place is looked at first: looking for it everywhere is for when something is wrong. */
-static int match(const Judge *judge, unsigned client, uint64_t number, uint64_t line, size_t *ret_epoch,
-                 uint64_t *ret_seq)
+bool oracle_find(const uint8_t *line, size_t size, unsigned collector, Place *ret)
 {
-        size_t e = judge->epoch[client];
-        uint64_t seq = judge->seq[client];
+        unsigned client = (unsigned) oracle_find_number(line, size, " client=");
+        uint64_t number = oracle_find_number(line, size, " number=");
 
-        if (e < n_epochs && epochs[e].client == client && seq < epochs[e].newest &&
-            epochs[e].records[seq].line == line && epochs[e].records[seq].number == number &&
-            !epochs[e].records[seq].seen) {
-                epochs[e].records[seq].seen = true;
-                *ret_epoch = e;
-                *ret_seq = seq + 1;
-                return 1;
-        }
-        return find_accepted(client, number, line, ret_epoch, ret_seq);
-}
-
-static void judge_line(Judge *judge, const uint8_t *line, size_t size)
-{
-        unsigned client = (unsigned) find_number(line, size, "node=c");
-        uint64_t number, seq = 0;
-        size_t epoch = 0;
-        int r;
-
-        if (client >= sim.n_clients) {
-                judge->verdict->unaccounted++;
-                return;
-        }
-        if (is_gap(line, size) && contains(line, size, "reason=machine-death")) {
-                judge->deaths_told[client]++;
-                judge->verdict->death_records++;
-                return;
-        }
-        number = numbered_line(client, line, size);
-        r = number > 0 || is_gap(line, size)
-                    ? match(judge, client, number, checksum64(line, size), &epoch, &seq)
-                    : -1;
-        if (r < 0) {
-                judge->verdict->unaccounted++;
-                sim_trace("nobody accepted: %.*s", (int) MIN(size, 150U), (const char *) line);
-        } else if (r == 0 || epoch < judge->epoch[client] ||
-                   (epoch == judge->epoch[client] && seq <= judge->seq[client])) {
-                judge->verdict->duplicated++;
-                sim_trace("again, or in another order: %.*s", (int) MIN(size, 150U), (const char *) line);
-        } else {
-                judge->verdict->gap_records += number == 0;
-                judge->epoch[client] = epoch;
-                judge->seq[client] = seq;
-        }
-}
-
-static void judge_batch(const ReaderBatch *batch, void *userdata)
-{
-        Judge *judge = userdata;
-        const uint8_t *end;
-
-        if (batch->received_reason != BATCH_RECORDS)
-                judge->verdict->unaccounted++; /* nothing was lost that a source would have to explain */
-        for (const uint8_t *p = batch->text; p < batch->text + batch->size; p = end) {
-                end = memchr(p, '\n', (size_t) (batch->text + batch->size - p));
-                if (!end)
-                        break;
-                judge_line(judge, p, (size_t) (++end - p));
-        }
-}
-
-static uint64_t promised(const StreamId *stream, bool by_collector)
-{
-        const Promise *promise = promise_of(stream, by_collector);
-
-        return MAX(promise->in, promise->out);
-}
-
-/* What is missing of an epoch. */
-static void judge_epoch(const Epoch *epoch, Verdict *verdict)
-{
-        uint64_t acked = promised(&epoch->stream, false), end = epoch->newest;
-
-        while (epoch->died && end > acked && !epoch->records[end - 1].seen)
-                end--;
-        verdict->machine_death += epoch->newest - end;
-        for (uint64_t i = 0; i < end; i++) {
-                if (epoch->records[i].seen)
-                        continue;
-                verdict->lost++;
-                sim_trace("c%u: seq %" PRIu64 " of %" PRIu64 " (record %" PRIu64
-                          ") is lost; acked are %" PRIu64 "%s",
-                          epoch->client, i + 1, epoch->newest, epoch->records[i].number, acked,
-                          epoch->died ? ", the machine died" : "");
-        }
-        verdict->records += epoch->newest;
-        dropped_total += epoch->told;
-}
-
-void oracle_judge(const Machine *collector, Verdict *ret)
-{
-        Judge judge = {.verdict = ret};
-        const char *why;
-
-        *ret = (Verdict){0};
-        for (unsigned c = 0; c < SIM_CLIENTS_MAX; c++)
-                for (size_t e = n_epochs; e-- > 0;)
-                        if (epochs[e].client == c)
-                                judge.epoch[c] = e;
-        why = reader_walk(collector->disk, true, judge_batch, &judge);
-        if (why) {
-                ret->unaccounted++;
-                sim_trace("the collector's store: %s", why);
-                sim_fail("the collector's store: %s", why);
-        }
-        dropped_total = 0;
-        for (size_t i = 0; i < n_epochs; i++)
-                judge_epoch(&epochs[i], ret);
-        ret->dropped = dropped_total;
-        for (unsigned c = 0; c < sim.n_clients; c++)
-                if ((judge.deaths_told[c] > 0 && deaths[c] == 0) ||
-                    (judge.deaths_told[c] == 0 && deaths_to_tell[c] > 0)) {
-                        ret->unaccounted++;
-                        sim_trace("c%u died %" PRIu64 " times, its log says %" PRIu64, c, deaths[c],
-                                  judge.deaths_told[c]);
-                }
-        if (ret->lost + ret->duplicated + ret->unaccounted > 0)
-                sim_fail("%" PRIu64 " lost, %" PRIu64 " duplicated, %" PRIu64 " unaccounted", ret->lost,
-                         ret->duplicated, ret->unaccounted);
+        if (oracle_is_gap(line, size))
+                return find_gap_record(checksum64(line, size),
+                                       (unsigned) oracle_find_number(line, size, "node=c"), collector, ret);
+        if (client >= sim.n_clients || number == 0 || number > numbered[client].allocated)
+                return false;
+        *ret = numbered[client].places[number - 1];
+        return ret->seq > 0 && oracle_record(*ret)->line == checksum64(line, size);
 }
 
 void oracle_begin(void)
 {
-        n_epochs = n_promises = 0;
-        memset(clean_end, 0, sizeof clean_end);
-        memset(deaths, 0, sizeof deaths);
-        memset(deaths_to_tell, 0, sizeof deaths_to_tell);
+        oracle_n_epochs = n_promises = 0;
+        memset(oracle_deaths, 0, sizeof oracle_deaths);
+        memset(oracle_deaths_to_tell, 0, sizeof oracle_deaths_to_tell);
+        oracle_clean_ends = 0;
+        history_begin();
 }
 
 void oracle_done(void)
 {
-        for (size_t i = 0; i < n_epochs; i++)
-                free(epochs[i].records);
-        n_epochs = 0;
+        for (size_t i = 0; i < oracle_n_epochs; i++)
+                free(oracle_epochs[i].records);
+        for (unsigned c = 0; c < SIM_CLIENTS_MAX; c++) {
+                free(numbered[c].places);
+                numbered[c].places = NULL;
+                numbered[c].allocated = 0;
+        }
+        oracle_n_epochs = 0;
+        history_done();
 }

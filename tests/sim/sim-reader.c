@@ -17,7 +17,7 @@
 #define CHAIN 32U
 #define SEGMENTS_MAX 4096U
 
-enum { KIND_SEGMENT = 1, KIND_STREAM = 2, KIND_BATCH = 3, KIND_STREAM_END = 7 };
+enum { KIND_SEGMENT = 1, KIND_STREAM = 2, KIND_BATCH = 3, KIND_CUSTODY = 5, KIND_RESTART = 10 };
 
 void reader_hash(const void *data, size_t size, uint8_t ret_digest[static 32])
 {
@@ -102,6 +102,16 @@ static int compare(const void *a, const void *b)
         uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
 
         return (x > y) - (x < y);
+}
+
+static size_t list_firsts(const SimDisk *disk, Firsts *firsts)
+{
+        Disk *reading = sim_disk_attach((SimDisk *) (uintptr_t) disk);
+
+        assert(reading->list(reading, ".", collect, firsts) == 0);
+        (void) disk_free(reading);
+        qsort(firsts->first, firsts->n, sizeof firsts->first[0], compare);
+        return firsts->n;
 }
 
 /* --- All of it --- */
@@ -216,15 +226,12 @@ const char *reader_walk(const SimDisk *disk, bool chained,
 {
         Walk *walk = calloc(1, sizeof *walk);
         Firsts *firsts = calloc(1, sizeof *firsts);
-        Disk *reading = sim_disk_attach((SimDisk *) (uintptr_t) disk);
         uint8_t chain[CHAIN] = {0};
         const char *why;
 
         assert(walk && firsts);
         *walk = (Walk){.disk = disk, .chained = chained, .found = found, .userdata = userdata};
-        assert(reading->list(reading, ".", collect, firsts) == 0);
-        (void) disk_free(reading);
-        qsort(firsts->first, firsts->n, sizeof firsts->first[0], compare);
+        (void) list_firsts(disk, firsts);
         for (size_t i = 0; i < firsts->n && !walk->why; i++) {
                 const uint8_t *head = NULL;
                 uint64_t size;
@@ -246,6 +253,35 @@ const char *reader_walk(const SimDisk *disk, bool chained,
         return why;
 }
 
+void reader_scan(const SimDisk *disk, void (*found)(const ReaderBatch *batch, void *userdata), void *userdata)
+{
+        Firsts *firsts = calloc(1, sizeof *firsts);
+
+        assert(firsts);
+        for (size_t i = 0, n = list_firsts(disk, firsts); i < n; i++) {
+                uint64_t next = i + 1 < n ? firsts->first[i + 1] : UINT64_MAX, index_size, text_size = 0;
+                const uint8_t *index, *text;
+                ReaderBatch batch;
+                char name[32];
+
+                (void) snprintf(name, sizeof name, "%020" PRIu64 ".idx", firsts->first[i]);
+                index = sim_disk_bytes(disk, name, &index_size);
+                (void) snprintf(name, sizeof name, "%020" PRIu64 ".log", firsts->first[i]);
+                text = sim_disk_bytes(disk, name, &text_size);
+                for (uint32_t k = 0; text && k < index_size / ENTRY; k++) {
+                        const uint8_t *entry = index + (size_t) k * ENTRY;
+
+                        if (!entry_is_good(entry, k) || get_le16(entry + 4) != KIND_BATCH ||
+                            !text_is_good(entry, text, text_size))
+                                continue;
+                        batch = read_batch(entry, text);
+                        if (batch.first < next)
+                                found(&batch, userdata);
+                }
+        }
+        free(firsts);
+}
+
 /* --- What is on the medium --- */
 
 static const uint8_t *synced(const SimDisk *disk, uint64_t first, const char *suffix, uint64_t *ret_size)
@@ -262,17 +298,25 @@ static const uint8_t *synced(const SimDisk *disk, uint64_t first, const char *su
         return NULL;
 }
 
+/* The newest segment; NULL: none. */
+static const uint8_t *newest_index(const SimDisk *disk, uint64_t *ret_first, uint64_t *ret_size)
+{
+        const char *name;
+        uint64_t first;
+
+        *ret_first = 0;
+        for (size_t i = 0; sim_disk_synced(disk, i, &name, ret_size); i++)
+                if (parse_name(name, ".idx", &first))
+                        *ret_first = MAX(*ret_first, first);
+        return synced(disk, *ret_first, ".idx", ret_size);
+}
+
 uint64_t reader_durable(const SimDisk *disk, const StreamId *stream)
 {
-        uint64_t newest = 0, first, size, text_size, last = 0;
-        const uint8_t *index, *text;
-        const char *name;
+        uint64_t newest, size, text_size, last = 0;
+        const uint8_t *index = newest_index(disk, &newest, &size);
+        const uint8_t *text = synced(disk, newest, ".log", &text_size);
 
-        for (size_t i = 0; sim_disk_synced(disk, i, &name, &size); i++)
-                if (parse_name(name, ".idx", &first))
-                        newest = MAX(newest, first);
-        index = synced(disk, newest, ".idx", &size);
-        text = synced(disk, newest, ".log", &text_size);
         for (uint32_t i = 0; index && text && i < size / ENTRY; i++) {
                 const uint8_t *entry = index + (size_t) i * ENTRY;
                 unsigned kind = get_le16(entry + 4);
@@ -288,4 +332,25 @@ uint64_t reader_durable(const SimDisk *disk, const StreamId *stream)
                 }
         }
         return last;
+}
+
+uint64_t reader_custody(const SimDisk *disk, const char *collector)
+{
+        uint64_t newest, size, seq = 0;
+        const uint8_t *index = newest_index(disk, &newest, &size);
+
+        for (uint32_t i = 0; index && i < size / ENTRY; i++) {
+                const uint8_t *entry = index + (size_t) i * ENTRY;
+                unsigned kind = get_le16(entry + 4);
+
+                if (!entry_is_good(entry, i))
+                        break;
+                /* In a header the custody behind a restart is that of the new stream. */
+                if (kind == KIND_RESTART)
+                        seq = 0;
+                if (kind == KIND_CUSTODY && entry[64] == strlen(collector) &&
+                    memcmp(entry + 65, collector, strlen(collector)) == 0)
+                        seq = get_le64(entry + 24);
+        }
+        return seq;
 }

@@ -8,6 +8,8 @@
 
 #undef NDEBUG
 #include <assert.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -16,6 +18,27 @@ static int failed(int error)
 {
         errno = error;
         return -1;
+}
+
+/* As remote asks for: TCP over IPv4, to a collector. */
+int socket(int domain, int type, int protocol)
+{
+        assert(domain == AF_INET && (type & SOCK_STREAM));
+        return sim_socket();
+}
+
+int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
+{
+        return 0;
+}
+
+int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t size)
+{
+        struct sockaddr_in in;
+
+        memcpy(&in, address.__sockaddr__, sizeof in);
+        sim_socket_connect(fd, sim.machines[ntohs(in.sin_port) - SIM_PORT].service);
+        return failed(EINPROGRESS);
 }
 
 ssize_t send(int fd, const void *data, size_t size, int flags)
@@ -82,6 +105,16 @@ int getsockopt(int fd, int level, int name, void *value, socklen_t *size)
         assert(level == SOL_SOCKET && name == SO_ERROR && *size >= sizeof error);
         memcpy(value, &error, sizeof error);
         return 0;
+}
+
+/* poll(); by that name, the compiler knows that what it is given is only written to. */
+int sim_poll(struct pollfd *fds, nfds_t n, int timeout) __asm__("poll");
+
+int sim_poll(struct pollfd *fds, nfds_t n, int timeout)
+{
+        assert(n == 1 && timeout == 0);
+        fds->revents = (short) (sim_net_ready(fds->fd) & (uint32_t) fds->events);
+        return fds->revents != 0;
 }
 
 int accept4(int fd, __SOCKADDR_ARG address, socklen_t *size, int flags)

@@ -31,7 +31,9 @@ uint64_t monotonic_usec(void)
 
 uint64_t realtime_usec(void)
 {
-        return SIM_EPOCH + sim.now;
+        const Machine *machine = sim.current ? sim.current->machine : NULL;
+
+        return SIM_EPOCH + sim.now + (uint64_t) (machine ? machine->clock_usec : 0);
 }
 
 int clock_gettime(clockid_t clock, struct timespec *ret)
@@ -147,6 +149,12 @@ int connection_peer_get(ConnectionPeer *peer, int fd)
         if (!sim_net_connected(fd))
                 return -ENOTCONN;
         (void) snprintf(peer->name, sizeof peer->name, "socket %d", fd & 0xffff);
+        return 0;
+}
+
+int tls_session_new(Tls *tls, bool server, const char *expected_name, int fd, TlsSession **ret)
+{
+        *ret = NULL;
         return 0;
 }
 

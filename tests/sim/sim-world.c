@@ -6,6 +6,7 @@
 
 #include "sim.h"
 #include "sim-event.h"
+#include "runtime/loop.h"
 
 #undef NDEBUG
 #include <assert.h>
@@ -30,11 +31,17 @@ const char *const fault_names[_FAULT_MAX] = {
         [FAULT_HALF_OPEN] = "connection-half-open",
         [FAULT_PARTITION] = "network-down",
         [FAULT_CLIENT_DIES] = "client-power-cut",
+        [FAULT_CLIENT_SHUT_DOWN] = "client-shut-down",
         [FAULT_COLLECTOR_DIES] = "collector-power-cut",
         [FAULT_NO_SPACE] = "disk-full",
         [FAULT_WRITE_ERROR] = "write-error",
         [FAULT_SYNC_ERROR] = "sync-error",
         [FAULT_SLOW_SYNC] = "sync-slow",
+        [FAULT_CLOCK] = "clock-jumped",
+        [FAULT_FAILOVER] = "failover",
+        [FAULT_CLIENT_ROLLED_BACK] = "client-rolled-back",
+        [FAULT_CLIENT_CLONED] = "client-cloned",
+        [FAULT_COLLECTOR_RESTORED] = "collector-restored",
 };
 
 const char *const bug_names[_BUG_MAX] = {
@@ -132,10 +139,11 @@ Machine *sim_machine_new(const char *name)
 {
         Machine *machine = &sim.machines[sim.n_machines++];
 
-        assert(sim.n_machines <= 1 + SIM_CLIENTS_MAX);
+        assert(sim.n_machines <= ELEMENTSOF(sim.machines));
         (void) snprintf(machine->name, sizeof machine->name, "%s", name);
         machine->up = true;
         machine->client = SIM_CLIENTS_MAX;
+        machine->collector = SIM_COLLECTORS_MAX;
         machine->disk = sim_disk_new(sim_draw());
         new_boot(machine);
         return machine;
@@ -178,10 +186,26 @@ static void bury(Process *process, uint64_t back_usec)
         process->start_usec = sim.now + back_usec;
 }
 
+static void after_event(Process *process);
+
 void sim_process_exit(Process *process)
 {
         sim_trace("%s ends", process->name);
         process->condemned = true;
+}
+
+void sim_process_terminate(Process *process)
+{
+        Process *before = sim.current;
+
+        if (!process->alive || process->terminating)
+                return;
+        sim_trace("%s is told to stop", process->name);
+        process->terminating = true;
+        sim.current = process;
+        process->program->terminate(process);
+        after_event(process);
+        sim.current = before;
 }
 
 void sim_process_kill(Process *process, uint64_t back_usec)
@@ -192,25 +216,46 @@ void sim_process_kill(Process *process, uint64_t back_usec)
         bury(process, back_usec);
 }
 
-void sim_machine_kill(Machine *machine, uint64_t back_usec)
+/* All that it has in memory goes, and its disk loses what is not yet on the medium. */
+static void machine_down(Machine *machine, uint64_t back_usec)
 {
-        if (!machine->up)
-                return;
-        sim_trace("machine %s loses power", machine->name);
         machine->up = false;
+        machine->shut_down = SHUT_DOWN_NOT;
         machine->dying = false;
         machine->die_usec = machine->slow_until = machine->cut_until = 0;
         machine->up_usec = sim.now + back_usec;
         sim_net_machine_died(machine);
-        for (unsigned i = 0; i < sim.n_processes; i++)
-                if (sim.processes[i].machine == machine && sim.processes[i].alive)
+        for (unsigned i = 0; i < sim.n_processes; i++) {
+                if (sim.processes[i].machine != machine)
+                        continue;
+                if (sim.processes[i].alive)
                         bury(&sim.processes[i], 0);
+                sim.processes[i].held = sim.processes[i].tried = false;
+        }
+        if (machine->died)
+                machine->died(machine);
         sim_disk_cut_at(machine->disk, 0);
         sim_disk_fail_sync_at(machine->disk, 0);
         sim_disk_power_cycle(machine->disk);
         new_boot(machine);
         if (machine->reborn)
                 machine->reborn(machine);
+}
+
+void sim_machine_kill(Machine *machine, uint64_t back_usec)
+{
+        if (!machine->up)
+                return;
+        sim_trace("machine %s loses power", machine->name);
+        machine_down(machine, back_usec);
+}
+
+void sim_machine_set_back(Machine *machine)
+{
+        assert(!machine->up && machine->snapshot);
+        sim_trace("the disk of %s is set back", machine->name);
+        machine->disk = sim_disk_free(machine->disk);
+        machine->disk = sim_disk_copy(machine->snapshot, sim_draw());
 }
 
 static void start(Process *process)
@@ -224,6 +269,7 @@ static void start(Process *process)
         process->starting = true;
         r = process->program->start(process);
         process->starting = false;
+        process->tried = true;
         if (r < 0)
                 sim_trace("cannot start: %s", strerror(-r));
         if (r < 0 && !sim_process_is_gone(process))
@@ -266,13 +312,41 @@ static void wake_machines(void)
         }
 }
 
+/* SIGTERM to one process after the other, and SIGKILL for those that do not go; then everything is written. */
+static void shut_down(Machine *machine)
+{
+        Process *process = sim_client_process(machine, machine->shut_down);
+
+        process->held = true;
+        if (process->alive && machine->shut_down_usec > sim.now) {
+                sim_process_terminate(process);
+                return;
+        }
+        if (process->alive)
+                sim_process_kill(process, 0);
+        machine->shut_down_usec = sim.now + LOOP_EXIT_TIMEOUT_USEC + USEC_PER_SEC;
+        if (machine->shut_down++ < SHUT_DOWN_REMOTE)
+                return;
+        sim_trace("machine %s is down", machine->name);
+        sim_disk_settle(machine->disk);
+        machine_down(machine, sim_absence(2 * USEC_PER_SEC));
+}
+
+static void shut_down_machines(void)
+{
+        for (unsigned i = 0; i < sim.n_machines; i++)
+                if (sim.machines[i].shut_down != SHUT_DOWN_NOT && sim.machines[i].up)
+                        shut_down(&sim.machines[i]);
+}
+
 static bool start_one(void)
 {
         for (unsigned i = 0; i < sim.n_processes; i++) {
                 Process *process = &sim.processes[i];
 
-                if (process->alive || process->start_usec > sim.now ||
-                    (process->machine && !process->machine->up))
+                if (process->alive || process->held || process->start_usec > sim.now ||
+                    (process->machine && !process->machine->up) ||
+                    (process->after && !process->after->tried))
                         continue;
                 start(process);
                 after_event(process);
@@ -322,14 +396,20 @@ static uint64_t next_time(void)
         for (unsigned i = 0; i < sim.n_processes; i++) {
                 const Process *process = &sim.processes[i];
 
-                if (!process->alive && (!process->machine || process->machine->up))
+                if (!process->alive && !process->held && (!process->machine || process->machine->up) &&
+                    (!process->after || process->after->tried))
                         next = MIN(next, process->start_usec);
                 else if (process->alive)
                         next = MIN(next, MAX(sim_event_next(process->event), process->paused_until));
         }
-        for (unsigned i = 0; i < sim.n_machines; i++)
-                if (!sim.machines[i].up)
-                        next = MIN(next, sim.machines[i].up_usec);
+        for (unsigned i = 0; i < sim.n_machines; i++) {
+                const Machine *machine = &sim.machines[i];
+
+                if (!machine->up)
+                        next = MIN(next, machine->up_usec);
+                else if (machine->shut_down != SHUT_DOWN_NOT)
+                        next = MIN(next, machine->shut_down_usec);
+        }
         return next;
 }
 
@@ -341,6 +421,7 @@ bool sim_step(void)
                 return false;
         sim.events++;
         wake_machines();
+        shut_down_machines();
         sim_net_advance();
         if (start_one() || run_one()) {
                 sim.now += 1 + sim_below(20);
@@ -365,7 +446,9 @@ void sim_end(void)
                 if (sim.processes[i].alive)
                         bury(&sim.processes[i], 0);
         sim_net_reset();
-        for (unsigned i = 0; i < sim.n_machines; i++)
+        for (unsigned i = 0; i < sim.n_machines; i++) {
                 sim.machines[i].disk = sim_disk_free(sim.machines[i].disk);
+                sim.machines[i].snapshot = sim_disk_free(sim.machines[i].snapshot);
+        }
         sim_clients_free();
 }

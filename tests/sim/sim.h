@@ -12,10 +12,13 @@
  *      sim-sockets.c      … and the C library\'s functions on them
  *      sim-system.c       the rest of what the shipping code asks the system for
  *      sim-faulty-disk.c  a SimDisk as one process sees it: fails, dies, and has the seeded bugs
- *      sim-client.c       dispatcher (kernel records → ring → outlet) and remote
+ *      sim-client.c       a machine with kernel and dispatcher (kernel records → ring → outlet)
+ *      sim-remote.c       … and remote; which collector it uses
  *      sim-collector.c    aggregator; what it and remote have in common
  *      sim-faults.c       what strikes, and when
- *      sim-oracle.c       who promised what; what must be in the collector's store in the end
+ *      sim-oracle.c       who promised what
+ *      sim-history.c      what became of records that were in a store which was set back
+ *      sim-judge.c        what must be in the collectors' stores in the end
  *      sim-reader.c       reads a store's files, without the store's code
  *
  * One seed is one history: everything random comes from it, and nothing depends on addresses or on the time
@@ -29,9 +32,11 @@
 #include <setjmp.h>
 #include <systemd/sd-event.h>
 
-#define SIM_CLIENTS_MAX 4U
-/* The world itself, a dispatcher and a remote for each client, the aggregator. */
-#define SIM_PROCESSES_MAX (2 + 2 * SIM_CLIENTS_MAX)
+#define SIM_COLLECTORS_MAX 2U
+/* Clones among them. */
+#define SIM_CLIENTS_MAX 5U
+/* The world itself, a dispatcher and a remote for each client, the aggregators. */
+#define SIM_PROCESSES_MAX (1 + 2 * SIM_CLIENTS_MAX + SIM_COLLECTORS_MAX)
 
 typedef enum Fault {
         FAULT_KILL_DISPATCHER,
@@ -43,11 +48,17 @@ typedef enum Fault {
         FAULT_HALF_OPEN,
         FAULT_PARTITION,
         FAULT_CLIENT_DIES,
+        FAULT_CLIENT_SHUT_DOWN,
         FAULT_COLLECTOR_DIES,
         FAULT_NO_SPACE,
         FAULT_WRITE_ERROR,
         FAULT_SYNC_ERROR,
         FAULT_SLOW_SYNC,
+        FAULT_CLOCK,
+        FAULT_FAILOVER,
+        FAULT_CLIENT_ROLLED_BACK,
+        FAULT_CLIENT_CLONED,
+        FAULT_COLLECTOR_RESTORED,
         _FAULT_MAX,
 } Fault;
 
@@ -81,6 +92,13 @@ typedef struct Program {
         void (*terminate)(Process *process);
 } Program;
 
+/* How a machine is shut down: one process after the other. */
+typedef enum ShutDown {
+        SHUT_DOWN_NOT,
+        SHUT_DOWN_DISPATCHER,
+        SHUT_DOWN_REMOTE,
+} ShutDown;
+
 struct Process {
         char name[16];
         const Program *program;
@@ -89,6 +107,9 @@ struct Process {
         bool alive;
         bool terminating;      /* it was told to end */
         bool starting;         /* in its program's start() */
+        bool tried;            /* it was started in this boot, well or not */
+        bool held;             /* it is not started: its machine is being shut down */
+        const Process *after;  /* it is not started before that one was tried */
         bool condemned;        /* it dies behind this event: nothing it still does has an effect */
         uint64_t paused_until; /* SIGSTOP */
         uint64_t start_usec;   /* while not alive: when it is started (again) */
@@ -107,12 +128,18 @@ struct Machine {
         unsigned boots;
         char boot_id[40];
         SimDisk *disk;
+        SimDisk *snapshot;                /* of earlier, to go back to; NULL: none */
+        int64_t clock_usec;               /* what its clock is off by */
+        ShutDown shut_down;
+        uint64_t shut_down_usec;          /* until when the process in turn has to end */
         uint64_t slow_until;              /* syncs take seconds */
         uint64_t space_until;             /* capacity is limited */
         uint64_t die_usec;                /* at the latest, when a cut is armed */
         Service *service;                 /* where its receiver listens */
-        void (*reborn)(Machine *machine); /* it comes up after a crash: what RAM held is gone */
+        void (*died)(Machine *machine);   /* it goes down, in order or not … */
+        void (*reborn)(Machine *machine); /* … and what RAM held is gone */
         unsigned client;                  /* number, or SIM_CLIENTS_MAX */
+        unsigned collector;               /* number, or SIM_COLLECTORS_MAX */
 };
 
 typedef struct Options {
@@ -128,9 +155,10 @@ typedef struct World {
         uint64_t now; /* monotonic; realtime is SIM_EPOCH later */
         Process processes[SIM_PROCESSES_MAX];
         unsigned n_processes;
-        Machine machines[1 + SIM_CLIENTS_MAX]; /* [0]: the collector's */
+        Machine machines[SIM_COLLECTORS_MAX + SIM_CLIENTS_MAX]; /* the collectors' first */
         unsigned n_machines;
-        unsigned n_clients;
+        unsigned n_clients, n_collectors;
+        unsigned identity[SIM_CLIENTS_MAX]; /* as whom each client speaks: a clone as another */
         Process *current;
         jmp_buf jump; /* out of the step at which the current process dies */
         uint64_t struck[_FAULT_MAX];
@@ -139,7 +167,7 @@ typedef struct World {
 
         /* Sizes and timings of this history. */
         uint64_t segment_size, window, socket_size, delay_usec, job_usec, text_max, long_percent;
-        uint64_t timeout_usec, interval_usec;
+        uint64_t timeout_usec, interval_usec, age_usec;
         bool activated; /* listening sockets are kept by somebody else while their process is dead */
 } World;
 
@@ -171,8 +199,12 @@ bool sim_process_is_gone(const Process *process);
 /* The process ends behind this event. */
 void sim_process_exit(Process *process);
 void sim_process_kill(Process *process, uint64_t back_usec);
+/* SIGTERM. */
+void sim_process_terminate(Process *process);
 /* The machine loses power now; its processes start again when it is back. */
 void sim_machine_kill(Machine *machine, uint64_t back_usec);
+/* While it is down its disk becomes what it was at the snapshot. */
+void sim_machine_set_back(Machine *machine);
 /* Runs one event. Returns false when there is none, or the history has failed. */
 bool sim_step(void);
 
@@ -194,6 +226,9 @@ Service *sim_service_new(Machine *machine, bool network);
 int sim_service_listen(Service *service);
 /* Connects the current process: returns a descriptor, -ECONNREFUSED, … */
 int sim_connect(Service *service);
+/* A socket that connects to the collector later, as uplink.c does it. */
+int sim_socket(void);
+void sim_socket_connect(int fd, Service *service);
 void sim_net_advance(void);
 uint64_t sim_net_next(void);
 /* Events out of EPOLLIN, EPOLLOUT, EPOLLHUP that hold for the descriptor now. */
@@ -216,13 +251,21 @@ bool sim_net_connected(int fd);
 /* The machine's disk for that process. */
 Disk *sim_faulty_disk(Process *process);
 
-/* --- sim-client.c, sim-collector.c --- */
+/* --- sim-client.c, sim-remote.c, sim-collector.c --- */
 
 void sim_client_new(unsigned number, uint64_t n_records);
+/* A second machine with what the snapshot holds. Returns false when there is none, or no place. */
+bool sim_client_clone(const Machine *machine);
+void sim_client_fail_over(const Machine *machine);
+/* Whose turn it is in that stage. */
+Process *sim_client_process(const Machine *machine, ShutDown stage);
 /* Everything that landed is on its way: nothing is left in kernel, ring and store. */
 bool sim_client_drained(unsigned number);
-void sim_collector_new(void);
-bool sim_collector_drained(void);
+Machine *sim_collector_new(unsigned number);
+/* Where collectors' ports are: SIM_PORT + number. */
+#define SIM_PORT 6560
+const char *sim_collector_name(unsigned number);
+bool sim_collectors_drained(void);
 void sim_clients_free(void);
 
 /* --- sim-faults.c --- */
@@ -232,6 +275,9 @@ void sim_faults_begin(uint64_t until_usec);
 void sim_faults_end(void);
 
 /* --- sim-oracle.c --- */
+
+/* Who keeps what he acked: a collector's number, or: */
+#define KEEPER_REMOTE SIM_COLLECTORS_MAX
 
 /* The line of record `number` of a client, as it must be in the log; returns its size. */
 size_t oracle_line(unsigned client, uint64_t number, char *out, size_t size);
@@ -245,14 +291,35 @@ void oracle_ring(unsigned client, const StreamId *stream, uint64_t read);
  * `generated`: records that the dispatcher has read from the kernel, all published or dropped. */
 void oracle_published(unsigned client, Source *source, uint64_t dropped, uint64_t generated);
 /* Whoever sends that stream was told that all up to seq is in custody. */
-void oracle_acked(const StreamId *stream, uint64_t seq, bool by_collector);
+void oracle_acked(const StreamId *stream, uint64_t seq, unsigned keeper);
 /* A receiver says so now: it must be on its medium. */
 void oracle_ack_out(const Machine *machine, const StreamId *stream, uint64_t seq);
-/* The machine of a client died, and its ring with it. */
-void oracle_client_died(unsigned client);
-/* The last thing in remote's store says that it ended in order: then no death is told, whatever the ring
- * still held. */
-void oracle_clean_end(unsigned client, bool clean);
+/* The machine of a client went down, and its ring with it. `begun`: its store was in use; `clean`: it ended
+ * with nothing left to be delivered, so that no death may be told. */
+void oracle_client_died(unsigned client, bool begun, bool clean);
+
+/* --- sim-history.c --- */
+
+typedef struct Store Store;
+
+/* remote starts, with what is on its disk. */
+void oracle_remote_started(unsigned client, Store *store);
+/* The collector's WELCOME was accepted: it has all up to `last`. */
+void oracle_welcomed(unsigned client, unsigned collector, const StreamId *stream, uint64_t last, Store *store);
+void oracle_heard(unsigned client, unsigned collector, const StreamId *stream, uint64_t seq);
+/* The collector knows another history; the store's newest is `newest`. */
+void oracle_diverged(unsigned client, uint64_t newest);
+/* Something became durable in remote's store. */
+void oracle_durable(unsigned client, Store *store);
+/* How far the collector is, by all that the client heard of it. */
+uint64_t oracle_heard_up_to(unsigned client, unsigned collector);
+/* The disk of a client will be what `snapshot` is; of a collector; a second client begins with what the
+ * snapshot of the first holds. */
+void oracle_rolled_back(unsigned client, const SimDisk *snapshot);
+void oracle_restored(unsigned collector, const SimDisk *now, const SimDisk *snapshot);
+void oracle_cloned(unsigned original, unsigned clone, const SimDisk *disk);
+
+/* --- sim-judge.c --- */
 
 typedef struct Verdict {
         uint64_t records; /* accepted: published by a ring */
@@ -261,10 +328,16 @@ typedef struct Verdict {
         uint64_t dropped;       /* never accepted: a full ring said so */
         uint64_t death_records; /* gap records about a machine's death */
         uint64_t gap_records;   /* gap records of full rings */
+        uint64_t rolled_back;   /* gone with a client's disk before any collector had them */
+        uint64_t restored;      /* gone with a collector's disk, and told as lost */
+        uint64_t restarts;      /* new streams */
+        uint64_t set_backs;     /* collectors with less than they had acked, noticed by a client */
+        uint64_t sent_twice;    /* records that two collectors have, or one in two streams */
+        uint64_t clean_ends;    /* shut down with nothing left behind */
 } Verdict;
 
 /* Everything has arrived: compares. */
-void oracle_judge(const Machine *collector, Verdict *ret);
+void oracle_judge(Verdict *ret);
 
 /* --- sim-reader.c --- */
 
@@ -282,8 +355,12 @@ typedef struct ReaderBatch {
  * seqs, chain, text that is the batches' and nothing else. Returns NULL or what is wrong. */
 const char *reader_walk(const SimDisk *disk, bool chained,
                         void (*found)(const ReaderBatch *batch, void *userdata), void *userdata);
+/* The same for every batch that can be read in a store that is in use, or has just crashed. */
+void reader_scan(const SimDisk *disk, void (*found)(const ReaderBatch *batch, void *userdata), void *userdata);
 /* How far a stream is on the medium, by the newest segment alone: what a receiver would say after a power
  * cut. */
 uint64_t reader_durable(const SimDisk *disk, const StreamId *stream);
+/* What the medium says of a collector's custody. */
+uint64_t reader_custody(const SimDisk *disk, const char *collector);
 /* The chain's hash: not SHA-256, but 32 bytes that depend on everything. */
 void reader_hash(const void *data, size_t size, uint8_t ret_digest[static 32]);

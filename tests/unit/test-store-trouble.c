@@ -322,6 +322,46 @@ START_TEST(nothing_is_released_that_was_not_shown)
 }
 END_TEST
 
+/* The segment has no own seqs, so another one takes its place; that 1 to 5 are with another collector is said
+ * nowhere else. */
+START_TEST(what_was_explained_stays_when_its_segment_is_replaced)
+{
+        StreamId id = fixture_stream(1);
+        Sink *sink = store_sink(store);
+        Batch explained = { .first = 1, .last = 5, .size = 1, .origin = BATCH_ORIGIN_LOCAL,
+                            .reason = BATCH_CUSTODY, .payload = (const uint8_t *) "c" };
+        unsigned n_explained = 0;
+        const uint8_t *bytes;
+        IndexEntry entry;
+        uint64_t size;
+
+        batch_seal(&explained);
+        ck_assert_int_eq(sink->append(sink, &id, "owner", &explained, &explained, now), 0);
+        commit();
+        for (unsigned i = 0; i < 2; i++) {
+                ck_assert_int_eq(append(1, 6, 6), 0);
+                /* The second time what was cut is synced first. */
+                sim_disk_fail_sync_at(sim, i == 0 ? 1 : 3);
+                ck_assert_int_eq(fixture_commit(store, now), -EIO);
+                ck_assert_uint_eq(position(1), 5);
+        }
+        ck_assert_int_eq(append(1, 6, 6), 0);
+        commit();
+        close_store();
+        sim_disk_power_cycle(sim);
+        open_store();
+        ck_assert_uint_eq(report.n_damages, 0);
+        ck_assert_uint_eq(position(1), 6);
+        bytes = sim_disk_bytes(sim, "00000000000000000001.idx", &size);
+        ck_assert_ptr_nonnull(bytes);
+        for (uint32_t i = 0; i < size / INDEX_ENTRY_SIZE; i++) {
+                ck_assert_int_eq(index_decode(bytes + (size_t) i * INDEX_ENTRY_SIZE, i, &entry), 0);
+                n_explained += entry.kind == INDEX_BATCH && entry.batch.received_reason == BATCH_CUSTODY;
+        }
+        ck_assert_uint_eq(n_explained, 1);
+}
+END_TEST
+
 /* --- Every call of an opening, and of a reader --- */
 
 #define LAST_IMAGES 6
@@ -654,6 +694,7 @@ int main(void)
         tcase_add_test(tcase, a_failed_commit_steps_back);
         tcase_add_test(tcase, names_left_unsynced_are_synced_by_the_next_start);
         tcase_add_test(tcase, nothing_is_released_that_was_not_shown);
+        tcase_add_test(tcase, what_was_explained_stays_when_its_segment_is_replaced);
         tcase_add_loop_test(tcase, each_call_of_an_opening_may_fail, 0, LAST_IMAGES * (int) ELEMENTSOF(opening_faults));
         tcase_add_loop_test(tcase, each_call_of_a_reader_may_fail, 0, (int) ELEMENTSOF(reading_faults));
         tcase_add_test(tcase, each_call_for_the_links_may_fail);
