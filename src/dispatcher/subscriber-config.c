@@ -105,6 +105,11 @@ static int check(const char *path, SubscriberConfig *config)
                 log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "%s: Socket= is missing", path);
                 return -EINVAL;
         }
+        if (config->overflow == OVERFLOW_DROP_NEWEST && config->queue_limit == 0)
+                log_message(LOG_WARNING, MESSAGE_ID_CONFIG_WARNING, NULL,
+                            "%s: Overflow=drop-newest without QueueLimit=: only the ring itself sets a limit, "
+                            "and it drops the oldest",
+                            path);
         r = make_filter(path, "Filter", config->filter_words, &config->filter);
         if (r >= 0)
                 r = make_filter(path, "PressureFilter", config->pressure_words, &config->pressure_filter);
