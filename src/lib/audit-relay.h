@@ -183,6 +183,15 @@ const char *audit_relay_why(const AuditRelay *relay);
  * that it may have; not in what auditd adds behind an enriched record. Returns its length; -ENOENT; -ENOBUFS
  * when `size` is too small for it and its NUL. */
 int audit_relay_field(const AuditRelayRecord *record, const char *name, char *value, size_t size);
+/* Goes through all fields of a record's text. Zero at first; members may not be added. */
+typedef struct AuditRelayField {
+        size_t offset;
+        const char *name, *value; /* not NUL-terminated */
+        size_t name_size, value_size;
+        int quoted; /* the value is in double quotes, which are left out */
+} AuditRelayField;
+/* Returns 1 with the next field, 0 behind the last one. */
+int audit_relay_next_field(const AuditRelayRecord *record, AuditRelayField *field);
 /* Decodes the hexadecimal form in which the kernel writes text with blanks or quotes (and proctitle=);
  * several keys are separated by the byte 1. Returns its length; -EINVAL when the text is not hexadecimal;
  * -ENOBUFS. */

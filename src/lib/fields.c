@@ -55,44 +55,61 @@ static const uint8_t *value_end(const uint8_t *p, const uint8_t *end, bool *ret_
         return p;
 }
 
-bool field_find(RecordSlice text, const char *name, RecordSlice *ret_value, bool *ret_quoted)
+/* Up to where auditd's additions begin. */
+static const uint8_t *fields_end(RecordSlice text)
+{
+        const uint8_t *enriched = text.size > 0 ? memchr(text.data, ENRICHED, text.size) : NULL;
+
+        return enriched ? enriched : text.data + text.size;
+}
+
+/* Behind a field: the next one. */
+static const uint8_t *skip_to_next(const uint8_t *p, const uint8_t *end)
+{
+        while (p < end && *p != ' ')
+                p++;
+        while (p < end && *p == ' ')
+                p++;
+        return p;
+}
+
+bool field_next(RecordSlice text, size_t *offset, Field *ret)
 {
         static const char message[] = "msg='";
-        const size_t size = strlen(name), message_size = sizeof message - 1;
-        const uint8_t *p = text.data, *enriched, *end;
-        bool inside = false; /* msg='…' */
+        const size_t message_size = sizeof message - 1;
+        const uint8_t *p, *end, *equals, *after;
 
         if (text.size == 0)
                 return false;
-        enriched = memchr(p, ENRICHED, text.size);
-        end = enriched ? enriched : p + text.size;
-        while (p < end) {
-                const uint8_t *value, *equals;
-                bool quoted;
-
-                if ((size_t) (end - p) > message_size && memcmp(p, message, message_size) == 0) {
-                        inside = true;
+        end = fields_end(text);
+        for (p = text.data + MIN(*offset, text.size); p < end; p = skip_to_next(p, end)) {
+                if ((size_t) (end - p) > message_size && memcmp(p, message, message_size) == 0)
                         p += message_size;
-                }
                 for (equals = p; equals < end && *equals != '=' && *equals != ' ';)
                         equals++;
-                value = equals < end && *equals == '=' ? equals + 1 : equals;
-                const uint8_t *after = value_end(value, end, &quoted);
-
-                if (value > equals && (size_t) (equals - p) == size && memcmp(p, name, size) == 0) {
-                        value += quoted;
-                        /* The quote that ends the message is no part of its last value. */
-                        if (inside && !quoted && after > value && after[-1] == '\'')
-                                after--;
-                        *ret_value = (RecordSlice) { value, (size_t) (after - value) };
-                        *ret_quoted = quoted;
-                        return true;
-                }
-                p = after + quoted;
-                while (p < end && *p != ' ')
-                        p++;
-                p += p < end;
+                if (equals == end || *equals != '=' || equals == p)
+                        continue;
+                after = value_end(equals + 1, end, &ret->quoted);
+                ret->name = (RecordSlice) { p, (size_t) (equals - p) };
+                ret->value.data = equals + 1 + ret->quoted;
+                ret->value.size = (size_t) (after - ret->value.data);
+                *offset = (size_t) (skip_to_next(after, end) - text.data);
+                /* The quote that ends msg='…', which is last, is no part of its last value. */
+                if (!ret->quoted && after == end && ret->value.size > 0 && after[-1] == '\'' &&
+                    memmem(text.data, text.size, message, message_size))
+                        ret->value.size--;
+                return true;
         }
+        return false;
+}
+
+bool field_find(RecordSlice text, const char *name, Field *ret)
+{
+        size_t offset = 0, size = strlen(name);
+
+        while (field_next(text, &offset, ret))
+                if (ret->name.size == size && memcmp(ret->name.data, name, size) == 0)
+                        return true;
         return false;
 }
 
@@ -149,17 +166,16 @@ static bool one_is_wanted(const Keys *keys, const uint8_t *list, size_t size)
 bool keys_match(const Keys *keys, uint32_t type, RecordSlice text)
 {
         uint8_t decoded[RECORD_LINE_MAX / 2];
-        RecordSlice value;
-        bool quoted;
+        Field field;
         ssize_t n;
 
         /* Others may hold what looks like one and is text of a program. */
         if (type != AUDIT_SYSCALL && type != AUDIT_URINGOP && type != AUDIT_CONFIG_CHANGE)
                 return false;
-        if (!field_find(text, "key", &value, &quoted))
+        if (!field_find(text, "key", &field))
                 return false;
-        if (quoted)
-                return one_is_wanted(keys, value.data, value.size);
-        n = field_decode(value, decoded, sizeof decoded);
+        if (field.quoted)
+                return one_is_wanted(keys, field.value.data, field.value.size);
+        n = field_decode(field.value, decoded, sizeof decoded);
         return n > 0 && one_is_wanted(keys, decoded, (size_t) n);
 }

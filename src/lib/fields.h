@@ -16,8 +16,15 @@ typedef struct Keys {
         size_t n;
 } Keys;
 
-/* The value of the first field of that name; quotes, if it has them, are left out and told. */
-bool field_find(RecordSlice text, const char *name, RecordSlice *ret_value, bool *ret_quoted);
+typedef struct Field {
+        RecordSlice name, value;
+        bool quoted; /* in double quotes, which are left out */
+} Field;
+
+/* The first field at or behind *offset, which is moved behind it. */
+bool field_next(RecordSlice text, size_t *offset, Field *ret);
+/* The first field of that name. */
+bool field_find(RecordSlice text, const char *name, Field *ret);
 
 /* Returns the number of bytes written to `out`, which may be the text itself; -EINVAL. */
 ssize_t field_decode(RecordSlice text, uint8_t *out, size_t size);

@@ -322,18 +322,36 @@ _public_ AuditRelay *audit_relay_free(AuditRelay *relay)
 
 /* --- Looking into records --- */
 
+static RecordSlice text_of(const AuditRelayRecord *record)
+{
+        return (RecordSlice) { (const uint8_t *) record->text, record->text_size };
+}
+
 _public_ int audit_relay_field(const AuditRelayRecord *record, const char *name, char *value, size_t size)
 {
-        RecordSlice text = { (const uint8_t *) record->text, record->text_size }, found;
-        bool quoted;
+        Field field;
 
-        if (!field_find(text, name, &found, &quoted))
+        if (!field_find(text_of(record), name, &field))
                 return -ENOENT;
-        if (found.size >= size)
+        if (field.value.size >= size)
                 return -ENOBUFS;
-        memcpy(value, found.data, found.size);
-        value[found.size] = '\0';
-        return (int) found.size;
+        memcpy(value, field.value.data, field.value.size);
+        value[field.value.size] = '\0';
+        return (int) field.value.size;
+}
+
+_public_ int audit_relay_next_field(const AuditRelayRecord *record, AuditRelayField *field)
+{
+        Field found;
+
+        if (!field_next(text_of(record), &field->offset, &found))
+                return 0;
+        field->name = (const char *) found.name.data;
+        field->name_size = found.name.size;
+        field->value = (const char *) found.value.data;
+        field->value_size = found.value.size;
+        field->quoted = found.quoted;
+        return 1;
 }
 
 _public_ int audit_relay_decode(const char *text, char *value, size_t size)

@@ -43,14 +43,14 @@ static const struct {
 
 START_TEST(fields_are_found)
 {
-        RecordSlice value;
-        bool quoted, found = field_find(slice(fields[_i].text), fields[_i].name, &value, &quoted);
+        Field field;
+        bool found = field_find(slice(fields[_i].text), fields[_i].name, &field);
 
         ck_assert_int_eq(found, fields[_i].value != NULL);
         if (!found)
                 return;
-        ck_assert_uint_eq(value.size, strlen(fields[_i].value));
-        ck_assert_mem_eq(value.data, fields[_i].value, value.size);
+        ck_assert_uint_eq(field.value.size, strlen(fields[_i].value));
+        ck_assert_mem_eq(field.value.data, fields[_i].value, field.value.size);
 }
 END_TEST
 
