@@ -8,6 +8,7 @@
 #include "runtime/program.h"
 #include "runtime/state.h"
 
+#include <pwd.h>
 #include <stdio.h>
 
 static const char *const kernel_modes[] = { "auto", "none", "unicast", "multicast", NULL };
@@ -17,6 +18,9 @@ static const ConfigBounds ring_sizes = { RING_SIZE_MIN, UINT64_C(64) * 1024 * 10
 static const ConfigBounds receive_buffers = { 64U * 1024U, INT32_MAX / 2 };
 /* A client may have a megabyte of buffers and a descriptor. */
 static const ConfigBounds pull_clients = { 1, 4096 };
+/* Each costs a descriptor and up to CONNECTION_TURN_MAX of memory. */
+static const ConfigBounds producers = { 1, 65536 };
+static const ConfigBounds producer_rates = { 0, UINT64_C(1) << 40 };
 
 #define DISPATCHER(name, parse, field, expected, argument) \
         { "Dispatcher", name, parse, offsetof(DispatcherConfig, field), expected, argument }
@@ -38,6 +42,15 @@ static const ConfigKey dispatcher_keys[] = {
                    "a number from 1 to 4096", &pull_clients),
         DISPATCHER("PullClientsPerUser", config_parse_unsigned_within, pull_user_clients_max,
                    "a number from 1 to 4096", &pull_clients),
+        DISPATCHER("ProducersMax", config_parse_unsigned_within, producers_max, "a number from 1 to 65536",
+                   &producers),
+        DISPATCHER("ProducersPerUser", config_parse_unsigned_within, user_producers_max,
+                   "a number from 1 to 65536", &producers),
+        DISPATCHER("ProducerRate", config_parse_size_within, producer_rate,
+                   "bytes a second such as 4M, or 0 for any", &producer_rates),
+        DISPATCHER("ProducerTypes", config_parse_string, producer_types, "record types", NULL),
+        DISPATCHER("TrustedProducers", config_parse_strings, trusted_producers, "names or numbers of users",
+                   NULL),
         DISPATCHER("Kernel", config_parse_enum, kernel, "auto, none, unicast or multicast", kernel_modes),
         DISPATCHER("ReceiveBuffer", config_parse_size_within, receive_buffer,
                    "a size from 64K to 1023M, such as 64M", &receive_buffers),
@@ -45,6 +58,54 @@ static const ConfigKey dispatcher_keys[] = {
                    "user:NAME or group:NAME and verbs of commands", NULL),
         { 0 },
 };
+
+static int make_types(DispatcherConfig *config)
+{
+        const char *text = config->producer_types ? config->producer_types : "";
+        _cleanup_(freep) char *why = NULL;
+        int r = record_filter_parse(text, strlen(text), &config->producer_filter, &why);
+
+        if (r < 0)
+                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "ProducerTypes=%s: %s", text,
+                            why ? why : strerror(-r));
+        return r;
+}
+
+/* A user who is not there (yet) is trusted with nothing: that keeps nobody's records from being carried. */
+static bool look_up_user(const char *name, uid_t *ret)
+{
+        char *end;
+        unsigned long number;
+        const struct passwd *user;
+
+        errno = 0;
+        number = strtoul(name, &end, 10);
+        if (*end == '\0' && errno == 0 && number < UINT32_MAX) {
+                *ret = (uid_t) number;
+                return true;
+        }
+        user = getpwnam(name);
+        if (!user) {
+                log_message(LOG_WARNING, MESSAGE_ID_CONFIG_WARNING, NULL,
+                            "TrustedProducers=: there is no user \"%s\"", name);
+                return false;
+        }
+        *ret = user->pw_uid;
+        return true;
+}
+
+static int look_up_trusted(DispatcherConfig *config)
+{
+        size_t n = strings_count(config->trusted_producers);
+
+        config->trusted_uids = calloc(n + 1, sizeof *config->trusted_uids);
+        if (!config->trusted_uids)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                config->n_trusted += look_up_user(config->trusted_producers[i],
+                                                  &config->trusted_uids[config->n_trusted]);
+        return 0;
+}
 
 int dispatcher_config_load(const char *path, DispatcherConfig *ret)
 {
@@ -58,11 +119,20 @@ int dispatcher_config_load(const char *path, DispatcherConfig *ret)
                 .receive_buffer = 64U * 1024U * 1024U,
                 .pull_clients_max = 64,
                 .pull_user_clients_max = 16,
+                .producers_max = 512,
+                .user_producers_max = 64,
+                .producer_rate = 4U * 1024U * 1024U,
+                .producer_types = strdup("user"),
         };
         int r = -ENOMEM;
 
-        if ((config.path || !path) && config.node && config.ring_file && config.state_directory)
+        if ((config.path || !path) && config.node && config.ring_file && config.state_directory &&
+            config.producer_types)
                 r = config_load("dispatcher", path, dispatcher_keys, &config);
+        if (r >= 0)
+                r = make_types(&config);
+        if (r >= 0)
+                r = look_up_trusted(&config);
         if (r < 0) {
                 dispatcher_config_done(&config);
                 return r;
@@ -83,5 +153,9 @@ void dispatcher_config_done(DispatcherConfig *config)
         free(config->subscribe);
         free(config->lines);
         command_policy_done(&config->commands);
+        free(config->producer_types);
+        record_filter_free(config->producer_filter);
+        strings_free(config->trusted_producers);
+        free(config->trusted_uids);
         *config = (DispatcherConfig) { 0 };
 }

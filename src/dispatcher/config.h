@@ -4,6 +4,9 @@
 /* dispatcher.conf. */
 
 #include "dispatcher/command-policy.h"
+#include "record/record-filter.h"
+
+#include <sys/types.h>
 
 typedef enum KernelMode {
         KERNEL_AUTO, /* what was handed in, else nothing */
@@ -27,6 +30,13 @@ typedef struct DispatcherConfig {
         int kernel; /* KernelMode */
         uint64_t receive_buffer;
         CommandPolicy commands;
+        uint64_t producers_max, user_producers_max;
+        uint64_t producer_rate;
+        char *producer_types;
+        RecordFilter *producer_filter; /* of it */
+        char **trusted_producers;      /* names or numbers of users */
+        uid_t *trusted_uids;           /* of them, those that there are */
+        size_t n_trusted;
 } DispatcherConfig;
 
 /* Reads dispatcher.conf, or `path` alone. Says itself what is wrong. */

@@ -29,6 +29,8 @@
  * begins and ends. */
 #define PRODUCERS_HOLD(size) ((size) / 4)
 #define PRODUCERS_GO(size) ((size) / 8)
+/* Of what is between these, what one user's producers may add. */
+#define USER_SHARE(size) ((size) / 32)
 #define RING_LOW(size) ((size) / 4 * 3)
 #define RING_LOW_END(size) ((size) / 2)
 /* Producers held for so long are not merely faster than a subscriber: ring_low says so. */
@@ -88,6 +90,8 @@ static void check_room(Dispatcher *dispatcher)
                 hold_producers(dispatcher, true);
         else if (status.used <= PRODUCERS_GO(status.size))
                 hold_producers(dispatcher, false);
+        if (dispatcher->input)
+                input_press(dispatcher->input, status.used > PRODUCERS_GO(status.size));
         if (status.used >= RING_LOW(status.size))
                 raise_low(dispatcher, &status, "A subscriber the ring waits for is far behind");
         else if (dispatcher->held && dispatcher->held_ticks >= HELD_TICKS)
@@ -378,11 +382,23 @@ static int add_input(Dispatcher *dispatcher, ListenFds *fds)
                 .ring = dispatcher->ring,
                 .commands = dispatcher->commands,
                 .auditd = dispatcher->auditd,
+                .types = dispatcher->config.producer_filter,
+                .quota = {
+                        .connections_max = dispatcher->config.producers_max,
+                        .user_connections_max = dispatcher->config.user_producers_max,
+                        .rate = dispatcher->config.producer_rate,
+                        .trusted = dispatcher->config.trusted_uids,
+                        .n_trusted = dispatcher->config.n_trusted,
+                },
                 .published = on_published,
                 .userdata = dispatcher,
         };
+        RingStatus status;
         int r;
 
+        ring_status(dispatcher->ring, &status);
+        ring_limit_sink(dispatcher->ring, PRODUCERS_HOLD(status.size));
+        options.quota.share = USER_SHARE(status.size);
         options.fd = listen_fds_take(fds, "input", AF_UNIX);
         if (options.fd == -ENOENT && dispatcher->config.input)
                 options.fd = listen_unix(dispatcher->config.input, 0660);

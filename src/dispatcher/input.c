@@ -8,7 +8,8 @@
  *     ours. Its records are of this node and of origin local, whatever it says.
  *  2. Back-pressure is not reading, for plain producers, and no credit for the others; what they hold is
  *     theirs to lose. Nothing of this touches the kernel's socket.
- *  3. Whatever a producer sends harms nobody but itself.
+ *  3. Whatever a producer sends harms nobody but itself. Its user's connections, bytes a second and share of the
+ *     ring are bounded (quota.h), and so are the types: kernel records come from the kernel.
  */
 
 #include "dispatcher/input.h"
@@ -23,13 +24,13 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-/* Of either kind; more is a runaway. Each costs a descriptor and up to CONNECTION_TURN_MAX of memory. */
-#define PRODUCERS_MAX 512U
 #define ACCEPTS_PER_TURN 16U
 /* A producer on this host is acked within a turn of the loop: a few batches keep it busy, and the ring must
  * take what all of them have in flight. */
 #define WINDOW (1024U * 1024U)
 #define HELLO_TIMEOUT_USEC (30 * USEC_PER_SEC)
+/* So often those who wait for their rate are looked at. */
+#define REFILL_USEC (100 * USEC_PER_MSEC)
 #define LOG_INTERVAL_USEC (10 * USEC_PER_SEC)
 
 typedef struct Producer {
@@ -37,6 +38,7 @@ typedef struct Producer {
         sd_event_source *first; /* until its first bytes are there; owns the socket */
         Connection *connection; /* afterwards, of a plain one */
         bool paused;
+        uid_t uid;
         Lines lines;
         LIST_ENTRY(Producer) producers;
 } Producer;
@@ -48,6 +50,9 @@ struct Input {
         Inlet *inlet;
         InputPeers peers;
         LinesCounters lines;
+        Quota quota;
+        sd_event_source *refill; /* while somebody waits for his rate or share */
+        uint64_t turned_away, waited;
         bool held;
         bool stopped;
         bool resting; /* out of descriptors: accepts again at the next tick */
@@ -55,6 +60,84 @@ struct Input {
         uint64_t logged_usec;
         LIST_HEAD(, Producer) producers;
 };
+
+static void producer_pause(Producer *producer, bool pause)
+{
+        if (!producer->connection || producer->paused == pause)
+                return;
+        producer->paused = pause;
+        connection_pause(producer->connection, pause);
+}
+
+/* --- Quotas --- */
+
+static uid_t session_uid(const InletSession *session)
+{
+        pid_t pid;
+        uid_t uid;
+        gid_t gid;
+
+        connection_credentials(inlet_session_connection(session), &pid, &uid, &gid);
+        return uid;
+}
+
+static bool must_wait(const InletSession *session)
+{
+        const Input *input = inlet_userdata(inlet_session_inlet(session));
+
+        return quota_exhausted(&input->quota, session_uid(session));
+}
+
+/* Who is read now? What the ring says of all sessions of the link, the intake does. */
+static void apply_holds(Input *input)
+{
+        Producer *producer;
+
+        LIST_FOREACH(producer, &input->producers, producers)
+                producer_pause(producer, input->held || quota_exhausted(&input->quota, producer->uid));
+        inlet_hold(input->inlet, must_wait);
+}
+
+static void watch_refill(Input *input)
+{
+        if (!quota_any_exhausted(&input->quota))
+                return;
+        (void) sd_event_source_set_time_relative(input->refill, REFILL_USEC);
+        (void) sd_event_source_set_enabled(input->refill, SD_EVENT_ONESHOT);
+}
+
+static int on_refill(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Input *input = userdata;
+
+        quota_refill(&input->quota, monotonic_usec());
+        apply_holds(input);
+        watch_refill(input);
+        return 0;
+}
+
+static void charge(Input *input, uid_t uid, uint64_t bytes)
+{
+        bool before = quota_exhausted(&input->quota, uid);
+
+        quota_charge(&input->quota, uid, bytes);
+        if (before || !quota_exhausted(&input->quota, uid))
+                return;
+        input->waited++;
+        apply_holds(input);
+        watch_refill(input);
+}
+
+static void on_taken(InletSession *session, uint64_t bytes)
+{
+        charge(inlet_userdata(inlet_session_inlet(session)), session_uid(session), bytes);
+}
+
+/* What he may send. */
+static const RecordFilter *types_of(const Input *input, uid_t uid)
+{
+        return quota_trusts(&input->quota, uid) ? NULL : input->options.types;
+}
 
 static void producer_free(Producer *producer)
 {
@@ -127,31 +210,26 @@ static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, 
         static char owner[sizeof "uid:4294967295"]; /* copied before the next session is admitted */
         Input *input = inlet_userdata(inlet_session_inlet(session));
         const char *node = ring_node(input->options.ring);
-        pid_t pid;
-        uid_t uid;
-        gid_t gid;
+        uid_t uid = session_uid(session);
 
-        connection_credentials(inlet_session_connection(session), &pid, &uid, &gid);
         (void) snprintf(owner, sizeof owner, "uid:%u", uid);
         *ret_identity = (InletIdentity) {
-                .owner = owner, .node = node, .accept = node, .origin = BATCH_ORIGIN_LOCAL
+                .owner = owner,
+                .node = node,
+                .accept = node,
+                .types = types_of(input, uid),
+                .origin = BATCH_ORIGIN_LOCAL,
+                .held = quota_exhausted(&input->quota, uid),
         };
         return 0;
 }
 
 static const InletHandler inlet_handler = {
         .admit = on_admit,
+        .taken = on_taken,
 };
 
 /* --- Plain lines --- */
-
-static void producer_pause(Producer *producer, bool pause)
-{
-        if (!producer->connection || producer->paused == pause)
-                return;
-        producer->paused = pause;
-        connection_pause(producer->connection, pause);
-}
 
 static int on_established(Connection *connection)
 {
@@ -162,12 +240,13 @@ static int on_lines(Connection *connection, Buffer *buffer)
 {
         Producer *producer = connection_userdata(connection);
         Input *input = producer->input;
-        uint64_t batches = input->lines.batches;
+        uint64_t batches = input->lines.batches, bytes = input->lines.bytes;
 
         if (lines_take(&producer->lines, input->options.ring, buffer) == 0)
                 producer_pause(producer, true);
         if (input->lines.batches > batches)
                 input->options.published(input->options.userdata);
+        charge(input, producer->uid, input->lines.bytes - bytes);
         return 0;
 }
 
@@ -198,9 +277,12 @@ static int producer_begin_lines(Producer *producer, int fd)
         r = connection_start(producer->connection, USEC_INFINITY);
         if (r < 0)
                 return r;
-        producer->lines =
-                (Lines) { .counters = &input->lines, .peer = connection_peer(producer->connection) };
-        producer_pause(producer, input->held);
+        producer->lines = (Lines) {
+                .counters = &input->lines,
+                .peer = connection_peer(producer->connection),
+                .types = types_of(input, producer->uid),
+        };
+        producer_pause(producer, input->held || quota_exhausted(&input->quota, producer->uid));
         return 0;
 }
 
@@ -251,12 +333,33 @@ static int on_first(sd_event_source *source, int fd, uint32_t events, void *user
         return turn_away(input, r);
 }
 
+/* Returns 0, or -EUSERS when the user, or all together, have enough. */
+static int admit_user(Input *input, int fd, uid_t *ret_uid)
+{
+        struct ucred peer;
+        socklen_t size = sizeof peer;
+        uint64_t own = 0;
+        const Producer *producer;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+                return -errno;
+        *ret_uid = peer.uid;
+        LIST_FOREACH(producer, &input->producers, producers)
+                own += producer->uid == peer.uid;
+        own += inlet_user_connections(input->inlet, peer.uid);
+        if (quota_admits(&input->quota, peer.uid, own, input->n_producers + inlet_connections(input->inlet)))
+                return 0;
+        input->turned_away++;
+        return -EUSERS;
+}
+
 static int producer_new(Input *input, int fd)
 {
         Producer *producer = NULL;
-        int r = -EUSERS;
+        uid_t uid;
+        int r = admit_user(input, fd, &uid);
 
-        if (input->n_producers + inlet_connections(input->inlet) < PRODUCERS_MAX) {
+        if (r >= 0) {
                 producer = calloc(1, sizeof *producer);
                 r = -ENOMEM;
         }
@@ -269,6 +372,7 @@ static int producer_new(Input *input, int fd)
                 return r;
         }
         producer->input = input;
+        producer->uid = uid;
         LIST_INSERT_HEAD(&input->producers, producer, producers);
         input->n_producers++;
         (void) sd_event_source_set_io_fd_own(producer->first, true);
@@ -309,14 +413,6 @@ static int on_accept(sd_event_source *source, int listener, uint32_t events, voi
 
 /* --- What the dispatcher calls --- */
 
-static void pause_all(Input *input, bool pause)
-{
-        Producer *producer;
-
-        LIST_FOREACH(producer, &input->producers, producers)
-                producer_pause(producer, pause);
-}
-
 void input_hold(Input *input, bool hold)
 {
         if (input->held == hold)
@@ -324,16 +420,24 @@ void input_hold(Input *input, bool hold)
         input->held = hold;
         intake_hold(input->intake, hold);
         if (hold)
-                pause_all(input, true);
+                apply_holds(input);
         else
                 input_retry(input);
+}
+
+void input_press(Input *input, bool pressure)
+{
+        if (input->quota.pressure == pressure)
+                return;
+        quota_press(&input->quota, pressure);
+        apply_holds(input);
 }
 
 void input_retry(Input *input)
 {
         if (input->held)
                 return;
-        pause_all(input, false);
+        apply_holds(input);
         intake_retry(input->intake);
 }
 
@@ -351,6 +455,7 @@ void input_tick(Input *input)
                 input->resting = false;
                 (void) sd_event_source_set_enabled(input->source, SD_EVENT_ON);
         }
+        quota_refill(&input->quota, monotonic_usec());
         intake_remind(input->intake);
         inlet_tick(input->inlet);
 }
@@ -362,6 +467,8 @@ void input_counters(const Input *input, InputCounters *ret)
 
         *ret = (InputCounters) {
                 .connections = input->n_producers + inlet_connections(input->inlet),
+                .turned_away = input->turned_away,
+                .waited = input->waited,
                 .violations = inlet->violations,
                 .plain_records = input->lines.records,
                 .plain_batches = input->lines.batches,
@@ -378,12 +485,13 @@ static int input_add_inlet(Input *input)
                 .handler = &intake_handler,
                 .name = "dispatcher",
                 .window = WINDOW,
+                .uncompressed = true,
                 .realtime_usec = realtime_usec,
                 .userdata = input,
         };
         InletOptions inlet = {
                 .handler = &inlet_handler,
-                .connections_max = PRODUCERS_MAX,
+                .connections_max = input->options.quota.connections_max,
                 .connect_usec = HELLO_TIMEOUT_USEC,
                 .idle_usec = USEC_INFINITY,
                 .userdata = input,
@@ -393,7 +501,13 @@ static int input_add_inlet(Input *input)
         if (r < 0)
                 return r;
         inlet.intake = input->intake;
-        return inlet_new(input->options.event, &inlet, &input->inlet);
+        r = inlet_new(input->options.event, &inlet, &input->inlet);
+        if (r >= 0)
+                r = sd_event_add_time_relative(input->options.event, &input->refill, CLOCK_MONOTONIC, 0, 0, on_refill,
+                                               input);
+        if (r >= 0)
+                r = sd_event_source_set_priority(input->refill, LOOP_DATA);
+        return r >= 0 ? sd_event_source_set_enabled(input->refill, SD_EVENT_OFF) : r;
 }
 
 int input_new(const InputOptions *options, Input **ret)
@@ -404,6 +518,7 @@ int input_new(const InputOptions *options, Input **ret)
         if (input) {
                 input->options = *options;
                 input->peers.commands = options->commands;
+                quota_init(&input->quota, &options->quota, monotonic_usec());
                 r = sd_event_add_io(options->event, &input->source, options->fd, EPOLLIN, on_accept, input);
         }
         if (r < 0) {
@@ -432,6 +547,7 @@ Input *input_free(Input *input)
                 producer_free(producer);
         inlet_free(input->inlet);
         intake_free(input->intake);
+        sd_event_source_disable_unref(input->refill);
         sd_event_source_disable_unref(input->source);
         free(input);
         return NULL;

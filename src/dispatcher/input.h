@@ -5,6 +5,7 @@
 
 #include "dispatcher/auditd.h"
 #include "dispatcher/commands.h"
+#include "dispatcher/quota.h"
 #include "record/record.h"
 #include "ring/ring.h"
 
@@ -18,6 +19,8 @@ typedef struct InputOptions {
         int fd;                            /* listening; taken over, also on failure */
         Auditd *auditd;                    /* whom the plugin of a running auditd is handed to */
         Commands *commands;
+        const RecordFilter *types;         /* of records that producers may send; not owned */
+        QuotaOptions quota;                /* of each user's producers */
         void (*published)(void *userdata); /* subscribers have more */
         void *userdata;
 } InputOptions;
@@ -28,6 +31,8 @@ DEFINE_CLEANUP(Input *, input_free)
 
 /* The ring is nearly full: nothing more is taken before it is not. */
 void input_hold(Input *input, bool hold);
+/* A subscriber is behind: each user has but a share. */
+void input_press(Input *input, bool pressure);
 /* The ring may have room again for what found none. */
 void input_retry(Input *input);
 /* Accepts nobody any more and ends the producers that will resume; plain ones are read on. */
@@ -37,6 +42,8 @@ void input_tick(Input *input);
 
 typedef struct InputCounters {
         uint64_t connections; /* open now */
+        uint64_t turned_away; /* too many, of a user or of all */
+        uint64_t waited;      /* times a user's producers had to wait for his rate or share */
         uint64_t violations;  /* of the link: bad framing */
         uint64_t plain_records, plain_batches;
         uint64_t link_records, link_batches;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* A line that is no record, or too long, costs nobody else anything: it is counted, said at most once in a
- * while, and left out whole. No line is ever split, or merged with the next: what is too long is skipped up
+ * while, and left out whole; but one of a type that the producer may not send, the kernel's above all, is
+ * stored escaped, as evidence of who tried. No line is ever split, or merged with the next: what is too long is skipped up
  * to its own newline.
  */
 
@@ -60,6 +61,20 @@ static bool skip(Lines *lines, Buffer *input)
 }
 
 /* Returns how many bytes were consumed; *ret_full: the ring has no room for the rest. */
+/* Puts the line that quotes a forged one in its place. */
+static size_t escape_forged(const Lines *lines, Ring *ring, const uint8_t *line, size_t size, uint8_t *out)
+{
+        RecordRules rules = { .node = ring_node(ring), .peer = lines->peer };
+        uint64_t now = realtime_usec();
+        RecordTime time = {
+                .sec = now / USEC_PER_SEC,
+                .msec = (uint32_t) (now % USEC_PER_SEC / USEC_PER_MSEC),
+                .serial = ring_state(ring)->newest + 1,
+        };
+
+        return record_refuse_line(line, size, RECORD_E_TYPE, &rules, time, out);
+}
+
 static size_t take_complete(Lines *lines, Writer *writer, const uint8_t *data, size_t size, bool *ret_full)
 {
         const char *node = ring_node(writer->ring);
@@ -77,9 +92,13 @@ static size_t take_complete(Lines *lines, Writer *writer, const uint8_t *data, s
                         break;
                 }
                 fault = record_adopt(p, (size_t) (newline - p), node, room, &line, replaced);
-                if (fault == RECORD_OK)
+                if (fault == RECORD_OK && !record_filter_line(lines->types, room, line)) {
+                        fault = RECORD_E_TYPE;
+                        writer_commit(writer, escape_forged(lines, writer->ring, p, (size_t) (newline - p), room));
+                } else if (fault == RECORD_OK) {
                         writer_commit(writer, line);
-                else
+                }
+                if (fault != RECORD_OK)
                         refuse(lines, p, (size_t) (newline - p), fault);
         }
         return (size_t) (p - data);
@@ -101,6 +120,7 @@ int lines_take(Lines *lines, Ring *ring, Buffer *input)
                 lines->counters->records += writer.records;
                 lines->counters->batches += writer.batches;
         }
+        lines->counters->bytes += MAX(writer.bytes, size - buffer_size(input));
         lines->rest = buffer_size(input);
         if (full)
                 return 0;

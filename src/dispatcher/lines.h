@@ -12,6 +12,7 @@
 typedef struct LinesCounters {
         uint64_t records;
         uint64_t batches;
+        uint64_t bytes; /* taken, of the ring or of the stream, whichever is more */
         uint64_t refused[_RECORD_FAULT_MAX];
         uint64_t logged_usec;
 } LinesCounters;
@@ -20,6 +21,7 @@ typedef struct LinesCounters {
 typedef struct Lines {
         LinesCounters *counters;
         const char *peer; /* for messages */
+        const RecordFilter *types; /* that it may send; NULL: any */
         bool skipping;    /* the rest of a line that was too long */
         size_t rest;      /* bytes of a line without its end so far */
 } Lines;

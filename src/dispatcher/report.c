@@ -37,6 +37,10 @@ static uint64_t report_records(const Report *report)
                        "Sessions of producers ended for bad framing");
         status_gauge(report->state, "producers", NULL, (double) input.connections,
                      "Producers connected");
+        status_counter(report->state, "producers_turned_away", NULL, input.turned_away,
+                       "Producers that were too many, of their user or of all");
+        status_counter(report->state, "producers_waited", NULL, input.waited,
+                       "Times a user's producers had to wait for his rate, or his share of the ring");
         status_counter(report->state, "auditd_refused", NULL, auditd_counters(report->auditd)->refused,
                        "Messages of auditd that were no records of this node, stored escaped");
         status_gauge(report->state, "auditd_connected", NULL, auditd_counters(report->auditd)->connected,

@@ -11,6 +11,7 @@ static void seal(Writer *writer)
                 ring_seal(writer->ring, writer->used, writer->count, writer->origin);
                 writer->records += writer->count;
                 writer->batches++;
+                writer->bytes += writer->used;
         }
         writer->expected -= MIN(writer->expected, writer->used);
         writer->space = NULL;

@@ -13,7 +13,7 @@ typedef struct Writer {
         uint8_t *space;  /* of the batch begun; NULL: none is */
         size_t size, used;
         uint32_t count;
-        uint64_t records, batches; /* sealed */
+        uint64_t records, batches, bytes; /* sealed */
 } Writer;
 
 static inline Writer writer_begin(Ring *ring, BatchOrigin origin, size_t expected)

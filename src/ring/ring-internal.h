@@ -85,6 +85,7 @@ struct Ring {
         int fd;        /* holds the lock */
         const char *set_aside;
         Sink sink;
+        uint64_t sink_limit;
         LIST_HEAD(, RingSource) sources;
 
         /* What follows can be told from the file; it is only known faster here. */

@@ -22,14 +22,31 @@ static RingProducer *find_producer(RingState *state, const StreamId *stream)
         return NULL;
 }
 
-/* A free row or the one silent for the longest; free rows were never seen. */
+static size_t count_rows(const RingState *state, uint64_t owner)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < RING_PRODUCERS_MAX; i++)
+                n += state->producers[i].seen > 0 && state->producers[i].owner == owner;
+        return n;
+}
+
+/* A free row; else, of those of the owner that has most, the one silent for the longest: who makes many streams makes only his
+ * own be forgotten. Free rows were never seen. */
 static RingProducer *claim_producer(RingState *state)
 {
-        RingProducer *oldest = &state->producers[0];
+        RingProducer *oldest = NULL;
+        size_t most = 0;
 
-        for (size_t i = 1; i < RING_PRODUCERS_MAX; i++)
-                if (state->producers[i].seen < oldest->seen)
-                        oldest = &state->producers[i];
+        for (size_t i = 0; i < RING_PRODUCERS_MAX; i++) {
+                RingProducer *row = &state->producers[i];
+                size_t n = row->seen > 0 ? count_rows(state, row->owner) : SIZE_MAX;
+
+                if (!oldest || n > most || (n == most && row->seen < oldest->seen)) {
+                        oldest = row;
+                        most = n;
+                }
+        }
         *oldest = (RingProducer) { 0 };
         return oldest;
 }
@@ -55,8 +72,13 @@ static int sink_position(Sink *sink, const StreamId *stream, const char *owner, 
 static int append_records(Ring *ring, const Batch *stored)
 {
         Batch batch = *stored;
-        uint8_t *out = ring_begin(ring, stored->size, false);
+        RingStatus status;
+        uint8_t *out;
 
+        ring_status(ring, &status);
+        if (ring->sink_limit > 0 && status.used >= ring->sink_limit)
+                return -ENOSPC;
+        out = ring_begin(ring, stored->size, false);
         if (!out)
                 return -ENOSPC;
         memcpy(out, stored->payload, stored->size);
@@ -103,6 +125,11 @@ static int sink_append(Sink *sink, const StreamId *stream, const char *owner, co
 void ring_sink_init(Ring *ring)
 {
         ring->sink = (Sink) { .position = sink_position, .append = sink_append };
+}
+
+void ring_limit_sink(Ring *ring, uint64_t used)
+{
+        ring->sink_limit = used;
 }
 
 Sink *ring_sink(Ring *ring)

@@ -153,6 +153,9 @@ const char *ring_kept(const Ring *ring, unsigned i);
 
 /* The ring as producers' sink: appended is published, is in custody. */
 Sink *ring_sink(Ring *ring);
+/* It says that there is no room while awaited subscribers hold so many bytes or more: the rest is for those who cannot wait.
+ * 0: as long as there is room. */
+void ring_limit_sink(Ring *ring, uint64_t used);
 
 typedef struct RingStatus {
         StreamId stream;

@@ -29,6 +29,7 @@ struct InletSession {
         IntakeSession intake;
         bool admitted; /* `intake` is a session */
         bool told;     /* its refusal was logged and counted */
+        bool held;     /* by the owner: not read */
         uint64_t since_usec; /* of what it is waited for: HELLO, or being read again */
         LIST_ENTRY(InletSession) sessions;
 };
@@ -103,6 +104,11 @@ static bool was_refused(const IntakeSession *session)
         }
 }
 
+static bool rests(const InletSession *session)
+{
+        return session->held || intake_session_blocked(&session->intake);
+}
+
 void inlet_flush(IntakeSession *intake_session)
 {
         InletSession *session = intake_session->userdata;
@@ -114,9 +120,9 @@ void inlet_flush(IntakeSession *intake_session)
                 return;
         }
         connection_flush(session->connection);
-        if (!intake_session_blocked(intake_session))
+        if (!rests(session))
                 session->since_usec = monotonic_usec();
-        connection_pause(session->connection, intake_session_blocked(intake_session));
+        connection_pause(session->connection, rests(session));
 }
 
 static void session_free(InletSession *session)
@@ -177,6 +183,8 @@ static int on_established(Connection *connection)
                 return r;
         session->intake.types = identity.types;
         session->admitted = true;
+        session->held = identity.held;
+        connection_pause(connection, session->held);
         session->since_usec = monotonic_usec();
         return 0;
 }
@@ -184,6 +192,7 @@ static int on_established(Connection *connection)
 static int on_received(Connection *connection, Buffer *input)
 {
         InletSession *session = connection_userdata(connection);
+        uint64_t bytes = session->intake.bytes;
         ssize_t n;
 
         if (!session->admitted || session->intake.receiver.state == LINK_RECEIVER_ENDED) {
@@ -205,7 +214,9 @@ static int on_received(Connection *connection, Buffer *input)
         if (session->intake.receiver.state == LINK_RECEIVER_ENDED)
                 return 0;
         buffer_consume(input, (size_t) n);
-        connection_pause(connection, intake_session_blocked(&session->intake));
+        if (session->intake.bytes > bytes && session->inlet->options.handler->taken)
+                session->inlet->options.handler->taken(session, session->intake.bytes - bytes);
+        connection_pause(connection, rests(session));
         return 0;
 }
 
@@ -344,7 +355,7 @@ static void check_time(InletSession *session, uint64_t now)
         IntakeSession *intake = &session->intake;
         uint64_t heard = MAX(session->since_usec, connection_heard_usec(session->connection));
 
-        if (!session->admitted || intake_session_blocked(intake))
+        if (!session->admitted || rests(session))
                 return;
         if (intake->receiver.state == LINK_RECEIVER_EXPECTS_HELLO &&
             now - session->since_usec >= options->connect_usec) {
@@ -389,6 +400,22 @@ void inlet_review(Inlet *inlet, LinkByeCode (*judge)(InletSession *session, char
         }
 }
 
+void inlet_hold(Inlet *inlet, bool (*hold)(const InletSession *session))
+{
+        InletSession *session;
+
+        LIST_FOREACH(session, &inlet->sessions, sessions) {
+                bool held = session->admitted && hold(session);
+
+                if (held == session->held)
+                        continue;
+                session->held = held;
+                session->since_usec = monotonic_usec();
+                if (session->intake.receiver.state != LINK_RECEIVER_ENDED)
+                        connection_pause(session->connection, rests(session));
+        }
+}
+
 /* --- Facts --- */
 
 void *inlet_userdata(const Inlet *inlet)
@@ -404,6 +431,22 @@ const InletCounters *inlet_counters(const Inlet *inlet)
 size_t inlet_connections(const Inlet *inlet)
 {
         return inlet->n_sessions;
+}
+
+size_t inlet_user_connections(const Inlet *inlet, uid_t uid)
+{
+        const InletSession *session;
+        size_t n = 0;
+
+        LIST_FOREACH(session, &inlet->sessions, sessions) {
+                uid_t peer_uid;
+                gid_t gid;
+                pid_t pid;
+
+                connection_credentials(session->connection, &pid, &peer_uid, &gid);
+                n += peer_uid == uid;
+        }
+        return n;
 }
 
 InletSession *inlet_session_of(const IntakeSession *session)

@@ -26,6 +26,7 @@ typedef struct InletIdentity {
         const char *accept; /* node= that lines may have, NULL: any */
         const RecordFilter *types; /* that lines may have, NULL: any */
         BatchOrigin origin; /* 0: as the batches say */
+        bool held;          /* not read before inlet_hold() lets it */
 } InletIdentity;
 
 typedef struct InletHandler {
@@ -36,6 +37,8 @@ typedef struct InletHandler {
         LinkByeCode (*admit)(InletSession *session, InletIdentity *ret_identity, char **ret_why);
         /* A session was refused, by admit(), for its HELLO or for its framing. May be NULL. */
         void (*refused)(InletSession *session, LinkByeCode code, const char *why);
+        /* So many bytes of its records went into the sink. May be NULL. */
+        void (*taken)(InletSession *session, uint64_t bytes);
         /* One more connection than allowed was turned away (on), or the number fell well below (off). May be
          * NULL. */
         void (*overload)(Inlet *inlet, bool on);
@@ -83,9 +86,14 @@ void inlet_tick(Inlet *inlet);
  * BYE. */
 void inlet_review(Inlet *inlet, LinkByeCode (*judge)(InletSession *session, char **ret_why));
 
+/* Sets of every session whether it is read; a sender that has to wait for long needs intake_remind(). */
+void inlet_hold(Inlet *inlet, bool (*hold)(const InletSession *session));
+
 void *inlet_userdata(const Inlet *inlet);
 const InletCounters *inlet_counters(const Inlet *inlet);
 size_t inlet_connections(const Inlet *inlet);
+/* Those of one user, on a Unix socket. */
+size_t inlet_user_connections(const Inlet *inlet, uid_t uid);
 
 InletSession *inlet_session_of(const IntakeSession *session);
 Inlet *inlet_session_inlet(const InletSession *session);

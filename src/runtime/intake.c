@@ -268,7 +268,7 @@ int intake_session_init(IntakeSession *session, Intake *intake, Buffer *output, 
                         const char *node, const char *accept, BatchOrigin origin, void *userdata)
 {
         const IntakeHandler *handler = intake->options.handler;
-        uint16_t features = LINK_FEATURE_ZSTD;
+        uint16_t features = intake->options.uncompressed ? 0 : LINK_FEATURE_ZSTD;
 
         if (handler->command || handler->reply)
                 features |= LINK_FEATURE_COMMANDS;

@@ -55,6 +55,7 @@ typedef struct IntakeOptions {
         const IntakeHandler *handler;
         const char *name;    /* ours, for WELCOME */
         uint64_t window;     /* bytes in flight per session */
+        bool uncompressed;   /* the window counts what is sent: where it stands for memory, that is all there may be */
         uint64_t (*realtime_usec)(void);
         void *userdata;
 } IntakeOptions;

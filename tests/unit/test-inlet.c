@@ -22,6 +22,7 @@ static FakeSink sink;
 static Intake *intake;
 static Inlet *inlet;
 static LinkByeCode admits, judges;
+static bool admits_held;
 static unsigned n_refused;
 
 static void on_flush(IntakeSession *session)
@@ -45,7 +46,7 @@ static LinkByeCode on_judge(IntakeSession *session, const LinkHello *hello, cons
 
 static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, char **ret_why)
 {
-        *ret_identity = (InletIdentity) { .owner = "n1", .node = "n1", .accept = "n1" };
+        *ret_identity = (InletIdentity) { .owner = "n1", .node = "n1", .accept = "n1", .held = admits_held };
         *ret_why = admits ? strdup("not you") : NULL;
         return admits;
 }
@@ -100,6 +101,7 @@ static void setup(void)
         log_init("test", LOG_INFO);
         sink = (FakeSink) { .sink = { .position = sink_position, .append = sink_append }, .room = UINT32_MAX };
         admits = judges = 0;
+        admits_held = false;
         n_refused = 0;
         intake_options = (IntakeOptions) {
                 .sink = &sink.sink,
@@ -195,6 +197,45 @@ START_TEST(refused_clients_leave_nothing)
 }
 END_TEST
 
+static bool holds;
+
+static bool on_hold(const InletSession *session)
+{
+        return holds;
+}
+
+/* A HELLO stays unread, and no time-out strikes, until the owner lets it. */
+START_TEST(a_held_session_is_not_read)
+{
+        uint8_t bytes[4096];
+        Frame frame;
+        const char *why;
+        ssize_t n;
+        int fd;
+
+        admits_held = true;
+        fd = connect_client();
+        send_hello(fd);
+        ck_assert_int_lt(recv(fd, bytes, sizeof bytes, 0), 0);
+        ck_assert_uint_eq(inlet_user_connections(inlet, geteuid()), 1);
+        ck_assert_uint_eq(inlet_user_connections(inlet, geteuid() + 1), 0);
+        holds = true;
+        inlet_hold(inlet, on_hold);
+        run_idle();
+        ck_assert_int_lt(recv(fd, bytes, sizeof bytes, 0), 0);
+        holds = false;
+        inlet_hold(inlet, on_hold);
+        run_idle();
+        n = recv(fd, bytes, sizeof bytes, 0);
+        ck_assert_int_gt(n, 0);
+        ck_assert_int_eq(frame_decode(bytes, (size_t) n, &frame, &why), 1);
+        ck_assert_uint_eq(frame.type, FRAME_WELCOME);
+        (void) close(fd);
+        run_idle();
+        ck_assert_uint_eq(inlet_connections(inlet), 0);
+}
+END_TEST
+
 START_TEST(one_too_many_is_turned_away)
 {
         unsigned before = count_descriptors();
@@ -220,6 +261,7 @@ int main(void)
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, refused_clients_leave_nothing);
+        tcase_add_test(tcase, a_held_session_is_not_read);
         tcase_add_test(tcase, one_too_many_is_turned_away);
         suite_add_tcase(suite, tcase);
         return check_main(suite);

@@ -94,6 +94,33 @@ START_TEST(each_line_is_taken_or_refused_whole)
 }
 END_TEST
 
+START_TEST(a_type_that_may_not_be_sent_is_stored_escaped)
+{
+        static const char in[] = "type=USER_CMD msg=audit(1.000:1): x\ntype=SYSCALL msg=audit(1.000:2): uid=0\n"
+                                 "type=UNKNOWN[1300] msg=audit(1.000:3): uid=0\ntype=DAEMON_ERR msg=audit(1.000:4): op=relay-gap\n";
+        static char out[8192];
+        RecordFilter *types;
+        char *why;
+
+        ck_assert_int_eq(record_filter_parse("user", 4, &types, &why), 0);
+        lines.types = types;
+        feed(in, sizeof in - 1);
+        out[contents(out)] = '\0';
+        ck_assert_int_eq(strncmp(out, "node=host type=USER_CMD msg=audit(1.000:1): x\n", 46), 0);
+        ck_assert_ptr_nonnull(strstr(out, "op=relay-refused fault=\"type\\x20not\\x20allowed\" peer=test size=38 "));
+        ck_assert_ptr_nonnull(strstr(out, "line=\"type\\x3dSYSCALL\\x20"));
+        ck_assert_ptr_nonnull(strstr(out, "line=\"type\\x3dUNKNOWN[1300]\\x20"));
+        ck_assert_ptr_nonnull(strstr(out, "line=\"type\\x3dDAEMON_ERR\\x20"));
+        ck_assert_ptr_null(strstr(out, "type=SYSCALL"));
+        ck_assert_uint_eq(counters.refused[RECORD_E_TYPE], 3);
+        ck_assert_uint_eq(counters.records, 4);
+        lines.types = NULL;
+        feed(in, sizeof in - 1);
+        ck_assert_uint_eq(counters.refused[RECORD_E_TYPE], 3);
+        record_filter_free(types);
+}
+END_TEST
+
 START_TEST(a_nul_becomes_a_space_and_is_counted)
 {
         static const char in[] = GOOD "a\0b\n", expected[] = "node=host " GOOD "a b\n";
@@ -195,6 +222,7 @@ int main(void)
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_loop_test(tcase, each_line_is_taken_or_refused_whole, 0, (int) ELEMENTSOF(cases));
+        tcase_add_test(tcase, a_type_that_may_not_be_sent_is_stored_escaped);
         tcase_add_test(tcase, a_nul_becomes_a_space_and_is_counted);
         tcase_add_test(tcase, a_line_that_is_too_long_is_skipped_to_its_own_end);
         tcase_add_loop_test(tcase, where_reads_end_makes_no_difference, 0, 5);

@@ -474,6 +474,54 @@ START_TEST(the_longest_silent_producer_is_forgotten_first)
 }
 END_TEST
 
+START_TEST(who_makes_many_streams_is_forgotten_himself)
+{
+        Sink *sink = ring_sink(ring);
+        Batch batch = producer_batch(1, "a\nb\nc\n", 3, BATCH_RECORDS);
+        uint64_t last, checksum;
+
+        ck_assert_int_eq(sink->append(sink, &(StreamId) { { 1, 1 } }, "me", &batch, &batch, 0), 0);
+        ck_assert_int_eq(sink->append(sink, &(StreamId) { { 1, 2 } }, "you", &batch, &batch, 0), 0);
+        for (uint8_t i = 0; i < 2 * RING_PRODUCERS_MAX; i++)
+                ck_assert_int_eq(sink->append(sink, &(StreamId) { { i, 3 } }, "eve", &batch, &batch, 0), 0);
+        ck_assert_int_eq(sink->position(sink, &(StreamId) { { 1, 1 } }, "me", &last, &checksum), 0);
+        ck_assert_uint_eq(last, 3);
+        ck_assert_int_eq(sink->position(sink, &(StreamId) { { 1, 2 } }, "you", &last, &checksum), 0);
+        ck_assert_uint_eq(last, 3);
+}
+END_TEST
+
+START_TEST(producers_have_but_a_part_of_the_ring)
+{
+        Sink *sink = ring_sink(ring);
+        Source *source = ring_source(ring, "remote", true);
+        static char text[60000];
+        Batch batch;
+        RingStatus status;
+
+        memset(text, 'x', sizeof text);
+        text[sizeof text - 1] = '\n';
+        text[sizeof text / 2] = '\0';
+        batch = producer_batch(1, "a\n", 1, BATCH_RECORDS);
+        batch.payload = (const uint8_t *) text;
+        batch.size = sizeof text;
+        batch_seal(&batch);
+        ring_status(ring, &status);
+        ring_limit_sink(ring, status.size / 4);
+        while (sink->append(sink, &(StreamId) { { 6 } }, "me", &batch, &batch, 0) == 0) {
+                batch.first++;
+                batch.last++;
+                batch_seal(&batch);
+        }
+        ring_status(ring, &status);
+        ck_assert_uint_ge(status.used, status.size / 4);
+        ck_assert_uint_lt(status.used, status.size / 4 + sizeof text + BATCH_HEADER_SIZE + 8);
+        ck_assert(put(1, 1000, 'x', false));
+        source->release(source, status.newest, 0);
+        ck_assert_int_eq(sink->append(sink, &(StreamId) { { 6 } }, "me", &batch, &batch, 0), 0);
+}
+END_TEST
+
 START_TEST(a_full_ring_takes_nothing_from_producers)
 {
         Sink *sink = ring_sink(ring);
@@ -610,6 +658,8 @@ int main(void)
         tcase_add_test(tcase, landed_messages_survive_until_published);
         tcase_add_test(tcase, producers_keep_their_position);
         tcase_add_test(tcase, the_longest_silent_producer_is_forgotten_first);
+        tcase_add_test(tcase, who_makes_many_streams_is_forgotten_himself);
+        tcase_add_test(tcase, producers_have_but_a_part_of_the_ring);
         tcase_add_test(tcase, a_full_ring_takes_nothing_from_producers);
         tcase_add_loop_test(tcase, a_damaged_file_is_set_aside, 0, 6);
         tcase_add_test(tcase, an_empty_file_is_no_ring_and_no_damage);
