@@ -19,7 +19,13 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <syslog.h>
+
+/* Tried on a tree that is not this system's: stderr alone is told. */
+static bool quiet;
 
 /* Where unit files and the links of `systemctl enable` are, of highest precedence first (systemd.unit(5)). */
 static const char *const unit_directories[] = {
@@ -30,15 +36,40 @@ static const char *const unit_directories[] = {
         "/lib/systemd/system",
 };
 
+/* Never waited for: PID 1 waits for us, and the journal perhaps for PID 1. */
+static bool say_to_journal(const char *text)
+{
+        static const struct sockaddr_un journal = { AF_UNIX, "/run/systemd/journal/dev-log" };
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        bool said = fd >= 0 && sendto(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL,
+                                      (const struct sockaddr *) &journal, sizeof journal) >= 0;
+
+        (void) close_fd(fd);
+        return said;
+}
+
+/* For the kernel log, from which the journal takes it at boot. */
+static void say_to_kernel(const char *text)
+{
+        int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+
+        if (fd >= 0 && write(fd, text, strlen(text)) < 0)
+                fputs("audit-relay-generator: the kernel log takes nothing\n", stderr);
+        (void) close_fd(fd);
+}
+
 void generator_say(const char *format, ...)
 {
         char text[LINE_MAX];
         va_list ap;
+        int n = snprintf(text, sizeof text, "<%d>audit-relay-generator: ", LOG_DAEMON | LOG_NOTICE);
 
         va_start(ap, format);
-        (void) vsnprintf(text, sizeof text, format, ap);
+        (void) vsnprintf(text + n, sizeof text - (size_t) n, format, ap);
         va_end(ap);
-        fprintf(stderr, "audit-relay-generator: %s\n", text);
+        fprintf(stderr, "%s\n", strchr(text, '>') + 1);
+        if (!quiet && !say_to_journal(text))
+                say_to_kernel(text);
 }
 
 static int complain(const char *what, const char *name)
@@ -205,5 +236,6 @@ int main(int argc, char *argv[])
                 fprintf(stderr, "usage: %s NORMAL-DIR EARLY-DIR LATE-DIR [ROOT]\n", argv[0]);
                 return EXIT_FAILURE;
         }
+        quiet = argc > 4;
         return generate(argc > 4 ? argv[4] : "", argv[1]) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

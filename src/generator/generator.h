@@ -8,7 +8,7 @@
 #define UNIT_DIRECTORY "/usr/lib/systemd/system"
 #define TARGET_WANTS "audit-relay-client.target.wants"
 
-/* One line on stderr: that is where a generator's messages reach the kernel log or the journal from. */
+/* One line for people: in the journal, at boot by way of the kernel log, and on stderr. */
 void generator_say(const char *format, ...) _printf_(1, 2);
 
 /* A link in the client target's .wants to our unit file `file`, named `unit`. Returns 0 or a negative errno, said. */
