@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A host that must not run unaudited: the ring is full, and one enabled path unit is all it takes for the host to react, once.
+
+remote is away, and an auditd's records come in by its socket until nothing finds room. First with a harmless command in place of the
+reaction: ring_low comes before ring_full, what was dropped is told to the record when remote is back. Then for good: the host powers off.
+"""
+
+import array
+import os
+import re
+import socket
+
+from harness.machine import until
+from harness.relay import REMOTE
+
+FRESH_HOSTS = True
+HARMLESS = """[Service]
+ExecStart=
+ExecStart=/bin/sh -c 'echo reaction >>/run/reactions'
+ReadWritePaths=/run
+"""
+SIZE = 8000
+RECORD = b"type=SYSCALL msg=audit(1700000000.000:%d): n=%d. "
+PATIENCE_SEC = 60
+
+
+class Auditd:
+    """As far as the dispatcher sees one: a socket that comes from root."""
+
+    def __init__(self, host):
+        self.n = 0
+        self.ours, theirs = socket.socketpair()
+        self.ours.settimeout(PATIENCE_SEC)
+        self.control = socket.socket(socket.AF_UNIX)
+        self.control.settimeout(PATIENCE_SEC)
+        directory = os.open(host.path("/run/audit-relay"), os.O_PATH | os.O_DIRECTORY)
+        self.control.connect(f"/proc/self/fd/{directory}/input")
+        os.close(directory)
+        self.control.sendmsg([b"AUDITD 1\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))])
+        theirs.close()
+        assert self.control.recv(100) == b"ok\n"
+
+    def write(self):
+        text = RECORD % (self.n + 1, self.n)
+        self.ours.sendall(text + b"x" * (SIZE - len(text)) + b"\n")
+        self.n += 1
+
+
+def fill(t, auditd):
+    """Until something was dropped."""
+    t.client.systemctl("stop", "audit-relay-remote.socket", REMOTE)
+    while "ring_full" not in t.conditions("dispatcher"):
+        for _ in range(200):
+            auditd.write()
+
+
+def story(t):
+    unit = "audit-relay-state-{}@dispatcher-ring_full"
+    t.client.write(f"/etc/systemd/system/{unit.format('single')}.service.d/harmless.conf", HARMLESS)
+    t.client.systemctl("daemon-reload")
+    t.client.systemctl("enable", "--now", f"{unit.format('single')}.path")
+    auditd = Auditd(t.client)
+    fill(t, auditd)
+    assert "ring_low" in t.conditions("dispatcher")
+    until(lambda: t.client.path("/run/reactions").exists(), "the reaction")
+    # The socket is read on, however full the ring is.
+    for _ in range(1000):
+        auditd.write()
+    t.client.systemctl("start", "audit-relay-remote.socket", REMOTE)
+    until(lambda: not t.conditions("dispatcher"), "room again")
+    auditd.write()
+    last = b" n=%d. " % (auditd.n - 1)
+    until(lambda: last in t.stored_since()[-100 * SIZE:], "the last record")
+    text = t.stored_since()
+    numbers = [int(n) for n in re.findall(rb" n=(\d+)\. ", text)]
+    gaps = re.findall(rb"op=relay-gap where=ring reason=ring-full lost=(\d+) count=exact since=\d+ types=SYSCALL:(\d+) ", text)
+    assert len(gaps) == 1, gaps
+    assert numbers == sorted(set(numbers)), "something came twice, or out of order"
+    assert len(numbers) + int(gaps[0][0]) == auditd.n and gaps[0][0] == gaps[0][1], (len(numbers), gaps, auditd.n)
+    assert t.client.read("/run/reactions") == b"reaction\n"
+    journal = t.client.journal("audit-relay-dispatcher.service")
+    assert journal.index("far behind") < journal.index("The ring is full")
+
+    t.client.systemctl("disable", "--now", f"{unit.format('single')}.path")
+    t.client.systemctl("enable", "--now", f"{unit.format('halt')}.path")
+    t.client.systemctl("stop", "audit-relay-remote.socket", REMOTE)
+    try:
+        while t.client.process.poll() is None:
+            auditd.write()
+    except OSError:
+        pass
+    t.client.process.wait(PATIENCE_SEC)
+    assert t.client.process.returncode == 0, "an orderly shutdown"
+    t.client.process = t.client.leader = None
+    t.client.power_on()
+    for name in "single", "halt":
+        t.client.sh(["systemctl", "disable", "--now", f"{unit.format(name)}.path"], check=False)
