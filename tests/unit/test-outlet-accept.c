@@ -2,6 +2,7 @@
 
 /* Outlets of subscribers that connect to us, and of those that only read. */
 
+#define ARRAY_PAYLOAD_MAX 16384U
 #include "array-source.h"
 #include "check-main.h"
 #include "dispatcher/text.h"
@@ -476,6 +477,28 @@ START_TEST(what_was_not_read_comes_again)
 }
 END_TEST
 
+/* The kernel forgets what a dead reader had unread: that looks like reading. */
+START_TEST(the_dead_do_not_read)
+{
+        enum { BATCHES = 10, RECORDS = 1500 }; /* more than is put between two looks */
+        OutletOptions o = text_options();
+
+        array_append(&source, 1, 7);
+        ck_assert_int_eq(outlet_new(event, &o, &outlet), 0);
+        RUN_UNTIL_SILENT(n_opens == 1);
+        expect_text("1-7\n");
+        RUN_UNTIL_SILENT(acked == 1);
+        array_append(&source, 1, 7);
+        outlet_wake(outlet);
+        peer_fd = close_fd(peer_fd);
+        for (unsigned i = 0; i < BATCHES; i++)
+                array_append(&source, RECORDS, 7);
+        outlet_wake(outlet);
+        ck_assert_uint_eq(acked, 1);
+        ck_assert_uint_eq(source.released, 1);
+}
+END_TEST
+
 START_TEST(a_reader_that_is_slow_gets_all)
 {
         enum { BATCHES = 4000, RECORDS = 30 };
@@ -531,6 +554,7 @@ int main(void)
         tcase_add_test(tcase, what_a_reader_says_is_nothing);
         tcase_add_test(tcase, a_reader_that_goes_is_noticed);
         tcase_add_test(tcase, what_was_not_read_comes_again);
+        tcase_add_test(tcase, the_dead_do_not_read);
         tcase_add_test(tcase, a_reader_that_is_slow_gets_all);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
