@@ -40,9 +40,14 @@ static bool write_record(Commands *commands, RecordCommand *record)
         return true;
 }
 
+/* Without the end of a last line, which it may have or not. */
 static RecordSlice slice_of(LinkString string)
 {
-        return (RecordSlice) { (const uint8_t *) string.data, string.size };
+        size_t size = string.size;
+
+        if (size > 0 && string.data[size - 1] == '\n')
+                size--;
+        return (RecordSlice) { (const uint8_t *) string.data, size };
 }
 
 bool commands_record(Commands *commands, const Judgement *j)

@@ -71,10 +71,27 @@ static void on_refused(IntakeSession *session, uint32_t n, RecordFault fault)
                             record_fault_to_string(fault));
 }
 
+static void on_reply(IntakeSession *session, const LinkReply *reply)
+{
+        const Local *local = inlet_userdata(inlet_session_inlet(inlet_session_of(session)));
+
+        passage_reply(local->passage, session, reply);
+}
+
+static void on_gone(IntakeSession *session)
+{
+        const Local *local = inlet_userdata(inlet_session_inlet(inlet_session_of(session)));
+
+        passage_forget(local->passage, session);
+}
+
+/* Commands of the dispatcher are for whom they concern here, nobody: they go to no collector. */
 const IntakeHandler local_intake_handler = {
         .flush = inlet_flush,
         .connected = on_connected,
         .refused = on_refused,
+        .gone = on_gone,
+        .reply = on_reply,
 };
 
 /* --- Life --- */
@@ -103,7 +120,8 @@ static int listen_on(Local *local, const RemoteConfig *config)
         return r;
 }
 
-int local_init(Local *local, sd_event *event, const RemoteConfig *config, const char *node, StoreLoop *store)
+int local_init(Local *local, sd_event *event, const RemoteConfig *config, const char *node, StoreLoop *store,
+               Passage *passage)
 {
         InletOptions options = {
                 .intake = store_loop_intake(store),
@@ -115,7 +133,12 @@ int local_init(Local *local, sd_event *event, const RemoteConfig *config, const 
         };
         int r;
 
-        *local = (Local) { .node = node, .store = store, .dispatcher = find_user(config->dispatcher_user) };
+        *local = (Local) {
+                .node = node,
+                .store = store,
+                .passage = passage,
+                .dispatcher = find_user(config->dispatcher_user),
+        };
         r = inlet_new(event, &options, &local->inlet);
         if (r >= 0)
                 r = listen_on(local, config);

@@ -4,6 +4,7 @@
 /* The dispatcher's end: the socket it delivers to, and who may connect there. */
 
 #include "remote/config.h"
+#include "remote/passage.h"
 #include "runtime/inlet.h"
 #include "runtime/store-loop.h"
 
@@ -14,6 +15,7 @@ typedef struct Local {
         StoreLoop *store;
         const char *node; /* of records made on the dispatcher's behalf */
         uid_t dispatcher; /* (uid_t) -1: there is no such user */
+        Passage *passage;
         uint64_t refused_usec;
 } Local;
 
@@ -22,7 +24,7 @@ extern const IntakeHandler local_intake_handler;
 
 /* Takes the descriptors named `remote`, and the path of Listen= when it is set. Logs why it fails. */
 int local_init(Local *local, sd_event *event, const RemoteConfig *config, const char *node,
-               StoreLoop *store) _must_check_;
+               StoreLoop *store, Passage *passage) _must_check_;
 /* Accepts nobody any more. */
 void local_close(Local *local);
 void local_done(Local *local);

@@ -30,6 +30,7 @@ typedef struct Remote {
         StoreLoop *store;
         Local local;
         Uplink *uplink;
+        Passage *passage; /* of commands, between the last two */
 } Remote;
 
 /* --- The store's handler --- */
@@ -45,6 +46,22 @@ static void on_durable(StoreLoop *store, void *userdata)
 static const StoreLoopHandler store_handler = {
         .durable = on_durable,
 };
+
+/* --- The uplink's handler --- */
+
+static void on_command(Outlet *collector, const LinkCommand *command, void *userdata)
+{
+        Remote *remote = userdata;
+
+        passage_command(remote->passage, collector, command);
+}
+
+static void on_disconnected(Outlet *collector, void *userdata)
+{
+        Remote *remote = userdata;
+
+        passage_forget(remote->passage, collector);
+}
 
 /* --- The loop's handler --- */
 
@@ -96,6 +113,7 @@ static void on_tick(void *userdata)
 
         inlet_tick(remote->local.inlet);
         uplink_tick(remote->uplink);
+        passage_tick(remote->passage);
         credentials_tick(remote->tls, &remote->expiry_usec);
         store_status(store_loop_store(remote->store), &status);
         status_begin(remote->state);
@@ -177,6 +195,9 @@ static int make(Remote *remote)
                 .config = remote->config,
                 .state = NULL,
                 .tls = &remote->tls,
+                .command = on_command,
+                .disconnected = on_disconnected,
+                .userdata = remote,
         };
         int r;
 
@@ -193,6 +214,9 @@ static int make(Remote *remote)
         r = make_store(remote);
         if (r < 0)
                 return r;
+        r = passage_new(&remote->local.inlet, &remote->passage);
+        if (r < 0)
+                return r;
         uplink.node = remote->node;
         uplink.state = remote->state;
         uplink.store = remote->store;
@@ -200,13 +224,14 @@ static int make(Remote *remote)
         if (r < 0)
                 return r;
         return local_init(&remote->local, loop_event(remote->loop), remote->config, remote->node,
-                          remote->store);
+                          remote->store, remote->passage);
 }
 
 static void done(Remote *remote)
 {
         local_done(&remote->local);
         uplink_free(remote->uplink);
+        passage_free(remote->passage);
         store_loop_free(remote->store);
         tls_unref(remote->tls);
         free(remote->node);

@@ -242,6 +242,8 @@ static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *w
         const char *condition;
 
         uplink->disconnects++;
+        if (uplink->options.disconnected)
+                uplink->options.disconnected(outlet, uplink->options.userdata);
         forget_addresses(uplink);
         if (trouble == OUTLET_OK)
                 return;
@@ -334,6 +336,17 @@ static void on_state(Outlet *outlet, const LinkState *state)
         }
 }
 
+static void on_command(Outlet *outlet, const LinkCommand *command)
+{
+        Uplink *uplink = outlet_userdata(outlet);
+        LinkReply unknown = { .id = command->id, .status = LINK_REPLY_UNKNOWN };
+
+        if (uplink->options.command)
+                uplink->options.command(outlet, command, uplink->options.userdata);
+        else if (command->timeout_sec > 0 && outlet_reply(outlet, &unknown) < 0)
+                log_debug("No room for a REPLY");
+}
+
 static const OutletHandler outlet_handler = {
         .open = on_open,
         .another = on_another,
@@ -342,6 +355,7 @@ static const OutletHandler outlet_handler = {
         .acked = on_acked,
         .diverged = on_diverged,
         .state = on_state,
+        .command = on_command,
 };
 
 /* --- What remote calls --- */

@@ -15,6 +15,11 @@ typedef struct UplinkOptions {
         const char *node;
         State *state;
         StoreLoop *store;
+        /* The collector asks for something; NULL: whatever it is, nobody here knows it. */
+        void (*command)(Outlet *collector, const LinkCommand *command, void *userdata);
+        /* It has no connection any more; may be NULL. */
+        void (*disconnected)(Outlet *collector, void *userdata);
+        void *userdata;
         Tls **tls; /* *tls may be NULL as long as there are no usable credentials */
 } UplinkOptions;
 

@@ -261,8 +261,8 @@ int connection_groups(const Connection *c, gid_t **ret, size_t *ret_n)
 
 void connection_watch(Connection *c)
 {
-        /* Should it fail, the sender is not known, and that is said. */
-        if (connection_sender_watch(&c->sender, c->fd) < 0)
+        /* Without, the sender is whom the credentials name. */
+        if (c->peer.pid >= 0 && connection_sender_watch(&c->sender, c->fd) < 0)
                 c->sender.watched = false;
 }
 

@@ -71,7 +71,7 @@ void connection_credentials(const Connection *connection, pid_t *ret_pid, uid_t 
 /* Its supplementary groups; the caller frees them. Returns 0 or a negative errno. */
 int connection_groups(const Connection *connection, gid_t **ret, size_t *ret_n) _must_check_;
 /* From now on it is noted which process writes: on a socket that PID 1 listens on, the credentials are PID
- * 1's. Unix sockets only, and before the peer can have written. */
+ * 1's. Nothing but for a Unix socket that is established; to be called before the peer can have written. */
 void connection_watch(Connection *connection);
 /* The process that wrote last, if that is noted; else the one of the credentials. *ret_pidfd is of that very
  * process and the caller's to close; -EBADF when the kernel has none. */

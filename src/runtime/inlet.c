@@ -469,6 +469,11 @@ const IntakeSession *inlet_session_intake(const InletSession *session)
         return &session->intake;
 }
 
+int inlet_session_command(InletSession *session, const LinkCommand *command)
+{
+        return intake_session_command(&session->intake, command);
+}
+
 InletSession *inlet_session_next(Inlet *inlet, InletSession *session)
 {
         session = session ? LIST_NEXT(session, sessions) : LIST_FIRST(&inlet->sessions);

@@ -99,5 +99,7 @@ InletSession *inlet_session_of(const IntakeSession *session);
 Inlet *inlet_session_inlet(const InletSession *session);
 Connection *inlet_session_connection(const InletSession *session);
 const IntakeSession *inlet_session_intake(const InletSession *session);
+/* See intake_session_command(). */
+int inlet_session_command(InletSession *session, const LinkCommand *command) _must_check_;
 /* The next of all sessions that deliver (WELCOME is out); NULL begins and ends. */
 InletSession *inlet_session_next(Inlet *inlet, InletSession *session);

@@ -222,6 +222,9 @@ static int on_established(Connection *connection)
                 link_sender_accept(&outlet->sender);
                 return 0;
         }
+        /* Whose commands are taken is to be known; it is not who listens, where PID 1 does. */
+        if (outlet->options.handler->command)
+                connection_watch(connection);
         return link_sender_start(&outlet->sender, connection_output(connection), monotonic_usec());
 }
 

@@ -159,9 +159,6 @@ static int begin_connection(Outlet *outlet, int fd, TlsSession *tls)
         outlet->deadline_usec = USEC_INFINITY; /* the connection keeps the time until it is established */
         r = connection_new(sd_event_source_get_event(outlet->timer), fd, tls, &outlet_connection_handler,
                            outlet, &outlet->connection);
-        /* Whose commands are taken is to be known; it is not who listens, where PID 1 does. */
-        if (r >= 0 && !outlet->accepted && !tls && outlet->options.handler->command)
-                connection_watch(outlet->connection);
         if (r >= 0)
                 r = connection_start(outlet->connection, outlet->options.connect_usec);
         if (r < 0)

@@ -18,6 +18,7 @@ static const Verb verbs[] = {
         { "status", verb_status, "What the programs on this host are doing, and what is wrong" },
         { "tail", verb_tail, "Records as the dispatcher gets them, as lines or JSON" },
         { "send", verb_send, "Records from standard input into the dispatcher, acked" },
+        { "command", verb_command, "Ask something of the dispatcher or of the plugins behind it" },
         { "cert", verb_cert, "Make a CA, and certificates for collectors and clients" },
 };
 

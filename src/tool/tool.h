@@ -13,4 +13,5 @@
 int verb_status(int argc, char **argv);
 int verb_cert(int argc, char **argv);
 int verb_send(int argc, char **argv);
+int verb_command(int argc, char **argv);
 int verb_tail(int argc, char **argv);

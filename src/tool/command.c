@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* audit-relay command: one COMMAND to this host's dispatcher, over the producers' socket, and what became of
+ * it as exit status. It sends no record.
+ */
+
+#include "link/send-queue.h"
+#include "runtime/log.h"
+#include "runtime/loop.h"
+#include "runtime/outlet.h"
+#include "tool/tool.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define SOCKET_DEFAULT "/run/audit-relay/input"
+#define TIMEOUT_SEC_DEFAULT 10U
+/* The dispatcher lets nobody wait for longer. */
+#define TIMEOUT_SEC_MAX 60U
+/* For connecting and greeting, and behind the dispatcher's own time-out for its answer. */
+#define PATIENCE_SEC 5U
+
+/* Exit statuses besides the common ones. */
+enum {
+        EXIT_REFUSED = 3,
+        EXIT_UNKNOWN = 4,
+        EXIT_FAILED = 5,
+};
+
+typedef struct Ask {
+        const char *socket;
+        const char *verb;
+        char *arguments; /* KEY=VALUE lines */
+        uint32_t timeout_sec;
+        Loop *loop;
+        Outlet *outlet;
+        SendQueue *queue; /* empty, and stays so */
+        uint64_t deadline_usec;
+        bool ended;
+        int status;
+} Ask;
+
+static void end(Ask *ask, int status)
+{
+        if (ask->ended)
+                return;
+        ask->ended = true;
+        ask->status = status;
+        outlet_end(ask->outlet, LINK_BYE_DONE, "that was all", false);
+}
+
+/* --- The outlet --- */
+
+static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why)
+{
+        const Ask *ask = outlet_userdata(outlet);
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        _cleanup_(close_fdp) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        if (fd < 0)
+                return -errno;
+        memcpy(address.sun_path, ask->socket, strlen(ask->socket));
+        if (connect(fd, (struct sockaddr *) &address, sizeof address) < 0)
+                return -errno;
+        *ret_fd = TAKE_FD(fd);
+        *ret_tls = NULL;
+        return 0;
+}
+
+static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
+{
+        Ask *ask = outlet_userdata(outlet);
+        LinkCommand command = {
+                .id = 1,
+                .timeout_sec = ask->timeout_sec,
+                .verb = link_string(ask->verb),
+                .arguments = link_string(ask->arguments),
+        };
+        int r = outlet_command(outlet, &command);
+
+        if (r >= 0)
+                return;
+        if (r == -ENOTCONN)
+                fprintf(stderr, "The dispatcher takes no commands\n");
+        else
+                fprintf(stderr, "The command cannot be sent: %s\n", strerror(-r));
+        end(ask, r == -EINVAL || r == -EMSGSIZE ? TOOL_EXIT_USAGE : TOOL_EXIT_FAILURE);
+}
+
+/* Of others: what a terminal would act upon is shown as '?'. */
+static void print(FILE *to, const char *what, LinkString text)
+{
+        fprintf(to, "%s%s", what, text.size > 0 ? ": " : "");
+        for (size_t i = 0; i < text.size; i++) {
+                unsigned char c = (unsigned char) text.data[i];
+
+                fputc(c < ' ' || c == 0x7f ? '?' : c, to);
+        }
+        fputc('\n', to);
+}
+
+static void on_reply(Outlet *outlet, const LinkReply *reply)
+{
+        Ask *ask = outlet_userdata(outlet);
+
+        switch (reply->status) {
+        case LINK_REPLY_DONE:
+                print(stdout, "done", reply->text);
+                end(ask, EXIT_SUCCESS);
+                break;
+        case LINK_REPLY_REFUSED:
+                print(stderr, "refused", reply->text);
+                end(ask, EXIT_REFUSED);
+                break;
+        case LINK_REPLY_UNKNOWN:
+                print(stderr, "unknown verb", reply->text);
+                end(ask, EXIT_UNKNOWN);
+                break;
+        default:
+                print(stderr, "failed", reply->text);
+                end(ask, EXIT_FAILED);
+        }
+}
+
+static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *why)
+{
+        Ask *ask = outlet_userdata(outlet);
+
+        if (!ask->ended)
+                fprintf(stderr, "%s: %s\n", ask->socket, why);
+        ask->ended = true;
+        loop_exit(ask->loop, EXIT_SUCCESS);
+}
+
+static const OutletHandler outlet_handler = {
+        .open = on_open,
+        .connected = on_connected,
+        .disconnected = on_disconnected,
+        .reply = on_reply,
+};
+
+/* --- The loop --- */
+
+static void on_terminate(void *userdata)
+{
+        end(userdata, TOOL_EXIT_FAILURE);
+}
+
+static void on_reload(void *userdata)
+{
+}
+
+static void on_tick(void *userdata)
+{
+        Ask *ask = userdata;
+
+        if (ask->ended || monotonic_usec() < ask->deadline_usec)
+                return;
+        fprintf(stderr, "No answer within %u s\n", (unsigned) ask->timeout_sec);
+        end(ask, TOOL_EXIT_FAILURE);
+}
+
+static const LoopHandler loop_handler = {
+        .terminate = on_terminate,
+        .reload = on_reload,
+        .tick = on_tick,
+};
+
+static int run(Ask *ask)
+{
+        OutletOptions options = {
+                .handler = &outlet_handler,
+                .node = "command",
+                .connect_usec = PATIENCE_SEC * USEC_PER_SEC,
+                .timeout_usec = USEC_INFINITY,
+                .backoff_min_usec = USEC_PER_SEC,
+                .backoff_max_usec = USEC_PER_SEC,
+                .userdata = ask,
+        };
+        StreamId stream;
+        int r;
+
+        if (getrandom(&stream, sizeof stream, 0) != sizeof stream)
+                return -errno;
+        r = send_queue_new(&stream, &ask->queue);
+        if (r < 0)
+                return r;
+        options.source = send_queue_source(ask->queue);
+        ask->deadline_usec = monotonic_usec() + (ask->timeout_sec + PATIENCE_SEC) * USEC_PER_SEC;
+        r = loop_new(&loop_handler, ask, &ask->loop);
+        if (r < 0)
+                return r;
+        r = outlet_new(loop_event(ask->loop), &options, &ask->outlet);
+        return r < 0 ? r : loop_run(ask->loop);
+}
+
+/* --- The command line --- */
+
+static void help(void)
+{
+        printf("Usage: audit-relay command [OPTION...] VERB [KEY=VALUE...]\n"
+               "\n"
+               "Asks something of this host's dispatcher, or of the plugins behind it, and waits for the answer.\n"
+               "Who may ask for what is Commands= in dispatcher.conf; whatever is asked becomes an audit record.\n"
+               "\n"
+               "  state NAME=… ON=1|0 [REASON=…]              Raise or end the condition command_NAME\n"
+               "  pause SECONDS=… NAME=…                      Send that subscriber nothing for so long\n"
+               "  resume NAME=…                               The end of its pause\n"
+               "  block-address ADDRESS=… SECONDS=… [REASON=…]  For plugins that block: an attack comes from there\n"
+               "  unblock-address ADDRESS=…                   The end of that\n"
+               "  log PRIORITY=0…7 MESSAGE=…                  Write it to the journal\n"
+               "  x-… [KEY=VALUE...]                          For other plugins; without arguments, a condition\n"
+               "\n"
+               "  --socket=PATH  The dispatcher's input socket (" SOCKET_DEFAULT ")\n"
+               "  --timeout=SEC  How long the answer is waited for, 1 to 60 (10)\n"
+               "  --help         This text\n"
+               "\n"
+               "Exit status: 0 done; 1 nobody answered; 2 the command line is wrong; 3 refused; 4 nobody knows\n"
+               "the verb; 5 failed.\n");
+}
+
+static bool parse_timeout(const char *text, uint32_t *ret_sec)
+{
+        char *end_of_number;
+        unsigned long seconds;
+
+        errno = 0;
+        seconds = strtoul(text, &end_of_number, 10);
+        if (errno != 0 || *end_of_number || text[0] < '0' || text[0] > '9' || seconds < 1 ||
+            seconds > TIMEOUT_SEC_MAX)
+                return false;
+        *ret_sec = (uint32_t) seconds;
+        return true;
+}
+
+/* The words as lines. */
+static char *join(int argc, char **argv)
+{
+        char *lines = NULL;
+        size_t size;
+        FILE *to = open_memstream(&lines, &size);
+
+        if (!to)
+                return NULL;
+        for (int i = 0; i < argc; i++)
+                fprintf(to, "%s\n", argv[i]);
+        if (fclose(to) == 0)
+                return lines;
+        free(lines);
+        return NULL;
+}
+
+static int parse_words(Ask *ask, int argc, char **argv)
+{
+        if (argc == 0) {
+                fprintf(stderr, "VERB is missing; see --help\n");
+                return -EINVAL;
+        }
+        for (int i = 1; i < argc; i++)
+                if (!strchr(argv[i], '=') || strpbrk(argv[i], "\n\r")) {
+                        fprintf(stderr, "\"%s\": KEY=VALUE in one line is expected\n", argv[i]);
+                        return -EINVAL;
+                }
+        ask->verb = argv[0];
+        ask->arguments = join(argc - 1, argv + 1);
+        return ask->arguments ? 1 : -ENOMEM;
+}
+
+/* Returns 1, 0 when all is said, or a negative errno. */
+static int parse(Ask *ask, int argc, char **argv)
+{
+        static const struct option options[] = {
+                { "socket", required_argument, NULL, 's' },
+                { "timeout", required_argument, NULL, 't' },
+                { "help", no_argument, NULL, 'h' },
+                { NULL, 0, NULL, 0 },
+        };
+        int c;
+
+        while ((c = getopt_long(argc, argv, "+h", options, NULL)) >= 0)
+                switch (c) {
+                case 's':
+                        ask->socket = optarg;
+                        break;
+                case 't':
+                        if (!parse_timeout(optarg, &ask->timeout_sec)) {
+                                fprintf(stderr, "--timeout=%s: 1 to 60 seconds are expected\n", optarg);
+                                return -EINVAL;
+                        }
+                        break;
+                case 'h':
+                        help();
+                        return 0;
+                default:
+                        return -EINVAL;
+                }
+        if (strlen(ask->socket) >= sizeof((struct sockaddr_un *) NULL)->sun_path) {
+                fprintf(stderr, "--socket= is too long\n");
+                return -EINVAL;
+        }
+        return parse_words(ask, argc - optind, argv + optind);
+}
+
+int verb_command(int argc, char **argv)
+{
+        Ask ask = {
+                .socket = SOCKET_DEFAULT,
+                .timeout_sec = TIMEOUT_SEC_DEFAULT,
+                .status = TOOL_EXIT_FAILURE,
+        };
+        int r = parse(&ask, argc, argv);
+
+        if (r <= 0)
+                return r == 0 ? EXIT_SUCCESS : TOOL_EXIT_USAGE;
+        r = run(&ask);
+        if (r < 0)
+                fprintf(stderr, "audit-relay command: %s\n", strerror(-r));
+        outlet_free(ask.outlet);
+        loop_free(ask.loop);
+        send_queue_free(ask.queue);
+        free(ask.arguments);
+        return r < 0 ? TOOL_EXIT_FAILURE : ask.status;
+}
