@@ -25,8 +25,8 @@ def bug(name, test, case, path, right, broken, *more):
     return Bug(name, test, case, [Edit(f'src/{p}', r, b) for p, r, b in ((path, right, broken), *more)])
 
 
-def simulated(name, path, right, broken, *more):
-    return bug(name, 'simulate', None, path, right, broken, *more)._replace(arguments=('--histories=150', '--seed=1'))
+def simulated(name, path, right, broken, *more, histories=150):
+    return bug(name, 'simulate', None, path, right, broken, *more)._replace(arguments=(f'--histories={histories}', '--seed=1'))
 
 
 SYNC = 'r = job->disk->sync(job->disk, job->handles[i]);'
@@ -113,10 +113,10 @@ BUGS = [
         'store->begin = store->finished || store->n_segments == 0;', 'store->begin = store->n_segments == 0;'),
     bug('broken-connection-settles', 'test-store-owed', 'only_an_orderly_bye_settles', 'runtime/store-loop-owed.c',
         '(bye->code != LINK_BYE_ENDING && bye->code != LINK_BYE_DONE)', 'false'),
-    bug('others-custody-sent-twice', 'test-store-custody', 'another_collector_is_told_of_custody', 'store/custody.c',
-        'seq < oldest_held(store) || other(collector, seq)', 'seq < oldest_held(store)'),
+    bug('others-custody-sent-twice', 'test-store-custody', 'custody_is_told_when_it_is_written_down', 'store/custody.c',
+        'if (seq < oldest_held(store) || other(collector, seq)) return -ENOENT;', 'return seq < oldest_held(store) ? -ENOENT : 1;'),
     bug('loss-not-explained', 'test-store-custody', 'what_is_deleted_unacked_is_told_as_lost', 'store/reader.c',
-        'custody_explain(collector, seq, ret); return 1;', 'custody_explain(collector, seq, ret); ret->reason = BATCH_FILTERED; return 1;'),
+        'custody_explain(collector, seq, ret);', 'custody_explain(collector, seq, ret); ret->reason = BATCH_FILTERED;'),
     bug('damaged-batch-sent-on', 'test-store-damage', 'damage_that_appears_while_open_is_told_to_the_reader', 'store/reader.c',
         'return batch_payload_intact(ret);', 'return 1;'),
     bug('duplicate-stored', 'test-store', 'batches_come_in_order_from_their_owner', 'store/store.c',
@@ -244,6 +244,10 @@ BUGS = [
     simulated('deleted-unacked', 'store/retention.c',
               'custody_until(store, store->segments[i].first) >= store->segments[i + 1].first - 1',
               'store->segments[i + 1].first - 1 <= store->durable.last'),
+    simulated('death-not-told', 'store/commit.c', 'store->begin = store->finished || store->n_segments == 0;', 'store->begin = false;'),
+    simulated('clean-end-without-goodbye', 'runtime/store-loop-owed.c',
+              'return owed->n == 0 && !owed->unknown && !owed->more;', 'return true;'),
+    simulated('lost-told-as-custody', 'store/custody.c', 'o->from = MAX(o->from, collector->seq + 1);', ';', histories=400),
     simulated('welcome-before-the-commit', 'runtime/intake.c', 'session->waiting = intake_stream_pending(session->stream);',
               'session->waiting = false;'),
 ]

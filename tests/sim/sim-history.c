@@ -216,6 +216,7 @@ static void learned(unsigned client, unsigned collector, uint64_t oldest)
         for (size_t i = 0; i < senders[client].n_dropped[collector]; i++)
                 if (dropped[i].collector == collector && dropped[i].seq >= oldest &&
                     oracle_epochs[dropped[i].place.epoch].client == client &&
+                    !oracle_record(dropped[i].place)->forgotten &&
                     stream_id_equal(&dropped[i].stream, &senders[client].stream))
                         dropped[i].held = true;
 }
@@ -361,7 +362,7 @@ void oracle_rolled_back(unsigned client, const SimDisk *snapshot)
                 if (epoch->client != client)
                         continue;
                 for (uint64_t i = reader_durable(snapshot, &epoch->stream); i < epoch->newest; i++)
-                        epoch->records[i].rolled = true;
+                        epoch->records[i].rolled = epoch->records[i].forgotten = true;
         }
         for (unsigned k = 0; k < sim.n_collectors; k++) {
                 Scan scan = {.collector = k};
@@ -438,7 +439,7 @@ const StreamId *history_dropped(Place place, uint64_t *ret_seq, bool *ret_known)
                 if (dropped[i].place.epoch == place.epoch && dropped[i].place.seq == place.seq &&
                     !dropped[i].held) {
                         *ret_seq = dropped[i].seq;
-                        *ret_known = dropped[i].era == era;
+                        *ret_known = dropped[i].era == era && !oracle_record(place)->forgotten;
                         return &dropped[i].stream;
                 }
         return NULL;

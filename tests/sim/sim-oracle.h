@@ -12,6 +12,7 @@ typedef struct Accepted {
         uint64_t line;   /* checksum of the line */
         unsigned seen;   /* a bit for each collector in whose store it is */
         bool rolled;     /* gone with its client's disk, and no collector had it */
+        bool forgotten;  /* its client's disk was set back to before it */
         bool cloned;     /* two clients have it */
 } Accepted;
 

@@ -270,6 +270,7 @@ static int remote_start(Process *process)
 
         if (r < 0)
                 return r;
+        client->goodbye = client->clean = false;
         note_begun(client);
         if (!sim_process_is_gone(process))
                 oracle_remote_started(client->number, store_of(client));

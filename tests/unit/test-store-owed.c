@@ -32,6 +32,9 @@ END_TEST
 START_TEST(only_an_orderly_bye_settles)
 {
         store_owed_init(&owed);
+        hello(9);
+        bye(LINK_BYE_ENDING);
+        ck_assert(store_owed_nothing(&owed));
         hello(1);
         ck_assert(!store_owed_nothing(&owed));
         bye(LINK_BYE_TIMEOUT);
