@@ -225,6 +225,26 @@ BUGS = [
     bug('line-too-long-split', 'test-lines', 'a_line_that_is_too_long_is_skipped_to_its_own_end', 'dispatcher/lines.c',
         'lines->skipping = true;', ';'),
 
+    # --- Subscribers that are too slow, and filters ---
+    bug('limit-not-kept', 'test-feed', 'drop_oldest_keeps_the_limit', 'dispatcher/feed.c',
+        'ring_behind(feed->ring, &feed->oldest.cursor) > feed->limit', 'false'),
+    bug('hole-closed-before-it-was-told', 'test-feed', 'drop_newest_has_one_hole', 'dispatcher/feed.c',
+        'if (feed->hole.seq > 0 || total <= feed->limit) return;',
+        'if (total <= feed->limit) { feed->hole.seq = 0; return; } if (feed->hole.seq > 0) return;'),
+    bug('dropped-counted-as-often-as-told', 'test-feed', 'drop_oldest_counts_once_what_it_tells_twice', 'dispatcher/told.c',
+        'n -= overlap(&told->ranges[i], first, last);', ';'),
+    bug('lost-range-forgotten-before-its-ack', 'test-feed', 'drop_newest_tells_the_same_hole_again', 'dispatcher/told.c',
+        'told->ranges[n].last <= seq', 'told->ranges[n].first <= seq + 10'),
+    bug('ring-compared-with-what-was-filtered', 'test-feed', 'only_what_was_sent_is_compared', 'dispatcher/feed.c',
+        'feed->filter || feed->pressure_filter || feed->bounded || seq <= feed->begun', 'feed->bounded'),
+    bug('pressure-goes-on', 'test-feed', 'pressure_replaces_the_filter', 'dispatcher/feed.c',
+        'feed->pressure_filter && queued > feed->limit / 2', 'feed->pressure_filter && (feed->under_pressure || queued > feed->limit / 2)'),
+    bug('filter-shifts-the-boundaries', 'test-feed', 'a_filter_keeps_the_boundaries', 'record/record-filter.c',
+        'ret->count = count;', 'ret->count = count; ret->last = ret->first + count;'),
+    bug('last-word-wins', 'test-record-filter', 'random_filters_are_the_reference', 'record/record-filter.c',
+        '(words->any_wanted ? words->wanted[i] : UINT64_MAX) & ~words->unwanted[i]',
+        'words->any_wanted ? words->wanted[i] : ~words->unwanted[i]'),
+
     # --- Peers ---
     bug('certificate-checked-name-not', 'test-tls', 'collector_of_another_name_is_refused', 'runtime/tls-peer.c',
         'strcasecmp(dns, name) == 0', 'true'),
