@@ -193,8 +193,10 @@ const SubscriberStatus *subscriber_tick(Subscriber *subscriber, uint64_t newest)
         uint64_t dropped = status->feed.dropped;
 
         feed_status(subscriber->feed, &status->feed);
-        if (subscriber->config.format != FORMAT_LINK)
+        if (subscriber->config.format != FORMAT_LINK) {
                 subscriber->acked = subscriber->text.read; /* it may have moved without a connection */
+                outlet_wake(subscriber->outlet); /* in place of a heartbeat: a pause may be over */
+        }
         status->acked = subscriber->acked;
         status->lag = newest - MIN(subscriber->acked, newest);
         status->known = subscriber->known;
