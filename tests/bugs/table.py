@@ -255,6 +255,12 @@ BUGS = [
         'c->state = CONNECTION_FLUSHING;', 'c->state = CONNECTION_FLUSHING; buffer_consume(&c->output, buffer_size(&c->output));'),
     bug('descriptor-leaks-with-a-refused-client', 'test-inlet', 'refused_clients_leave_nothing', 'runtime/connection.c',
         'close_fd(c->fd);', ';'),
+    bug('text-acked-when-sent', 'test-text', 'reading_is_the_ack', 'dispatcher/text.c',
+        'while (n < text->n_marks && text->marks[n].end <= known) n++;', 'n = text->n_marks; (void) known;'),
+    bug('text-output-unbounded', 'test-text', 'the_output_is_bounded', 'dispatcher/text.c',
+        'buffer_size(output) < TARGET', 'buffer_size(output) < SIZE_MAX'),
+    bug('dead-reader-has-read-all', 'test-outlet-accept', 'the_dead_do_not_read', 'runtime/connection.c',
+        'if (poll(&poll_fd, 1, 0) != 0) return -EPIPE;', '(void) poll_fd;'),
     bug('backoff-reset-by-connecting', 'test-outlet', 'only_welcome_resets_the_backoff', 'runtime/outlet-session.c',
         'outlet->established = true;', 'outlet->established = true; outlet->backoff_usec = outlet->options.backoff_min_usec;'),
 
