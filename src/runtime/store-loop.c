@@ -265,8 +265,10 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
         store_loop_check_space(loop);
         store_loop_check_damage(loop);
         if (loop->ending == ENDING_NOT) {
+                bool written = write_gaps(loop);
+
                 retry(loop);
-                if (write_gaps(loop) || due || store_dirty(loop->store)) {
+                if (written || due || store_dirty(loop->store)) {
                         loop->retained_usec = now;
                         request_commit(loop);
                 } else if (!loop->in_flight) {
@@ -506,6 +508,9 @@ int store_loop_new(sd_event *event, const StoreLoopOptions *options, StoreLoop *
                 return r;
         }
         tell_report(loop);
+        /* Before anybody can deliver: they stand between what was there and what comes. */
+        if (write_gaps(loop))
+                request_commit(loop);
         *ret = TAKE_PTR(loop);
         return 0;
 }
