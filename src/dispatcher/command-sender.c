@@ -81,8 +81,11 @@ void command_sender_see(CommandSender *ret, pid_t pid, uid_t uid, int pidfd)
         char cgroup[FILE_MAX];
         CommandSender seen = { .pid = pid, .uid = uid };
 
-        *ret = (CommandSender) { pid, uid, -1, -1, "" };
-        if (!is_alive(pidfd))
+        /* Process 0 is one of another PID namespace, that has no number here. */
+        *ret = (CommandSender) { pid > 0 ? pid : -1, uid, -1, -1, "" };
+        if (uid == (uid_t) -1)
+                ret->uid = -1;
+        if (pid <= 0 || !is_alive(pidfd))
                 return;
         seen.auid = read_number(pid, "loginuid");
         seen.ses = read_number(pid, "sessionid");

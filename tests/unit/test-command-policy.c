@@ -270,6 +270,15 @@ START_TEST(a_process_is_looked_up_only_while_it_lives)
         ck_assert_int_eq(sender.ses, -1);
         ck_assert_str_eq(sender.unit, "");
 
+        pidfd = open_pidfd(getpid());
+        command_sender_see(&sender, 0, 17, pidfd);
+        ck_assert_int_eq(sender.pid, -1);
+        ck_assert_int_eq(sender.auid, -1);
+        close_fd(pidfd);
+        command_sender_see(&sender, -1, (uid_t) -1, -EBADF);
+        ck_assert_int_eq(sender.pid, -1);
+        ck_assert_int_eq(sender.uid, -1);
+
         child = fork();
         if (child == 0)
                 _exit(0);
