@@ -5,72 +5,15 @@
  * which any part may survive.
  */
 
-#include "sim-disk.h"
+#include "sim-disk-internal.h"
 
 #undef NDEBUG
 #include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
 
-#define SECTOR 512U
 #define HANDLES_MAX 128U
 #define NAMES_MAX 4096U
-#define FILE_MAX (64U * 1024U * 1024U)
-
-typedef struct Bytes {
-        uint8_t *data;
-        uint64_t size, room;
-} Bytes;
-
-typedef enum NodeType {
-        NODE_FILE,
-        NODE_LINK,
-        NODE_DIRECTORY,
-} NodeType;
-
-typedef struct Node Node;
-
-struct Node {
-        Node *next;
-        NodeType type;
-        char target[128];
-        Bytes cache, medium;
-        uint8_t *dirty; /* a byte each sector */
-        uint64_t n_sectors;
-        bool soiled;
-        bool resized;
-        uint64_t allocated;
-        unsigned references; /* names in both tables, log and handles */
-        Node *copy;          /* while the disk is being copied */
-};
-
-typedef struct Name {
-        char name[128];
-        Node *node;
-} Name;
-
-typedef struct Names {
-        Name *names;
-        size_t n, allocated;
-} Names;
-
-/* name gets `node` (NULL: goes); `from`: a rename, which takes that name away at the same time. */
-typedef struct Change {
-        char name[128], from[128];
-        Node *node;
-} Change;
-
-struct SimDisk {
-        uint64_t random;
-        uint64_t capacity;
-        uint64_t calls, cut_at, syncs, fail_sync_at;
-        bool cut;
-        Node *nodes;
-        Names now, durable;
-        Change *changes;
-        size_t n_changes, allocated_changes;
-        const void *owner; /* the process that has the lock */
-};
 
 typedef struct SimProcess {
         Disk disk;
@@ -94,7 +37,7 @@ static uint64_t below(SimDisk *sim, uint64_t n)
 
 /* --- Bytes and nodes --- */
 
-static void bytes_resize(Bytes *bytes, uint64_t size)
+void sim_bytes_resize(Bytes *bytes, uint64_t size)
 {
         uint64_t room = MAX(ALIGN_UP(size, SECTOR), bytes->room);
 
@@ -111,7 +54,7 @@ static void bytes_resize(Bytes *bytes, uint64_t size)
         bytes->size = size;
 }
 
-static Node *node_new(SimDisk *sim, NodeType type)
+Node *sim_node_new(SimDisk *sim, NodeType type)
 {
         Node *node = calloc(1, sizeof *node);
 
@@ -153,7 +96,7 @@ static uint64_t used(const SimDisk *sim)
 }
 
 /* The sectors of these bytes were written. */
-static void soil(Node *node, uint64_t from, uint64_t to)
+void sim_node_soil(Node *node, uint64_t from, uint64_t to)
 {
         uint64_t n = node->cache.room / SECTOR;
 
@@ -168,7 +111,7 @@ static void soil(Node *node, uint64_t from, uint64_t to)
         node->soiled = node->soiled || to > from;
 }
 
-static void clean(Node *node)
+void sim_node_clean(Node *node)
 {
         if (node->soiled)
                 memset(node->dirty, 0, node->n_sectors);
@@ -185,7 +128,7 @@ static Name *find(const Names *names, const char *name)
         return NULL;
 }
 
-static void set(SimDisk *sim, Names *names, const char *name, Node *node)
+void sim_names_set(SimDisk *sim, Names *names, const char *name, Node *node)
 {
         Name *entry = find(names, name);
         Node *old = entry ? entry->node : NULL;
@@ -212,10 +155,10 @@ static void apply(SimDisk *sim, Names *names, const Change *change)
 {
         Name *from;
 
-        set(sim, names, change->name, change->node);
+        sim_names_set(sim, names, change->name, change->node);
         from = change->from[0] ? find(names, change->from) : NULL;
         if (from && from->node == change->node)
-                set(sim, names, change->from, NULL);
+                sim_names_set(sim, names, change->from, NULL);
 }
 
 static void forget_changes(SimDisk *sim)
@@ -225,7 +168,7 @@ static void forget_changes(SimDisk *sim)
         sim->n_changes = 0;
 }
 
-static void change(SimDisk *sim, const char *name, const char *from, Node *node)
+void sim_disk_change(SimDisk *sim, const char *name, const char *from, Node *node)
 {
         Change *c;
 
@@ -304,7 +247,7 @@ static int sim_open(Disk *disk, const char *name, int flags)
                 r = step(sim);
                 if (r < 0 || (r == 0 && below(sim, 2)))
                         return -EIO;
-                change(sim, name, "", node_new(sim, NODE_FILE));
+                sim_disk_change(sim, name, "", sim_node_new(sim, NODE_FILE));
                 if (r == 0)
                         return -EIO;
                 entry = find(&sim->now, name);
@@ -363,12 +306,12 @@ static ssize_t sim_write(Disk *disk, int handle, const struct iovec *parts, int 
                 size = MIN(size, room - offset);
         }
         if (offset + size > node->cache.size) {
-                bytes_resize(&node->cache, offset + size);
+                sim_bytes_resize(&node->cache, offset + size);
                 node->resized = true;
         }
         if (size > 0)
                 memcpy(node->cache.data + offset, parts[0].iov_base, size);
-        soil(node, offset, offset + size);
+        sim_node_soil(node, offset, offset + size);
         return r == 0 ? -EIO : (ssize_t) size;
 }
 
@@ -389,11 +332,11 @@ static int sim_truncate(Disk *disk, int handle, uint64_t size)
 
         if (r < 0 || (r == 0 && below(sim, 2)))
                 return -EIO;
-        bytes_resize(&node->cache, size);
+        sim_bytes_resize(&node->cache, size);
         node->allocated = 0;
         node->resized = node->resized || size != old_size;
         if (size > old_size)
-                soil(node, old_size, size);
+                sim_node_soil(node, old_size, size);
         return r == 0 ? -EIO : 0;
 }
 
@@ -423,18 +366,18 @@ static int sim_sync(Disk *disk, int handle)
         sim->syncs++;
         if (sim->fail_sync_at > 0 && sim->syncs == sim->fail_sync_at) {
                 /* The pages count as clean though the medium has the old bytes. */
-                clean(node);
+                sim_node_clean(node);
                 return -EIO;
         }
-        bytes_resize(&node->medium, node->cache.size);
+        sim_bytes_resize(&node->medium, node->cache.size);
         for (uint64_t s = 0; node->soiled && s < node->n_sectors && s * SECTOR < node->cache.size; s++)
                 if (node->dirty[s])
                         memcpy(node->medium.data + s * SECTOR, node->cache.data + s * SECTOR, SECTOR);
-        clean(node);
+        sim_node_clean(node);
         return 0;
 }
 
-static void directory_durable(SimDisk *sim)
+void sim_directory_durable(SimDisk *sim)
 {
         for (size_t i = 0; i < sim->n_changes; i++)
                 apply(sim, &sim->durable, &sim->changes[i]);
@@ -447,7 +390,7 @@ static int sim_sync_directory(Disk *disk)
 
         if (step(sim) <= 0)
                 return -EIO;
-        directory_durable(sim);
+        sim_directory_durable(sim);
         return 0;
 }
 
@@ -461,7 +404,7 @@ static int sim_rename(Disk *disk, const char *from, const char *to)
                 return -EIO;
         if (!entry)
                 return -ENOENT;
-        change(sim, to, from, entry->node);
+        sim_disk_change(sim, to, from, entry->node);
         return r == 0 ? -EIO : 0;
 }
 
@@ -479,7 +422,7 @@ static int sim_unlink(Disk *disk, const char *name)
         r = step(sim);
         if (r < 0 || (r == 0 && below(sim, 2)))
                 return -EIO;
-        change(sim, name, "", NULL);
+        sim_disk_change(sim, name, "", NULL);
         return r == 0 ? -EIO : 0;
 }
 
@@ -491,9 +434,9 @@ static int make(Disk *disk, const char *name, NodeType type, const char *target)
 
         if (r <= 0)
                 return -EIO;
-        node = node_new(sim, type);
+        node = sim_node_new(sim, type);
         strcpy(node->target, target);
-        change(sim, name, "", node);
+        sim_disk_change(sim, name, "", node);
         return 0;
 }
 
@@ -702,17 +645,17 @@ static void power_cycle_node(SimDisk *sim, Node *node)
                 size = mode == 0 ? size : mode == 1 ? node->cache.size : low + below(sim, high - low + 1);
         }
         n = MAX(size, node->medium.size);
-        bytes_resize(&node->medium, MAX(n, node->cache.size));
-        bytes_resize(&node->cache, node->medium.size);
+        sim_bytes_resize(&node->medium, MAX(n, node->cache.size));
+        sim_bytes_resize(&node->cache, node->medium.size);
         for (uint64_t s = 0; node->soiled && s < node->n_sectors && s * SECTOR < n; s++)
                 if (node->dirty[s])
                         survive(sim, node, s, mode);
-        bytes_resize(&node->medium, size);
-        bytes_resize(&node->cache, size);
+        sim_bytes_resize(&node->medium, size);
+        sim_bytes_resize(&node->cache, size);
         if (size > 0)
                 memcpy(node->cache.data, node->medium.data, size);
         node->allocated = 0;
-        clean(node);
+        sim_node_clean(node);
 }
 
 void sim_disk_power_cycle(SimDisk *sim)
@@ -726,63 +669,11 @@ void sim_disk_power_cycle(SimDisk *sim)
         forget_changes(sim);
         drop_names(sim, &sim->now);
         for (size_t i = 0; i < sim->durable.n; i++)
-                set(sim, &sim->now, sim->durable.names[i].name, sim->durable.names[i].node);
+                sim_names_set(sim, &sim->now, sim->durable.names[i].name, sim->durable.names[i].node);
         for (Node *node = sim->nodes; node; node = node->next)
                 power_cycle_node(sim, node);
         sim->cut = false;
         sim->cut_at = 0;
-}
-
-static void copy_bytes(Bytes *to, const Bytes *from)
-{
-        bytes_resize(to, from->size);
-        if (from->size > 0)
-                memcpy(to->data, from->data, from->size);
-}
-
-static Node *copy_node(SimDisk *to, Node *node)
-{
-        Node *copy;
-
-        if (!node || node->copy)
-                return node ? node->copy : NULL;
-        copy = node->copy = node_new(to, node->type);
-        strcpy(copy->target, node->target);
-        copy_bytes(&copy->cache, &node->cache);
-        copy_bytes(&copy->medium, &node->medium);
-        for (uint64_t s = 0; node->soiled && s < node->n_sectors && s * SECTOR < node->cache.size; s++)
-                if (node->dirty[s])
-                        soil(copy, s * SECTOR, s * SECTOR + 1);
-        copy->resized = node->resized;
-        return copy;
-}
-
-SimDisk *sim_disk_copy(const SimDisk *sim, uint64_t seed)
-{
-        SimDisk *copy = sim_disk_new(seed);
-
-        for (size_t i = 0; i < sim->durable.n; i++)
-                set(copy, &copy->durable, sim->durable.names[i].name,
-                    copy_node(copy, sim->durable.names[i].node));
-        /* change() does them again, which leads from the one table to the other. */
-        for (size_t i = 0; i < copy->durable.n; i++)
-                set(copy, &copy->now, copy->durable.names[i].name, copy->durable.names[i].node);
-        for (size_t i = 0; i < sim->n_changes; i++)
-                change(copy, sim->changes[i].name, sim->changes[i].from,
-                       copy_node(copy, sim->changes[i].node));
-        for (Node *node = sim->nodes; node; node = node->next)
-                node->copy = NULL;
-        sim_disk_power_cycle(copy);
-        return copy;
-}
-
-void sim_disk_settle(SimDisk *sim)
-{
-        directory_durable(sim);
-        for (Node *node = sim->nodes; node; node = node->next) {
-                copy_bytes(&node->medium, &node->cache);
-                clean(node);
-        }
 }
 
 void sim_disk_drop_caches(SimDisk *sim)
@@ -790,7 +681,7 @@ void sim_disk_drop_caches(SimDisk *sim)
         for (Node *node = sim->nodes; node; node = node->next) {
                 if (node->soiled || node->resized)
                         continue;
-                bytes_resize(&node->cache, node->medium.size);
+                sim_bytes_resize(&node->cache, node->medium.size);
                 if (node->medium.size > 0)
                         memcpy(node->cache.data, node->medium.data, node->medium.size);
         }
@@ -798,16 +689,16 @@ void sim_disk_drop_caches(SimDisk *sim)
 
 void sim_disk_put(SimDisk *sim, const char *name, const void *data, size_t size)
 {
-        Node *node = node_new(sim, NODE_FILE);
+        Node *node = sim_node_new(sim, NODE_FILE);
 
-        bytes_resize(&node->cache, size);
-        bytes_resize(&node->medium, size);
+        sim_bytes_resize(&node->cache, size);
+        sim_bytes_resize(&node->medium, size);
         if (size > 0) {
                 memcpy(node->cache.data, data, size);
                 memcpy(node->medium.data, data, size);
         }
-        change(sim, name, "", node);
-        directory_durable(sim);
+        sim_disk_change(sim, name, "", node);
+        sim_directory_durable(sim);
 }
 
 bool sim_disk_flip(SimDisk *sim, const char *name, uint64_t offset, uint8_t mask)
