@@ -277,6 +277,7 @@ static int begin(Subscriber *subscriber)
         options.source = feed_source(subscriber->feed);
         if (subscriber->config.format != FORMAT_LINK) {
                 begin_text(subscriber);
+                options.idle = true; /* it hears nothing but records */
                 options.speech = &text_speech;
                 options.speaker = &subscriber->text;
         }

@@ -144,6 +144,17 @@ def a_stop_waits(build):
         a.expect(list(range(1, 3002)))
 
 
+def nothing_to_read(build):
+    """with Overflow=block, too, nobody is disturbed before there is a record that passes the filter"""
+    with Relay(build, subscribers={'a': FILE.format('a', 'lines') + 'Overflow=block\nFilter=USER_CMD\n'}) as relay:
+        a = Reader(relay, 'a')
+        relay.send('type=USER_LOGIN msg=audit(1700000000.000:1): x')
+        read_up_to(relay, 'a', 1)
+        assert not select.select([a.listener], [], [], 0)[0], 'connected'
+        send(relay, 2, 3)
+        a.expect([2, 3])
+
+
 def as_many_as_there_are(build):
     """more of them than the ring remembers: the others are warned of, and get everything again"""
     names = [f't{n:02}' for n in range(50)]
@@ -183,4 +194,4 @@ def a_pause_ends(build):
 
 
 if __name__ == '__main__':
-    main([both_formats, unread_comes_again, a_stop_waits, as_many_as_there_are, a_pause_ends])
+    main([both_formats, unread_comes_again, a_stop_waits, nothing_to_read, as_many_as_there_are, a_pause_ends])
