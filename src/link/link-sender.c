@@ -374,10 +374,9 @@ static int send_heartbeat(LinkSender *sender, Buffer *output, uint64_t now_usec)
         return r;
 }
 
-int link_sender_fill(LinkSender *sender, Buffer *output, uint64_t now_usec)
+/* Sends while there is something and there are credit and room. Returns 1 when the output is full, else 0. */
+static int send_batches(LinkSender *sender, Buffer *output, uint64_t now_usec)
 {
-        if (sender->state != LINK_SENDER_CONNECTED)
-                return 0;
         while (sender->bytes_sent < sender->credit) {
                 int r;
 
@@ -386,12 +385,23 @@ int link_sender_fill(LinkSender *sender, Buffer *output, uint64_t now_usec)
                 r = send_next(sender, output, now_usec);
                 if (r == -ENOBUFS && buffer_size(output) > 0)
                         return 1;
-                if (r < 0)
+                if (r <= 0)
                         return r;
-                if (r == 0)
-                        break;
         }
-        return now_usec >= link_sender_deadline(sender) ? send_heartbeat(sender, output, now_usec) : 0;
+        return 0;
+}
+
+int link_sender_fill(LinkSender *sender, Buffer *output, uint64_t now_usec)
+{
+        int full, r = 0;
+
+        if (sender->state != LINK_SENDER_CONNECTED)
+                return 0;
+        full = send_batches(sender, output, now_usec);
+        /* Also while the output is full: a deadline that stays behind us would have the owner ask without end. */
+        if (full >= 0 && now_usec >= link_sender_deadline(sender))
+                r = send_heartbeat(sender, output, now_usec);
+        return r < 0 ? r : full;
 }
 
 uint64_t link_sender_deadline(const LinkSender *sender)

@@ -19,14 +19,14 @@ class Failed(Exception):
     pass
 
 
-def until(condition, what):
+def until(condition, what, details=None):
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         value = condition()
         if value:
             return value
         time.sleep(0.02)
-    raise Failed(f'in vain waited for: {what}')
+    raise Failed(f'in vain waited for: {what}' + (f'\n{details()}' if details else ''))
 
 
 class Relay:

@@ -335,6 +335,9 @@ START_TEST(stops_when_the_output_is_full)
         while (link_sender_fill(&f.sender, &f.output, 0) == 1) {
                 ck_assert_uint_ge(buffer_size(&f.output), LINK_OUTPUT_TARGET);
                 ck_assert_uint_lt(buffer_size(&f.output), LINK_OUTPUT_TARGET + LINK_FRAME_MAX);
+                /* Whoever asks at the deadline is not to ask again at once, for ever. */
+                ck_assert_int_eq(link_sender_fill(&f.sender, &f.output, LINK_HEARTBEAT_USEC), 1);
+                ck_assert_uint_eq(link_sender_deadline(&f.sender), 2 * LINK_HEARTBEAT_USEC);
                 buffer_consume(&f.output, buffer_size(&f.output));
                 n++;
         }
