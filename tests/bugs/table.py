@@ -140,6 +140,8 @@ BUGS = [
     # --- The link's two machines ---
     bug('window-off-by-one', 'test-link-sender', 'credit_is_overshot_by_less_than_one_batch', 'link/link-sender.c',
         'sender->bytes_sent < sender->credit', 'sender->bytes_sent <= sender->credit'),
+    bug('asked-without-end', 'test-link-sender', 'stops_when_the_output_is_full', 'link/link-sender.c',
+        'full >= 0 && now_usec >= link_sender_deadline(sender)', 'full == 0 && now_usec >= link_sender_deadline(sender)'),
     bug('credit-not-enforced', 'test-link-receiver', 'a_window_that_is_just_full_is_full', 'link/link-receiver.c',
         'receiver->bytes_received >= receiver->credit', 'receiver->bytes_received > receiver->credit'),
     bug('ack-of-an-old-session', 'test-link-sender', 'only_the_right_frames_in_each_state', 'link/link-sender.c',
