@@ -187,8 +187,10 @@ START_TEST(what_was_too_much_is_told_exactly_and_seldom)
         ck_assert_uint_eq(spend(NULL, 1000, 3, now), 0);
         ck_assert_ptr_null(command_budget_untold(&budget, now + COMMAND_TELL_USEC - 1));
         /* It is owed also when the client has its rate again and its place would be free. */
+        ck_assert_uint_eq(spend(NULL, 2000, 1, now + COMMAND_TELL_USEC), 1);
         client = command_budget_untold(&budget, now + COMMAND_TELL_USEC);
         ck_assert_ptr_nonnull(client);
+        ck_assert_int_eq(client->uid, 1000);
         ck_assert_uint_eq(sum + client->untold, 8);
 }
 END_TEST
