@@ -50,11 +50,16 @@ static void pass_on(Commands *commands, const Judgement *j)
                 .deadline_usec = commands->options.monotonic_usec() + timeout * USEC_PER_SEC,
         };
         LinkCommand frame = *j->frame;
-        LinkReply failed = { .id = j->id, .status = LINK_REPLY_FAILED, .text = link_string("does not read") };
+        LinkReply failed = {
+                .id = j->id,
+                .status = LINK_REPLY_FAILED,
+                .text = link_string("does not read"),
+        };
 
         frame.id = j->id;
         frame.timeout_sec = timeout;
-        if (gathering_begin(commands->gathering, &command, (void *const *) j->receivers, j->n_receivers) < 0) {
+        if (gathering_begin(commands->gathering, &command, (void *const *) j->receivers, j->n_receivers) <
+            0) {
                 GatheringAnswer none = { .id = j->id, .asker = command.asker, .asker_id = command.asker_id,
                                          .status = LINK_REPLY_FAILED, .text = "out of memory" };
 

@@ -51,8 +51,8 @@ static inline uint64_t judgement_client(const Judgement *j)
         return j->peer->via == COMMAND_VIA_PUSH ? checksum64(j->peer->name, strlen(j->peer->name)) : j->uid;
 }
 
-/* Sets status, why, target and receivers (the caller's to free). LINK_REPLY_DONE: it can be done, behind this
- * only memory may lack. */
+/* Sets status, why, target and receivers (the caller's to free). LINK_REPLY_DONE: it can be done, behind
+ * this only memory may lack. */
 void judgement_make(Commands *commands, Judgement *j);
 void judgement_set(Judgement *j, LinkReplyStatus status, const char *why);
 

@@ -4,8 +4,8 @@
  *
  *      rate ─▶ verb and arguments ─▶ policy ─▶ can it be done? ─▶ record ─▶ done, or passed on ─▶ answer
  *
- *  1. Nothing is done that is not in the ring as a record before, and nothing is refused without one: what is
- *     asked for too often is counted, and the count recorded.
+ *  1. Nothing is done that is not in the ring as a record before, and nothing is refused without one: what
+ *     is asked for too often is counted, and the count recorded.
  *  2. Every command is answered once, unless its sender wants no answer or is gone.
  *  3. What commands can take is bounded: per client by a rate and by how many are under way, in all by
  *     UNDER_WAY_MAX and COMMANDS_CONDITIONS_MAX.

@@ -53,7 +53,11 @@ static InputPeer *add(InputPeers *peers, IntakeSession *session)
 
 void input_peers_command(InputPeers *peers, IntakeSession *session, const LinkCommand *command)
 {
-        LinkReply failed = { .id = command->id, .status = LINK_REPLY_FAILED, .text = link_string("out of memory") };
+        LinkReply failed = {
+                .id = command->id,
+                .status = LINK_REPLY_FAILED,
+                .text = link_string("out of memory"),
+        };
         InputPeer *peer = find(peers, session);
 
         if (!peer)

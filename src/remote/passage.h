@@ -2,8 +2,8 @@
 #pragma once
 
 /* Commands of the collector, passed on to the dispatcher, and its answers back. Whether they are obeyed is
- * the dispatcher's configuration: Commands= in subscribers.d/remote.conf. The other way nothing is passed on.
- */
+ * the dispatcher's configuration: Commands= in subscribers.d/remote.conf. The other way nothing is passed
+ * on. */
 
 #include "runtime/inlet.h"
 #include "runtime/outlet.h"

@@ -20,8 +20,8 @@ typedef struct ConnectionSender {
 void connection_sender_done(ConnectionSender *sender);
 /* Returns 0 or a negative errno: nothing will be known then. */
 int connection_sender_watch(ConnectionSender *sender, int fd) _must_check_;
-/* As recv() without flags, and notes who wrote: bytes of two writers come in two calls. Descriptors that come
- * with them are closed. */
+/* As recv() without flags, and notes who wrote: bytes of two writers come in two calls. Descriptors that
+ * come with them are closed. */
 ssize_t connection_sender_recv(ConnectionSender *sender, int fd, void *data, size_t size);
 
 /* Of the process that connected to the socket; -EBADF when it is gone or the kernel has none. */

@@ -203,23 +203,25 @@ static void help(void)
 {
         printf("Usage: audit-relay command [OPTION...] VERB [KEY=VALUE...]\n"
                "\n"
-               "Asks something of this host's dispatcher, or of the plugins behind it, and waits for the answer.\n"
-               "Who may ask for what is Commands= in dispatcher.conf; whatever is asked becomes an audit record.\n"
+               "Asks something of this host's dispatcher, or of the plugins behind it, and waits for the\n"
+               "answer. Who may ask for what is Commands= in dispatcher.conf; whatever is asked becomes an\n"
+               "audit record.\n"
                "\n"
-               "  state NAME=… ON=1|0 [REASON=…]              Raise or end the condition command_NAME\n"
-               "  pause SECONDS=… NAME=…                      Send that subscriber nothing for so long\n"
-               "  resume NAME=…                               The end of its pause\n"
-               "  block-address ADDRESS=… SECONDS=… [REASON=…]  For plugins that block: an attack comes from there\n"
-               "  unblock-address ADDRESS=…                   The end of that\n"
-               "  log PRIORITY=0…7 MESSAGE=…                  Write it to the journal\n"
-               "  x-… [KEY=VALUE...]                          For other plugins; without arguments, a condition\n"
+               "  state NAME=… ON=1|0 [REASON=…]   Raise or end the condition command_NAME\n"
+               "  pause SECONDS=… NAME=…           Send that subscriber nothing for so long\n"
+               "  resume NAME=…                    The end of its pause\n"
+               "  block-address ADDRESS=… SECONDS=… [REASON=…]\n"
+               "                                   For plugins that block: an attack comes from there\n"
+               "  unblock-address ADDRESS=…        The end of that\n"
+               "  log PRIORITY=0…7 MESSAGE=…       Write it to the journal\n"
+               "  x-… [KEY=VALUE...]               For other plugins; without arguments, a condition\n"
                "\n"
                "  --socket=PATH  The dispatcher's input socket (" SOCKET_DEFAULT ")\n"
                "  --timeout=SEC  How long the answer is waited for, 1 to 60 (10)\n"
                "  --help         This text\n"
                "\n"
-               "Exit status: 0 done; 1 nobody answered; 2 the command line is wrong; 3 refused; 4 nobody knows\n"
-               "the verb; 5 failed.\n");
+               "Exit status: 0 done; 1 nobody answered; 2 the command line is wrong; 3 refused; 4 nobody\n"
+               "knows the verb; 5 failed.\n");
 }
 
 static bool parse_timeout(const char *text, uint32_t *ret_sec)
