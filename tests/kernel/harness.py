@@ -134,9 +134,9 @@ def hold_socket(receive_buffer=64 << 20):
 class Stage:
     """A place for the programs, which end with it."""
 
-    def __init__(self, build, subscriber="remote", overflow="block", settings=""):
+    def __init__(self, build, subscriber="remote", overflow="block", settings="", place="/run"):
         self.build = build
-        self.dir = tempfile.mkdtemp(prefix="audit-relay-kernel.", dir="/run")
+        self.dir = tempfile.mkdtemp(prefix="audit-relay-kernel.", dir=place)
         self.children = []
         self.dispatcher = None
         for name in ("state", "subscribers.d"):
