@@ -390,7 +390,8 @@ END_TEST
 
 START_TEST(a_message_may_have_to_wait_for_its_end)
 {
-        static const char line[] = "type=SYSCALL msg=audit(1.000:0): n=0.\n";
+        static const char line[] = "type=SYSCALL msg=audit(1.000:0): n=0.\n",
+                          more[] = "type=SYSCALL msg=audit(1.000:1): n=1.\ntype=SYSC", rest[] = "ALL msg=audit(1.000:2): n=2.\n";
 
         for (size_t i = 0; i < strlen(line); i++) {
                 ck_assert_str_eq(contents(), "");
@@ -398,6 +399,13 @@ START_TEST(a_message_may_have_to_wait_for_its_end)
                 turn();
         }
         check_records(1);
+        /* Behind one that is whole. */
+        ck_assert_int_gt(send(auditd_fd, more, strlen(more), 0), 0);
+        turn();
+        check_records(2);
+        ck_assert_int_gt(send(auditd_fd, rest, strlen(rest), 0), 0);
+        turn();
+        check_records(3);
 }
 END_TEST
 
