@@ -194,16 +194,23 @@ void sim_process_exit(Process *process)
         process->condemned = true;
 }
 
+/* A process that is armed to die at a step of the ring may do so here too. */
 void sim_process_terminate(Process *process)
 {
         Process *before = sim.current;
+        jmp_buf jump;
 
         if (!process->alive || process->terminating)
                 return;
         sim_trace("%s is told to stop", process->name);
         process->terminating = true;
         sim.current = process;
-        process->program->terminate(process);
+        memcpy(&jump, &sim.jump, sizeof jump);
+        if (_setjmp(sim.jump) == 0)
+                process->program->terminate(process);
+        else
+                process->condemned = true;
+        memcpy(&sim.jump, &jump, sizeof jump);
         after_event(process);
         sim.current = before;
 }
