@@ -8,6 +8,7 @@
     figures         {what: number}: how much was done, and what was wrong
     good            what the tool's exit status said
     verdict_sha256  of what the tool says about the run, without times and places
+    mended          only of a run that found something: what that was, written by hand once it is mended
 """
 
 import hashlib
@@ -70,6 +71,8 @@ def wrong_with(entry):
     for name, kind in TYPES.items():
         if not isinstance(entry.get(name), kind):
             return f"has no {name} of type {kind.__name__}"
+    if "mended" in entry and (entry["good"] or not isinstance(entry["mended"], str)):
+        return "says what was mended, and found nothing"
     if not entry["command"] or entry["command"][0] != f"tools/{entry['tool']}":
         return "has a command of another tool"
     if not all(isinstance(value, int) for value in entry["figures"].values()):

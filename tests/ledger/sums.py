@@ -49,10 +49,17 @@ def done_of(kind, entries):
     return min(seconds.values(), default=0)
 
 
+def mended(entries):
+    """A sentence for each run that found what has been mended since: it counts in no sum."""
+    for entry in entries:
+        if "mended" in entry:
+            yield f"`{' '.join(entry['command'])}` ({entry['date'][:10]}): {entry['mended']}"
+
+
 def sums(entries):
-    """One for each kind. What was wrong in a run counts whatever else it was."""
+    """One for each kind. What was wrong in a run counts whatever else it was, until it is mended."""
     for kind in KINDS:
-        of = [e for e in entries if e["tool"] == kind.tool and kind.figure in e["figures"]]
+        of = [e for e in entries if e["tool"] == kind.tool and kind.figure in e["figures"] and "mended" not in e]
         wrong = [sum(figure(e, name) for e in of for name in names) for names in (LOST, TWICE, OTHERWISE)]
         # A run that failed without a number for it.
         wrong[2] += sum(1 for e in of if not e["good"] and not any(figure(e, name) for name in LOST + TWICE + OTHERWISE))
@@ -75,6 +82,8 @@ def show(entries):
         goals += [f"{done:,} of {goal:,} {name}" if goal else f"{done:,} {name}" for done, name, goal in line.more]
         wrong = f"lost {line.lost} duplicated {line.twice} otherwise {line.otherwise}"
         yield f"{line.kind.name:15} {share(line):4.0%}  {line.kind.what}: {', '.join(goals)}; {line.runs} runs; {wrong}"
+    for sentence in mended(entries):
+        yield f"not counted, as it found something that is mended: {sentence}"
 
 
 def table(entries):
@@ -85,6 +94,11 @@ def table(entries):
         if line.runs:
             more = "".join(f"; {done:,} {name}" for done, name, _ in line.more)
             yield f"| {line.kind.what}{more} | {line.done:,} | {line.lost} | {line.twice} | {line.otherwise} |"
+    if sentences := list(mended(entries)):
+        yield ""
+        yield "Runs that found something are not counted; since mended:"
+        yield ""
+        yield from (f"- {sentence}" for sentence in sentences)
 
 
 BEGIN, END = "<!-- tools/ledger table: begin -->", "<!-- tools/ledger table: end -->"

@@ -40,11 +40,15 @@ def readme(*known):
 
 
 LOST = entry(figures={'seconds': 1, 'a.seconds': 1, 'lost': 2}, good=False)
+MENDED = entry(figures={'seconds': 1, 'a.seconds': 1, 'lost': 2}, good=False, mended='the sync was forgotten')
 CASES = [
     ('the table of an empty ledger', tree(readme()), 0),
     ('the table of two runs', tree(readme(entry(), entry()), entry(), entry()), 0),
     ('a run is missing in the table', tree(readme(entry()), entry(), entry()), 1),
     ('what was lost is missing in the table', tree(readme(entry()), LOST), 1),
+    ('what was mended does not count', tree(readme(MENDED), MENDED), 0),
+    ('what was mended is not hidden', tree(readme(), MENDED), 1),
+    ('what was mended in a run that found nothing', tree(readme(), entry(mended='nothing')), 1),
     ('no table', tree('text\n', entry()), 1),
     ('not JSON', tree(readme(), 'x'), 1),
     ('no commit', tree(readme(), entry(commit=None)), 1),
