@@ -15,6 +15,7 @@ import time
 import figures
 import relay
 from system import PATIENCE_SEC, Broken, Meter, directories, run, wait_for
+from unpack import unpack
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # The last one is no EOE, which audisp-remote leaves out.
@@ -24,27 +25,6 @@ SENDER, RECEIVER = "sender", "localhost"
 # may be whose figures are to be believed.
 BOUND_KNOWN = 2364066
 TOLERANCE = 0.25
-
-
-def unpack(directory, packages):
-    """With what they need and this machine has not. Returns the root."""
-    root = f"{directory}/root"
-    if os.path.isdir(root):
-        return root
-    os.makedirs(f"{directory}/archives/partial", exist_ok=True)
-    fetch = ["apt-get", "-qq", "-o", f"Dir::Cache::archives={directory}/archives", "install", "--yes",
-             "--no-install-recommends", "--download-only", "--reinstall", *packages]
-    try:
-        run(fetch)
-    except Broken:
-        run(["apt-get", "-qq", "update"])
-        run(fetch)
-    part = f"{directory}/part"
-    shutil.rmtree(part, ignore_errors=True)
-    for archive in glob.glob(f"{directory}/archives/*.deb"):
-        run(["dpkg", "-x", archive, part])
-    os.rename(part, root)
-    return root
 
 
 def free_port():
@@ -213,7 +193,10 @@ def has(path, number):
 
 
 def measure(peer, bench, options, load, count):
-    root = unpack(f"{options.packages}/{peer.name}", peer.packages)
+    try:
+        root = unpack(f"{options.packages}/{peer.name}", peer.packages)
+    except RuntimeError as e:
+        raise Broken(str(e)) from None
     with directories(options.place) as (disk, _), contextlib.ExitStack() as stack:
         place = Place(disk, root, options.build_dir)
         warm_up, rest = load(WARM_UP), load(count, WARM_UP)

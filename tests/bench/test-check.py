@@ -12,7 +12,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
-sys.path[:0] = [HERE, f"{os.path.dirname(HERE)}/faults"]
+sys.path[:0] = [HERE, f"{os.path.dirname(HERE)}/faults", f"{HERE}/../../tools/lib"]
 
 import figures  # noqa: E402
 import peers  # noqa: E402

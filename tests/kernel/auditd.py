@@ -15,12 +15,10 @@ import sys
 import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(TOP / "tests/kernel"), str(TOP / "tests/bench")]
+sys.path[:0] = [str(TOP / "tests/kernel"), str(TOP / "tools/lib")]
 import harness as h  # noqa: E402
-import peers  # noqa: E402
+from unpack import unpack  # noqa: E402
 
-# What the packages need of each other and this machine may lack.
-PACKAGES = ["auditd"]
 BEGUN = "<6>audit-relay-dispatcher: Dispatching as node host, no kernel\n"
 # auditd's own records have serials of their own.
 OWN = b" type=DAEMON_"
@@ -184,7 +182,7 @@ def main():
     print(f"# seed {args.seed} (replay: --seed)")
     with h.Kernel() as kernel:
         plugin_waits_and_gives_up(tap, build)
-        root = peers.unpack(f"{build}/peers/auditd-alone", PACKAGES)
+        root = unpack(f"{build}/peers/auditd-alone", ["auditd"])
         play(tap, rng, kernel, build, root, "string", "RAW", args.kills)
         play(tap, rng, kernel, build, root, "binary", "RAW", args.kills)
         play(tap, rng, kernel, build, root, "string", "ENRICHED", 2)
