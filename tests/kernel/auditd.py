@@ -173,6 +173,20 @@ def plugin_waits_and_gives_up(tap, build):
                "started by hand it says so and ends")
 
 
+def socket_is_handed_in(tap, build):
+    """As LISTEN_FDS, by name, and kept by whoever handed it in: the next dispatcher reads on."""
+    with open_stage(build) as stage:
+        ours, its = socket.socketpair()
+        for n in range(3):
+            ours.send(b"type=USER msg=audit(1.000:%d): handed-in-%d.\n" % (n, n))
+            stage.start_dispatcher(its, "auditd")
+            h.wait_for(lambda: b"handed-in-%d." % n in stage.collected(), "the record")
+            stage.dispatcher.kill()
+            stage.dispatcher.wait()
+        tap.ok(stage.collected().count(b"handed-in-") == 3, "a socket that is handed in is read, by one dispatcher after the other",
+               stage.collected())
+
+
 def main():
     args = h.arguments(__doc__, kills=10, seed=int(time.time()))
     rng = random.Random(args.seed)
@@ -182,6 +196,7 @@ def main():
     print(f"# seed {args.seed} (replay: --seed)")
     with h.Kernel() as kernel:
         plugin_waits_and_gives_up(tap, build)
+        socket_is_handed_in(tap, build)
         root = unpack(f"{build}/peers/auditd-alone", ["auditd"])
         play(tap, rng, kernel, build, root, "string", "RAW", args.kills)
         play(tap, rng, kernel, build, root, "binary", "RAW", args.kills)
