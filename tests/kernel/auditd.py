@@ -134,7 +134,8 @@ def judge(tap, what, data, results, kills):
     tap.ok(own and b"type=DAEMON_START" in own[0], f"{what}: auditd's own records are there, too", own[:2])
     missing = records.missing()
     tap.ok(not missing, f"{what}: serials are contiguous", missing[:20])
-    cut = records.cut()
+    # The first one may be the call by which auditd registered: it began before.
+    cut = [serial for serial in records.cut() if serial != min(records.events)]
     tap.ok(not cut, f"{what}: every event is complete to its EOE", [(s, records.events[s]) for s in cut[:2]])
     twice = records.twice()
     tap.ok(not twice, f"{what}: nothing came twice", twice[:4])
