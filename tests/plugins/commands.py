@@ -160,7 +160,7 @@ def grants(build):
         assert guard.expect('reply') == 'reply refused Commands= of the subscriber guard does not grant it'
         guard.tell('x-quiet')
         guard.expect('reply done')
-        assert (relay.path / 'state/dispatcher/command_x_quiet').exists()
+        until((relay.path / 'state/dispatcher/command_x_quiet').exists, 'the state that stands for a verb without a taker')
         assert [re.search('via=([a-z]+) .* answer=([a-z]+)', line).groups() for line in records(relay)] == [
             ('input', 'refused'), ('pull', 'refused'), ('push', 'refused'), ('push', 'done')], records(relay)
 
