@@ -180,7 +180,7 @@ class Kills(Session):
         """The kernel was never without an audit daemon: one socket, PID 1's, all the time."""
         said = self.machine.vm.run("systemctl is-active audit-relay-dispatcher-kernel.socket; "
                                    f"systemctl show -P NRestarts {DISPATCHER}; ls /run/audit-relay/state/dispatcher").split()
-        if said[0] != "active" or int(said[1]) < self.size or set(said[2:]) != {"status"}:
+        if said[0] != "active" or int(said[1]) < self.size or not set(said[2:]) <= {"status"}:
             self.verdict.add("unexplained", 1, f"the socket, the restarts, the dispatcher's conditions: {said}")
 
 
