@@ -26,10 +26,9 @@ static bool all_whole(const uint8_t *bytes, uint32_t n)
         IndexEntry entry;
 
         for (uint32_t i = 0; i < n; i++)
-                if (index_decode(bytes + (size_t) i * INDEX_ENTRY_SIZE, i, &entry) < 0 ||
-                    (entry.kind == INDEX_SEGMENT) != (i == 0))
+                if (index_decode(bytes + (size_t) i * INDEX_ENTRY_SIZE, i, &entry) < 0)
                         return false;
-        return n > 0;
+        return true;
 }
 
 int header_load_replaced(Store *store, const Segment *segment)
@@ -40,7 +39,7 @@ int header_load_replaced(Store *store, const Segment *segment)
         int handle, r;
 
         header_forget_replaced(store);
-        if (store->n_pending > 0 || store->durable.segment != segment->first)
+        if (store->n_pending > 0)
                 return 0;
         bytes = malloc(size);
         if (!bytes)
@@ -52,7 +51,7 @@ int header_load_replaced(Store *store, const Segment *segment)
                 store->disk->close(store->disk, handle);
         if (r < 0 || !all_whole(bytes, store->durable.entries)) {
                 free(bytes);
-                return r == -EMFILE || r == -ENFILE || r == -ENOMEM ? r : 0;
+                return 0;
         }
         store->replaced = bytes;
         store->n_replaced = store->durable.entries;

@@ -322,18 +322,13 @@ START_TEST(nothing_is_released_that_was_not_shown)
 }
 END_TEST
 
-/* The segment has no own seqs, so another one takes its place; that 1 to 5 are with another collector is said
- * nowhere else. */
-START_TEST(what_was_explained_stays_when_its_segment_is_replaced)
+/* The stream's first seqs are with another collector: its segment has no own seqs. Then it is poisoned. */
+static void explain_and_poison(void)
 {
         StreamId id = fixture_stream(1);
         Sink *sink = store_sink(store);
         Batch explained = { .first = 1, .last = 5, .size = 1, .origin = BATCH_ORIGIN_LOCAL,
                             .reason = BATCH_CUSTODY, .payload = (const uint8_t *) "c" };
-        unsigned n_explained = 0;
-        const uint8_t *bytes;
-        IndexEntry entry;
-        uint64_t size;
 
         batch_seal(&explained);
         ck_assert_int_eq(sink->append(sink, &id, "owner", &explained, &explained, now), 0);
@@ -345,6 +340,28 @@ START_TEST(what_was_explained_stays_when_its_segment_is_replaced)
                 ck_assert_int_eq(fixture_commit(store, now), -EIO);
                 ck_assert_uint_eq(position(1), 5);
         }
+}
+
+static unsigned count_explained(void)
+{
+        unsigned n = 0;
+        const uint8_t *bytes;
+        IndexEntry entry;
+        uint64_t size;
+
+        bytes = sim_disk_bytes(sim, "00000000000000000001.idx", &size);
+        ck_assert_ptr_nonnull(bytes);
+        for (uint32_t i = 0; i < size / INDEX_ENTRY_SIZE; i++) {
+                ck_assert_int_eq(index_decode(bytes + (size_t) i * INDEX_ENTRY_SIZE, i, &entry), 0);
+                n += entry.kind == INDEX_BATCH && entry.batch.received_reason == BATCH_CUSTODY;
+        }
+        return n;
+}
+
+/* Another one takes its place, and says it again: nothing else does. */
+START_TEST(what_was_explained_stays_when_its_segment_is_replaced)
+{
+        explain_and_poison();
         ck_assert_int_eq(append(1, 6, 6), 0);
         commit();
         close_store();
@@ -352,13 +369,73 @@ START_TEST(what_was_explained_stays_when_its_segment_is_replaced)
         open_store();
         ck_assert_uint_eq(report.n_damages, 0);
         ck_assert_uint_eq(position(1), 6);
-        bytes = sim_disk_bytes(sim, "00000000000000000001.idx", &size);
-        ck_assert_ptr_nonnull(bytes);
-        for (uint32_t i = 0; i < size / INDEX_ENTRY_SIZE; i++) {
-                ck_assert_int_eq(index_decode(bytes + (size_t) i * INDEX_ENTRY_SIZE, i, &entry), 0);
-                n_explained += entry.kind == INDEX_BATCH && entry.batch.received_reason == BATCH_CUSTODY;
-        }
-        ck_assert_uint_eq(n_explained, 1);
+        ck_assert_uint_eq(count_explained(), 1);
+}
+END_TEST
+
+/* Its index cannot be read, or there is no memory for it: the tables are as good, or it waits. */
+START_TEST(what_is_replaced_may_not_be_readable)
+{
+        explain_and_poison();
+        memory_fails_at = 1;
+        ck_assert_int_eq(append(1, 6, 6), -ENOMEM);
+        ck_assert(sim_disk_flip(sim, "00000000000000000001.idx", INDEX_ENTRY_SIZE + 30, 1));
+        ck_assert_int_eq(append(1, 6, 6), 0);
+        commit();
+        reopen();
+        ck_assert_uint_eq(report.n_damages, 0);
+        ck_assert_uint_eq(position(1), 6);
+        ck_assert_uint_eq(count_explained(), 0);
+}
+END_TEST
+
+START_TEST(each_call_of_a_replacement_may_fail)
+{
+        uint64_t n = 1;
+
+        do {
+                teardown();
+                setup();
+                open_faulty();
+                explain_and_poison();
+                fail_call(n++, -EIO);
+                if (append(1, 6, 6) < 0 || fixture_commit(store, now) < 0) {
+                        plan.at = 0;
+                        store_step_back(store);
+                        ck_assert_int_eq(append(1, 6, 6), 0);
+                        commit();
+                }
+                plan.at = 0;
+                close_store();
+                open_store();
+                ck_assert_uint_eq(report.n_damages, 0);
+                ck_assert_uint_eq(position(1), 6);
+        } while (plan.hit);
+        ck_assert_uint_gt(n, 10);
+}
+END_TEST
+
+/* The one that is replaced was found damaged at the start: what could be read of it is in the tables. */
+START_TEST(damage_is_not_said_again)
+{
+        StreamId id = fixture_stream(1);
+        Sink *sink = store_sink(store);
+        Batch explained = { .first = 1, .last = 5, .size = 1, .origin = BATCH_ORIGIN_LOCAL,
+                            .reason = BATCH_CUSTODY, .payload = (const uint8_t *) "c" };
+
+        batch_seal(&explained);
+        ck_assert_int_eq(sink->append(sink, &id, "owner", &explained, &explained, now), 0);
+        commit();
+        ck_assert_int_eq(store_finish(store, true, now), 0);
+        commit_all();
+        ck_assert(sim_disk_flip(sim, "00000000000000000001.idx", 2 * INDEX_ENTRY_SIZE + 30, 1));
+        reopen();
+        ck_assert_uint_eq(report.n_damages, 1);
+        ck_assert_int_eq(append(2, 1, 1), 0);
+        commit();
+        reopen();
+        ck_assert_uint_eq(report.n_damages, 0);
+        ck_assert_uint_eq(position(2), 1);
 }
 END_TEST
 
@@ -695,6 +772,9 @@ int main(void)
         tcase_add_test(tcase, names_left_unsynced_are_synced_by_the_next_start);
         tcase_add_test(tcase, nothing_is_released_that_was_not_shown);
         tcase_add_test(tcase, what_was_explained_stays_when_its_segment_is_replaced);
+        tcase_add_test(tcase, what_is_replaced_may_not_be_readable);
+        tcase_add_test(tcase, each_call_of_a_replacement_may_fail);
+        tcase_add_test(tcase, damage_is_not_said_again);
         tcase_add_loop_test(tcase, each_call_of_an_opening_may_fail, 0, LAST_IMAGES * (int) ELEMENTSOF(opening_faults));
         tcase_add_loop_test(tcase, each_call_of_a_reader_may_fail, 0, (int) ELEMENTSOF(reading_faults));
         tcase_add_test(tcase, each_call_for_the_links_may_fail);
