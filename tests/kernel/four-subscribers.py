@@ -30,24 +30,6 @@ class Lines:
         return self.n
 
 
-def check(tap, name, data, execs, users):
-    records = h.Records(data)
-    print(f"# {name}: {records.lines} records, {len(records.events)} events")
-    tap.ok(not records.bad, f"{name}: every line is a record of this node", records.bad[:3])
-    missing = records.missing()
-    tap.ok(not missing, f"{name}: no serial is missing", missing[:20])
-    cut = records.cut()
-    tap.ok(not cut, f"{name}: every event is complete to its EOE", [(s, records.events[s]) for s in cut[:2]])
-    twice = records.twice()
-    tap.ok(not twice, f"{name}: nothing came twice", twice[:4])
-    seen = records.texts(rb'a1="(relay-exec-\d+-\d+)"')
-    tap.ok(len(seen) == len(set(seen)) == execs, f"{name}: every exec is there once", f"{len(seen)} of {execs}")
-    seen = records.texts(rb"relay-user-\d+-\d+\.")
-    tap.ok(len(seen) == len(set(seen)) == users, f"{name}: every AUDIT_USER message is there once", f"{len(seen)} of {users}")
-    gaps = [g for g in records.gaps if b"reason=kernel-lost" not in g]
-    tap.ok(not gaps and not records.lost, f"{name}: no gap is told where there is none", gaps + records.lost)
-
-
 def main():
     args = h.arguments(__doc__, records=200000, rate=100000)
     tap = h.Tap()
@@ -78,11 +60,12 @@ def main():
         stage.dispatcher.terminate()
         tap.ok(stage.dispatcher.wait(20) == 0, "the dispatcher ends in order")
         held.close()
-        execs = sum(n for name, _, n in results if name == "load_execs")
-        users = sum(n for name, _, n in results if name == "load_users")
+        execs, users = h.made(results)
         print(f"# {execs} execs, {users} AUDIT_USER messages in {seconds:.1f} s")
         for name, file in zip(("remote",) + OTHERS, files):
-            check(tap, name, stage.collected(file), execs, users)
+            records = h.Records(stage.collected(file))
+            print(f"# {name}: {records.lines} records, {len(records.events)} events")
+            h.judge_whole(tap, records, execs, users, name)
         tap.ok(after["lost"] == kernel.before["lost"], "the kernel lost nothing", after)
     return tap.end()
 

@@ -348,6 +348,47 @@ class Records:
         return [m for records in self.events.values() for _, _, text in records for m in re.findall(pattern, text)]
 
 
+def made(results):
+    """(execs, AUDIT_USER messages) of a finished load."""
+    return tuple(sum(n for name, _, n in results if name == load) for load in ("load_execs", "load_users"))
+
+
+def judge_whole(tap, records, execs, users, where="", may_be_cut=(), gaps_due=b"reason=kernel-lost"):
+    """Nothing is missing, cut or there twice, and no gap is told but those that the load brings with it."""
+    where = where and f"{where}: "
+    tap.ok(not records.bad, f"{where}every line is a record of this node", records.bad[:3])
+    missing = records.missing()
+    tap.ok(not missing, f"{where}serials are contiguous", missing[:20])
+    cut = [serial for serial in records.cut() if serial not in may_be_cut]
+    tap.ok(not cut, f"{where}every event is complete to its EOE", [(s, records.events[s]) for s in cut[:2]])
+    twice = records.twice()
+    tap.ok(not twice, f"{where}nothing came twice", twice[:4])
+    seen = records.texts(rb'a1="(relay-exec-\d+-\d+)"')
+    tap.ok(len(seen) == len(set(seen)) == execs, f"{where}every exec is there once", f"{len(seen)} of {execs}")
+    seen = records.texts(rb"relay-user-\d+-\d+\.")
+    tap.ok(len(seen) == len(set(seen)) == users, f"{where}every AUDIT_USER message is there once", f"{len(seen)} of {users}")
+    gaps = [g for g in records.gaps if not gaps_due or gaps_due not in g]
+    tap.ok(not gaps and not records.lost, f"{where}no gap is told where there is none", gaps + records.lost)
+
+
+def total(gaps, name):
+    return sum(int(re.search(rb" %s=(\d+)" % name, g).group(1)) for g in gaps)
+
+
+def judge_overrun(tap, records):
+    """The socket's buffer ran over: what never came is counted exactly, and what came then is all there."""
+    gaps = [g for g in records.gaps if b"where=kernel" in g]
+    missing, cut = records.missing(), records.cut()
+    print(f"# {records.lines} records, {len(missing)} events missing, {len(cut)} cut; gap records:")
+    for g in gaps:
+        print(f"#   {g.decode()}")
+    tap.ok(total(gaps, b"overruns") > 0, "the overrun is told")
+    tap.ok(len(missing) > 0 and total(gaps, b"events_lost") == len(missing), "the events that never came are counted exactly")
+    tap.ok(not records.twice(), "nothing came twice", records.twice()[:3])
+    after = records.texts(rb"relay-after-\d+\.")
+    tap.ok(len(set(after)) == 100, "everything after the loss is there", len(set(after)))
+
+
 class Tap:
     def __init__(self):
         self.n = self.failed = 0

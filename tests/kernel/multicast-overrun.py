@@ -5,7 +5,6 @@ it drops. The dispatcher finds the losses by their serials, says them in gap rec
 The audit daemon is left alone."""
 
 import os
-import re
 import signal
 import socket
 import struct
@@ -48,10 +47,6 @@ class AuditDaemon:
                 return
 
 
-def total(gaps, name):
-    return sum(int(re.search(rb" %s=(\d+)" % name, g).group(1)) for g in gaps)
-
-
 def main():
     args = h.arguments(__doc__, rate=20000)
     tap = h.Tap()
@@ -81,17 +76,7 @@ def main():
         stage.dispatcher.terminate()
         stage.dispatcher.wait(20)
         held.close()
-        records = h.Records(stage.collected())
-        gaps = [g for g in records.gaps if b"where=kernel" in g]
-        missing, cut = records.missing(), records.cut()
-        print(f"# {records.lines} records, {len(missing)} events missing, {len(cut)} cut; gap records:")
-        for g in gaps:
-            print(f"#   {g.decode()}")
-        tap.ok(total(gaps, b"overruns") > 0, "the overrun is told")
-        tap.ok(len(missing) > 0 and total(gaps, b"events_lost") == len(missing), "the events that never came are counted exactly")
-        tap.ok(not records.twice(), "nothing came twice", records.twice()[:3])
-        after = records.texts(rb"relay-after-\d+\.")
-        tap.ok(len(set(after)) == 100, "everything after the loss is there", len(set(after)))
+        h.judge_overrun(tap, h.Records(stage.collected()))
     return tap.end()
 
 
