@@ -9,7 +9,7 @@
  *  3. An address is asked for once per block; again when the answer was not "done".
  */
 
-#include "address.h"
+#include "never.h"
 #include "guard/counter.h"
 #include "runtime/config-bounds.h"
 #include "runtime/log.h"
@@ -157,7 +157,6 @@ static void take_reply(Guard *guard, const AuditRelayItem *item)
 
 static int load(Guard *guard, const char *path)
 {
-        const char *wrong = "";
         int r;
 
         guard->config = (Config) {
@@ -167,20 +166,10 @@ static int load(Guard *guard, const char *path)
                 .addresses_max = 16384,
                 .prefix6 = 64,
         };
-        r = strings_append(&guard->config.never, "127.0.0.0/8");
-        if (r >= 0)
-                r = strings_append(&guard->config.never, "::1");
+        r = never_default(&guard->config.never);
         if (r >= 0)
                 r = config_load("guard", path, keys, &guard->config);
-        if (r < 0)
-                return r;
-        r = address_list_parse(guard->config.never, &guard->never, &wrong);
-        if (r < 0) {
-                log_error("Never=%s: %s", wrong, r == -EINVAL ? "no address" : strerror(-r));
-                return r;
-        }
-        guard->n_never = (size_t) r;
-        return 0;
+        return r < 0 ? r : never_parse(guard->config.never, &guard->never, &guard->n_never);
 }
 
 static int begin(Guard *guard)

@@ -9,7 +9,7 @@
  *  3. What Never= names, and prefixes so wide that they are a mistake, are refused.
  */
 
-#include "address.h"
+#include "never.h"
 #include "runtime/config-bounds.h"
 #include "runtime/log.h"
 
@@ -211,7 +211,6 @@ static void take_command(Block *block, const AuditRelayItem *item)
 
 static int load(Block *block, const char *path)
 {
-        const char *wrong = "";
         int r;
 
         block->config = (Config) {
@@ -220,20 +219,10 @@ static int load(Block *block, const char *path)
                 .shortest6 = 32,
                 .addresses_max = 65536,
         };
-        r = strings_append(&block->config.never, "127.0.0.0/8");
-        if (r >= 0)
-                r = strings_append(&block->config.never, "::1");
+        r = never_default(&block->config.never);
         if (r >= 0)
                 r = config_load("nft-block", path, keys, &block->config);
-        if (r < 0)
-                return r;
-        r = address_list_parse(block->config.never, &block->never, &wrong);
-        if (r < 0) {
-                log_error("Never=%s: %s", wrong, r == -EINVAL ? "no address" : strerror(-r));
-                return r;
-        }
-        block->n_never = (size_t) r;
-        return 0;
+        return r < 0 ? r : never_parse(block->config.never, &block->never, &block->n_never);
 }
 
 static int begin(Block *block)
