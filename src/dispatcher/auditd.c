@@ -65,13 +65,6 @@ typedef struct Round {
         uint64_t dropped, refused;
 } Round;
 
-static RecordTime time_now(uint64_t serial)
-{
-        uint64_t now = realtime_usec();
-
-        return (RecordTime) { now / USEC_PER_SEC, (uint32_t) (now % USEC_PER_SEC / USEC_PER_MSEC), serial };
-}
-
 /* auditd numbers its own records by itself. */
 static bool is_from_kernel(uint16_t type)
 {
@@ -94,7 +87,8 @@ static void put_message(Round *round, const AuditdMessage *message)
         if (fault != RECORD_OK) {
                 round->refused++;
                 type = DAEMON_ERR;
-                size = record_refuse_line(message->text, message->size, fault, &rules, time_now(state->newest + 1), out);
+                size = record_refuse_line(message->text, message->size, fault, &rules,
+                                          record_time(realtime_usec(), state->newest + 1), out);
         } else if (auditd_line_type(out, size, &type, &time) && is_from_kernel(type)) {
                 kernel_serials_see(losses_serials(ring), type, (uint32_t) time.serial);
         }

@@ -22,17 +22,12 @@ static bool write_record(Commands *commands, RecordCommand *record)
 {
         Ring *ring = commands->options.ring;
         Writer writer = writer_begin(ring, BATCH_ORIGIN_LOCAL, RECORD_LINE_MAX);
-        uint64_t now = realtime_usec();
         uint8_t *out = writer_room(&writer);
 
         if (!out)
                 return false;
         record->node = ring_node(ring);
-        record->time = (RecordTime) {
-                .sec = now / USEC_PER_SEC,
-                .msec = (uint32_t) (now % USEC_PER_SEC / USEC_PER_MSEC),
-                .serial = ring_state(ring)->newest + 1, /* no kernel's; tells one from the next */
-        };
+        record->time = record_time(realtime_usec(), ring_state(ring)->newest + 1);
         writer_commit(&writer, record_command(record, out));
         if (writer_end(&writer))
                 ring_publish(ring);

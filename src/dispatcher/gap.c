@@ -41,17 +41,12 @@ void gap_count_dropped(RingState *state, uint16_t type, uint64_t realtime_usec)
 /* One record as a batch of its own. */
 static bool put_gap(Ring *ring, RecordGap *gap, bool reserve)
 {
-        uint64_t now = realtime_usec();
         uint8_t *out = ring_begin(ring, RECORD_LINE_MAX, reserve);
 
         if (!out)
                 return false;
         gap->node = ring_node(ring);
-        gap->time = (RecordTime) {
-                .sec = now / USEC_PER_SEC,
-                .msec = (uint32_t) (now % USEC_PER_SEC / USEC_PER_MSEC),
-                .serial = ring_state(ring)->newest + 1, /* no kernel's; tells one from the next */
-        };
+        gap->time = record_time(realtime_usec(), ring_state(ring)->newest + 1);
         ring_seal(ring, record_gap(gap, out), 1, BATCH_ORIGIN_LOCAL);
         return true;
 }

@@ -60,21 +60,16 @@ static bool skip(Lines *lines, Buffer *input)
         return newline;
 }
 
-/* Returns how many bytes were consumed; *ret_full: the ring has no room for the rest. */
 /* Puts the line that quotes a forged one in its place. */
 static size_t escape_forged(const Lines *lines, Ring *ring, const uint8_t *line, size_t size, uint8_t *out)
 {
         RecordRules rules = { .node = ring_node(ring), .peer = lines->peer };
-        uint64_t now = realtime_usec();
-        RecordTime time = {
-                .sec = now / USEC_PER_SEC,
-                .msec = (uint32_t) (now % USEC_PER_SEC / USEC_PER_MSEC),
-                .serial = ring_state(ring)->newest + 1,
-        };
+        RecordTime time = record_time(realtime_usec(), ring_state(ring)->newest + 1);
 
         return record_refuse_line(line, size, RECORD_E_TYPE, &rules, time, out);
 }
 
+/* Returns how many bytes were consumed; *ret_full: the ring has no room for the rest. */
 static size_t take_complete(Lines *lines, Writer *writer, const uint8_t *data, size_t size, bool *ret_full)
 {
         const char *node = ring_node(writer->ring);

@@ -79,17 +79,12 @@ static int put_lines(Text *text, const uint8_t *lines, size_t size, uint32_t cou
 
 static int put_gap(Text *text, const Batch *batch, Buffer *output)
 {
-        uint64_t now = text->realtime_usec();
         char reason[BATCH_ARGUMENT_MAX + 1], stream[33];
         uint8_t line[RECORD_LINE_MAX];
         SourceRange range;
         RecordGap gap = {
                 .node = text->node,
-                .time = {
-                        .sec = now / USEC_PER_SEC,
-                        .msec = (uint32_t) (now % USEC_PER_SEC / USEC_PER_MSEC),
-                        .serial = batch->first, /* no kernel's; tells one from the next */
-                },
+                .time = record_time(text->realtime_usec(), batch->first),
                 .where = "subscriber",
                 .reason = reason,
                 .lost = batch_range(batch),

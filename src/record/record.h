@@ -22,6 +22,12 @@ typedef struct RecordTime {
         uint64_t serial;
 } RecordTime;
 
+/* Of a record of our own, from microseconds. Its serial is no kernel's: it only tells one from the next. */
+static inline RecordTime record_time(uint64_t usec, uint64_t serial)
+{
+        return (RecordTime) { usec / USEC_PER_SEC, (uint32_t) (usec % USEC_PER_SEC / USEC_PER_MSEC), serial };
+}
+
 /* A line's fixed prefix. */
 typedef struct RecordPrefix {
         RecordSlice node; /* empty when the line has none */

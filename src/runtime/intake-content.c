@@ -12,11 +12,7 @@ RecordFault content_judge(const ContentRules *rules, const StreamId *stream, con
                           uint64_t realtime_usec, uint64_t serial, uint8_t *scratch, Batch *ret_stored,
                           uint32_t *ret_refused)
 {
-        RecordTime time = {
-                .sec = realtime_usec / USEC_PER_SEC,
-                .msec = (uint32_t) (realtime_usec % USEC_PER_SEC / USEC_PER_MSEC),
-                .serial = serial,
-        };
+        RecordTime time = record_time(realtime_usec, serial);
         RecordFault fault = RECORD_OK;
         uint32_t line;
 

@@ -87,11 +87,7 @@ static int write_one(StoreGaps *gaps, Store *store, uint64_t now_usec)
         size_t i = gaps->written;
         RecordGap gap = {
                 .node = gaps->node,
-                .time = {
-                        .sec = now_usec / USEC_PER_SEC,
-                        .msec = (uint32_t) (now_usec % USEC_PER_SEC / USEC_PER_MSEC),
-                        .serial = i + 1,
-                },
+                .time = record_time(now_usec, i + 1),
         };
 
         if (gaps->machine_death && i == 0)

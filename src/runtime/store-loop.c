@@ -479,7 +479,7 @@ static int make_sources(StoreLoop *loop, sd_event *event)
         r = sd_event_source_set_priority(loop->commit, LOOP_COMMIT);
         if (r < 0)
                 return r;
-        /* At once, for the gap records of recovery. */
+        /* At once, to look at the room on the disk. */
         r = sd_event_add_time(event, &loop->retry, CLOCK_MONOTONIC, 0, RETRY_USEC / 4, on_retry, loop);
         if (r < 0)
                 return r;
