@@ -14,6 +14,7 @@
  */
 
 #include "basic/macro.h"
+#include "basic/unix.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -97,14 +98,10 @@ static void disconnect(Plugin *plugin)
 
 static void try_to_connect(Plugin *plugin)
 {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-        memcpy(address.sun_path, plugin->path, strlen(plugin->path));
-        plugin->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (plugin->fd >= 0 && connect(plugin->fd, (struct sockaddr *) &address, sizeof address) == 0 &&
-            pass_socket(plugin->fd) == 0)
+        plugin->fd = connect_unix(plugin->path);
+        if (plugin->fd >= 0 && pass_socket(plugin->fd) == 0)
                 return;
-        tell(plugin, strerror(errno));
+        tell(plugin, strerror(plugin->fd < 0 ? -plugin->fd : errno));
         disconnect(plugin);
 }
 

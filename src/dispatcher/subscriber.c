@@ -8,6 +8,7 @@
  */
 
 #include "dispatcher/subscriber.h"
+#include "basic/unix.h"
 #include "dispatcher/subscriber-peer.h"
 #include "dispatcher/text.h"
 #include "runtime/log.h"
@@ -16,7 +17,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 /* systemd accepts at once and starts the service then: WELCOME may take as long as a program and its store
  * need to start. */
@@ -65,18 +65,14 @@ static int check_peer(const Subscriber *subscriber, int fd, char **ret_why)
 static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why)
 {
         const Subscriber *subscriber = outlet_userdata(outlet);
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
         _cleanup_(close_fdp) int fd = -EBADF;
         int r;
 
         outlet_name_peer(outlet, subscriber->config.socket);
-        memcpy(address.sun_path, subscriber->config.socket, strlen(subscriber->config.socket));
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0)
-                return -errno;
         /* Complete at once, or refused: EAGAIN is a full queue, to be tried again. */
-        if (connect(fd, (struct sockaddr *) &address, sizeof address) < 0)
-                return -errno;
+        fd = connect_unix(subscriber->config.socket);
+        if (fd < 0)
+                return fd;
         r = check_peer(subscriber, fd, ret_why);
         if (r < 0)
                 return r;

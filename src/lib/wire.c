@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "lib/wire.h"
+#include "basic/unix.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -8,7 +9,6 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <time.h>
 
 uint64_t wire_now(void)
@@ -78,17 +78,9 @@ int wire_take(Wire *wire, int fd)
 
 int wire_connect(Wire *wire)
 {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        _cleanup_(close_fdp) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int fd = connect_unix(wire->path);
 
-        if (fd < 0)
-                return -errno;
-        if (strlen(wire->path) >= sizeof address.sun_path)
-                return -ENAMETOOLONG;
-        memcpy(address.sun_path, wire->path, strlen(wire->path));
-        if (connect(fd, (struct sockaddr *) &address, sizeof address) < 0)
-                return -errno;
-        return wire_take(wire, TAKE_FD(fd));
+        return fd < 0 ? fd : wire_take(wire, fd);
 }
 
 int wire_listen(Wire *wire, int fd)

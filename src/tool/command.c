@@ -4,6 +4,7 @@
  * it as exit status. It sends no record.
  */
 
+#include "basic/unix.h"
 #include "link/send-queue.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
@@ -13,7 +14,6 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <sys/un.h>
 
 #define SOCKET_DEFAULT "/run/audit-relay/input"
@@ -57,15 +57,11 @@ static void end(Ask *ask, int status)
 static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why)
 {
         const Ask *ask = outlet_userdata(outlet);
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        _cleanup_(close_fdp) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int fd = connect_unix(ask->socket);
 
         if (fd < 0)
-                return -errno;
-        memcpy(address.sun_path, ask->socket, strlen(ask->socket));
-        if (connect(fd, (struct sockaddr *) &address, sizeof address) < 0)
-                return -errno;
-        *ret_fd = TAKE_FD(fd);
+                return fd;
+        *ret_fd = fd;
         *ret_tls = NULL;
         return 0;
 }

@@ -10,6 +10,7 @@
  *  3. A line that is no record is said with its number and left out; it stops nothing.
  */
 
+#include "basic/unix.h"
 #include "link/send-queue.h"
 #include "record/record.h"
 #include "runtime/log.h"
@@ -22,7 +23,6 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <sys/un.h>
 
 #define SOCKET_DEFAULT "/run/audit-relay/input"
@@ -215,15 +215,11 @@ static void resume_input(Send *send)
 static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why)
 {
         const Send *send = outlet_userdata(outlet);
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        _cleanup_(close_fdp) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int fd = connect_unix(send->socket);
 
         if (fd < 0)
-                return -errno;
-        memcpy(address.sun_path, send->socket, strlen(send->socket));
-        if (connect(fd, (struct sockaddr *) &address, sizeof address) < 0)
-                return -errno;
-        *ret_fd = TAKE_FD(fd);
+                return fd;
+        *ret_fd = fd;
         *ret_tls = NULL;
         return 0;
 }
