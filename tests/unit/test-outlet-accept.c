@@ -5,8 +5,8 @@
 #define ARRAY_PAYLOAD_MAX 16384U
 #include "array-source.h"
 #include "check-main.h"
+#include "receiver-peer.h"
 #include "dispatcher/text.h"
-#include "link/link-receiver.h"
 #include "runtime/loop.h"
 
 #include <sys/socket.h>
@@ -29,9 +29,6 @@ static uint64_t acked;
 static bool refuses;
 
 /* The subscriber. */
-static int peer_fd = -EBADF;
-static LinkReceiver receiver;
-static Buffer input, output;
 static uint64_t start_behind; /* what its WELCOME says; UINT64_MAX: now */
 static LinkByeCode peer_bye;
 static char peer_why[200];
@@ -59,38 +56,10 @@ static const LinkReceiverHandler peer_handler = {
         .hello = on_peer_hello, .batch = on_peer_batch, .bye = on_peer_bye
 };
 
-static void peer_close(void)
-{
-        if (peer_fd < 0)
-                return;
-        peer_fd = close_fd(peer_fd);
-        link_receiver_done(&receiver);
-        buffer_done(&input);
-        buffer_done(&output);
-}
-
 static void peer_pump(void)
 {
-        uint8_t *space;
-        ssize_t n;
-
-        if (peer_fd < 0)
-                return;
-        space = buffer_reserve(&input, LINK_FRAME_MAX);
-        ck_assert_ptr_nonnull(space);
-        n = recv(peer_fd, space, LINK_FRAME_MAX, MSG_DONTWAIT);
-        peer_eof = peer_eof || n == 0;
-        if (n > 0) {
-                buffer_extend(&input, (size_t) n);
-                n = link_receiver_feed(&receiver, buffer_head(&input), buffer_size(&input), &output);
-                ck_assert_int_ge(n, 0);
-                buffer_consume(&input, (size_t) n);
-        }
-        if (buffer_size(&output) > 0) {
-                n = send(peer_fd, buffer_head(&output), buffer_size(&output), MSG_DONTWAIT | MSG_NOSIGNAL);
-                if (n > 0)
-                        buffer_consume(&output, (size_t) n);
-        }
+        if (peer_fd >= 0 && peer_exchange() == 0)
+                peer_eof = true;
 }
 
 static void subscribe(void)
@@ -188,10 +157,7 @@ static void accept_peer(const OutletOptions *o)
         int pair[2];
 
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-        peer_fd = pair[1];
-        input = BUFFER_INIT(4 * LINK_FRAME_MAX);
-        output = BUFFER_INIT(4 * LINK_FRAME_MAX);
-        link_receiver_init(&receiver, &peer_handler, LINK_WINDOW_DEFAULT, 0);
+        peer_open(pair[1], &peer_handler, 0);
         ck_assert_int_eq(outlet_accept(event, o, pair[0], &outlet), 0);
 }
 

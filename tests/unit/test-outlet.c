@@ -2,7 +2,7 @@
 
 #include "array-source.h"
 #include "check-main.h"
-#include "link/link-receiver.h"
+#include "receiver-peer.h"
 #include "runtime/loop.h"
 #include "runtime/outlet.h"
 
@@ -31,9 +31,6 @@ static bool open_refused;  /* a TCP port nobody listens on, and another address 
 /* The other end. */
 typedef enum Answer { ANSWER_WELCOME, ANSWER_BYE, ANSWER_GARBAGE, ANSWER_NOTHING } Answer;
 
-static int peer_fd = -EBADF;
-static LinkReceiver receiver;
-static Buffer input, output;
 static Answer answer;
 static uint64_t welcome_last, welcome_checksum;
 static bool peer_acks;
@@ -83,51 +80,12 @@ static const LinkReceiverHandler peer_handler = {
         .bye = on_bye,
 };
 
-static void peer_close(void)
-{
-        if (peer_fd < 0)
-                return;
-        peer_fd = close_fd(peer_fd);
-        link_receiver_done(&receiver);
-        buffer_done(&input);
-        buffer_done(&output);
-}
-
-static void peer_open(int fd)
-{
-        peer_close();
-        peer_fd = fd;
-        input = BUFFER_INIT(4 * LINK_FRAME_MAX);
-        output = BUFFER_INIT(4 * LINK_FRAME_MAX);
-        link_receiver_init(&receiver, &peer_handler, LINK_WINDOW_DEFAULT, peer_features);
-}
-
 /* Reads, answers, and hangs up when it has said or heard BYE, or EOF. */
 static void peer_pump(void)
 {
-        uint8_t *space;
-        ssize_t n;
-
         if (peer_fd < 0)
                 return;
-        space = buffer_reserve(&input, LINK_FRAME_MAX);
-        ck_assert_ptr_nonnull(space);
-        n = recv(peer_fd, space, LINK_FRAME_MAX, MSG_DONTWAIT);
-        if (n > 0) {
-                buffer_extend(&input, (size_t) n);
-                n = link_receiver_feed(&receiver, buffer_head(&input), buffer_size(&input), &output);
-                ck_assert_int_ge(n, 0);
-                buffer_consume(&input, (size_t) n);
-                n = 1;
-        }
-        if (buffer_size(&output) > 0) {
-                ssize_t m = send(peer_fd, buffer_head(&output), buffer_size(&output),
-                                 MSG_DONTWAIT | MSG_NOSIGNAL);
-
-                if (m > 0)
-                        buffer_consume(&output, (size_t) m);
-        }
-        if (n == 0 || (receiver.state == LINK_RECEIVER_ENDED && buffer_size(&output) == 0))
+        if (peer_exchange() == 0 || (receiver.state == LINK_RECEIVER_ENDED && buffer_size(&output) == 0))
                 peer_close();
 }
 
@@ -162,7 +120,7 @@ static int on_open(Outlet *o, int *ret_fd, TlsSession **ret_tls, char **ret_why)
         }
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
         *ret_fd = pair[0];
-        peer_open(pair[1]);
+        peer_open(pair[1], &peer_handler, peer_features);
         return 0;
 }
 
@@ -446,7 +404,7 @@ START_TEST(open_may_take_its_time)
         ck_assert_str_eq(outlet_peer(outlet), "somewhere");
         RUN_UNTIL(n_opens == 2);
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-        peer_open(pair[1]);
+        peer_open(pair[1], &peer_handler, peer_features);
         outlet_offer(outlet, pair[0], NULL, 0, NULL);
         RUN_UNTIL(acked == 1);
         /* Too late: not its phase any more. */
