@@ -53,6 +53,7 @@ CALL_FAULT(int, posix_fallocate64, (int fd, off_t offset, off_t size), (fd, offs
 CALL_FAULT(ssize_t, pread64, (int fd, void *data, size_t size, off_t offset), (fd, data, size, offset), -1)
 CALL_FAULT(void *, malloc, (size_t size), (size), NULL)
 CALL_FAULT(void *, calloc, (size_t n, size_t size), (n, size), NULL)
+CALL_FAULT(void *, realloc, (void *at, size_t size), (at, size), NULL)
 
 #ifdef AUDIT_RELAY_COVERAGE
 void __gcov_dump(void);

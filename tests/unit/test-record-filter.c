@@ -71,6 +71,8 @@ START_TEST(words_name_types)
                 { "0-65535", "UNKNOWN[4294967296]", false },
                 { "0-65535", "UNKNOWN[]", false },
                 { "0-65535", "UNKNOWN[1x]", false },
+                { "0-65535", "UNKNOWN[-1]", false },
+                { "0-65535", "UNKNOWN[12", false },
                 { "~PROCTITLE syscall", "SYSCALL", true },
                 { "syscall ~PROCTITLE", "PROCTITLE", false },
                 { "~PROCTITLE syscall PROCTITLE", "PROCTITLE", false },
@@ -108,6 +110,7 @@ START_TEST(a_line_need_not_be_whole)
                 { "node=n1 type=", false },
                 { "node=n1", false },
                 { "node=n1 AVC", false },
+                { "node=n1 class=AVC", false },
                 { "", false },
                 { "\n", false },
                 { "type=AV", false },
@@ -205,6 +208,11 @@ START_TEST(a_text_may_hold_any_bytes_and_has_a_maximum)
         ck_assert_int_eq(record_filter_parse("AVC\0CWD", 7, &filter, &why), -EINVAL);
         ck_assert_str_eq(strchr(why, '"'), strstr(why, "\"AVC?CWD\""));
         free(why);
+        ck_assert_int_eq(record_filter_parse("CWD\xff", 4, &filter, &why), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(why, "\"CWD?\""));
+        free(why);
+        ck_assert_int_eq(record_filter_parse(" \0", 2, &filter, &why), -EINVAL);
+        free(why);
         memset(text, ' ', sizeof text);
         ck_assert_int_eq(record_filter_parse(text, sizeof text, &filter, &why), -EINVAL);
         ck_assert_ptr_nonnull(strstr(why, "4096"));
@@ -222,7 +230,7 @@ START_TEST(filters_are_equal_by_what_they_let_pass)
 {
         _cleanup_(record_filter_freep) RecordFilter *all = parse(""), *a = parse("AVC_PATH 1300-1302"),
                                                     *b = parse("1300 1301 1302 avc_path"),
-                                                    *c = parse("~AVC_PATH"), *d = parse("0-65535");
+                                                    *c = parse("~AVC_PATH"), *d = parse("0-65535"), *e = parse("AVC_PATH");
 
         ck_assert(record_filter_passes_all(NULL) && record_filter_passes_all(all));
         ck_assert(!record_filter_passes_all(a) && !record_filter_passes_all(c) &&
@@ -230,7 +238,7 @@ START_TEST(filters_are_equal_by_what_they_let_pass)
         ck_assert(record_filter_equal(NULL, all) && record_filter_equal(all, NULL) &&
                   record_filter_equal(a, b));
         ck_assert(!record_filter_equal(a, c) && !record_filter_equal(NULL, a) &&
-                  !record_filter_equal(all, d));
+                  !record_filter_equal(a, NULL) && !record_filter_equal(all, d) && !record_filter_equal(a, e));
 }
 END_TEST
 
@@ -389,10 +397,13 @@ START_TEST(what_explains_passes_every_filter)
         record_filter_batch(none, &lost, scratch, &got);
         ck_assert(got.checksum == lost.checksum && got.payload == lost.payload);
         ck_assert_uint_eq(record_filter_lost(NULL, none, &lost), 0);
+        record_filter_batch(NULL, &lost, scratch, &got);
+        ck_assert(got.checksum == lost.checksum && got.payload == lost.payload);
         lost.reason = BATCH_CUSTODY;
         batch_seal(&lost);
         record_filter_batch(none, &lost, scratch, &got);
         ck_assert(got.checksum == lost.checksum && got.payload == lost.payload);
+        ck_assert_uint_eq(record_filter_lost(NULL, none, &lost), 0);
 }
 END_TEST
 

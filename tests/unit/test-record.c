@@ -687,6 +687,19 @@ START_TEST(the_last_line_may_have_no_room)
 }
 END_TEST
 
+/* As a producer of plain lines may send it, for whom there is no other name than the node's. */
+START_TEST(a_line_of_nothing_is_refused_like_any_other)
+{
+        RecordRules nobody = { .node = "web1" };
+        size_t size = record_refuse_line((const uint8_t *) "", 0, RECORD_E_FORM, &nobody, now, refused_out);
+
+        ck_assert_uint_gt(size, 0);
+        ck_assert_int_eq(record_check(refused_out, size, "web1"), RECORD_OK);
+        ck_assert_ptr_nonnull(memmem(refused_out, size, " peer=web1 size=0 ", 18));
+        ck_assert_ptr_nonnull(memmem(refused_out, size, " line=\"\"", 8));
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("record");
@@ -711,6 +724,7 @@ int main(void)
         tcase_add_test(tcase, a_lost_reason_cannot_forge_a_field);
         tcase_add_test(tcase, refused_lines_are_stored_escaped_beside_good_ones);
         tcase_add_test(tcase, types_that_may_not_be_sent_are_refused);
+        tcase_add_test(tcase, a_line_of_nothing_is_refused_like_any_other);
         tcase_add_test(tcase, a_wrong_count_keeps_all_lines);
         tcase_add_loop_test(tcase, what_has_no_room_is_counted, 0, 15);
         tcase_add_test(tcase, good_lines_come_before_refused_ones);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "call-faults.h"
 #include "check-main.h"
 #include "link/send-queue.h"
 
@@ -108,6 +109,52 @@ START_TEST(what_is_acked_is_explained)
 }
 END_TEST
 
+START_TEST(a_batch_of_nothing_is_none)
+{
+        begin();
+        ck_assert_ptr_nonnull(send_queue_room(queue));
+        send_queue_seal(queue);
+        ck_assert_uint_eq(send_queue_newest(queue), 0);
+        add_batch();
+        ck_assert_uint_eq(send_queue_newest(queue), 2);
+        send_queue_free(queue);
+}
+END_TEST
+
+/* What is in the queue is never lost for it. */
+START_TEST(memory_that_ends)
+{
+        _cleanup_(send_queue_freep) SendQueue *late = NULL;
+        StreamId stream = { { 1 } };
+        Cursor cursor = { 0 };
+        uint8_t *room;
+        Batch batch;
+        int r;
+
+        call_errno = ENOMEM;
+        call_fails_always = "calloc";
+        r = send_queue_new(&stream, &late);
+        call_fails_always = NULL;
+        ck_assert_int_eq(r, -ENOMEM);
+        ck_assert_ptr_null(late);
+        ck_assert_int_eq(send_queue_new(&stream, &late), 0);
+
+        begin();
+        call_fails_always = "malloc";
+        room = send_queue_room(queue);
+        call_fails_always = NULL;
+        ck_assert_ptr_null(room);
+        add(10);
+        call_fails_always = "realloc";
+        send_queue_seal(queue);
+        call_fails_always = NULL;
+        ck_assert_int_eq(source->get(source, 1, &cursor, &batch), 1);
+        ck_assert_uint_eq(batch.size, 10);
+        ck_assert(batch_payload_intact(&batch));
+        send_queue_free(queue);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("send-queue");
@@ -116,6 +163,8 @@ int main(void)
         tcase_add_test(tc, a_batch_is_seen_when_it_is_sealed);
         tcase_add_test(tc, a_full_batch_is_sealed);
         tcase_add_test(tc, what_is_acked_is_explained);
+        tcase_add_test(tc, a_batch_of_nothing_is_none);
+        tcase_add_test(tc, memory_that_ends);
         suite_add_tcase(suite, tc);
         return check_main(suite);
 }

@@ -217,6 +217,18 @@ START_TEST(an_index_of_another_segment_is_not_believed)
 }
 END_TEST
 
+START_TEST(an_index_that_begins_with_something_else_is_not_believed)
+{
+        take_index();
+        put_at(0, (IndexEntry) { .kind = INDEX_DELETED });
+        give_index();
+        ck_assert_uint_gt(report.n_damages, 0);
+        fill(position(1) + 1, 1);
+        reopen();
+        ck_assert_uint_gt(position(1), 0);
+}
+END_TEST
+
 /* What cannot be told from the next segment's header makes nothing old. */
 START_TEST(a_damaged_header_makes_nothing_old)
 {
@@ -293,6 +305,7 @@ int main(void)
         tcase_add_test(tcase, a_batch_twice_before_the_mark_is_damage);
         tcase_add_test(tcase, a_header_cut_short_is_damage);
         tcase_add_test(tcase, an_index_of_another_segment_is_not_believed);
+        tcase_add_test(tcase, an_index_that_begins_with_something_else_is_not_believed);
         tcase_add_loop_test(tcase, a_damaged_header_makes_nothing_old, 0, 4);
         tcase_add_test(tcase, a_damaged_entry_has_no_end);
         suite_add_tcase(suite, tcase);
