@@ -51,6 +51,8 @@ def missing(build, *programs):
         return 'libnftables is not installed'
     if subprocess.run(['unshare', '--net', '--mount', 'true'], capture_output=True, check=False).returncode != 0:
         return 'no namespaces here'
+    if 'nft' in programs and subprocess.run(['unshare', '--net', 'nft', 'list', 'tables'], capture_output=True, check=False).returncode != 0:
+        return 'no nftables here, not even in a network namespace'
     return None
 
 
