@@ -6,7 +6,8 @@
  *     told as lost only if the client does not hold it any more when it has written down that it knows.
  *  2. A client deletes nothing but what a collector has, as far as it can know.
  *  3. A collector knows another history only of a client whose disk was set back, or which was cloned; the
- *     new stream repeats no more than what was held then.
+ *     new stream repeats no more than what was held then. If the disk is then set back to before the new
+ *     stream, the old one repeats as much: to a collector that has it from the new stream alone.
  *  4. What a client knows to be with one collector it does not send to another one.
  *  5. With a client's disk goes what was written since, and had not been acked by a collector.
  */
@@ -55,6 +56,7 @@ typedef struct Dropped {
 typedef struct Restart {
         StreamId stream, old;
         uint64_t last;
+        bool forgotten; /* went with its client's disk: it sends under an older one again */
 } Restart;
 
 /* Behind `after` up to `last` no records go to that collector: another one has them. */
@@ -120,6 +122,17 @@ static const Restart *find_restart(const StreamId *stream)
         return NULL;
 }
 
+/* The stream that it took the place of, which may have had a predecessor in turn. */
+static bool descends(const Restart *restart, const StreamId *from)
+{
+        for (size_t depth = 0; restart && depth <= n_restarts; depth++) {
+                if (stream_id_equal(&restart->old, from))
+                        return true;
+                restart = find_restart(&restart->old);
+        }
+        return false;
+}
+
 /* By that collector, or any. Under this stream or the one it took the place of: seqs go on. */
 static bool is_lost_from(unsigned collector, const StreamId *stream, uint64_t first, uint64_t *ret_last)
 {
@@ -146,8 +159,10 @@ static void begin_stream(Sender *sender, const StreamId *stream)
                 known = known || oracle_promised(stream, k) > 0;
         if (!known && !stream_id_is_null(&sender->stream)) {
                 assert(n_restarts < RESTARTS_MAX);
-                restarts[n_restarts++] = (Restart){*stream, sender->stream, sender->repeats};
+                restarts[n_restarts++] = (Restart){*stream, sender->stream, sender->repeats, false};
         }
+        for (size_t i = 0; i < n_restarts; i++)
+                restarts[i].forgotten = restarts[i].forgotten || descends(&restarts[i], stream);
         *sender = (Sender){.stream = *stream,
                            .oldest = sender->oldest,
                            .may_diverge = sender->may_diverge,
@@ -416,8 +431,12 @@ bool history_lost(const StreamId *stream, uint64_t first, uint64_t last)
 uint64_t history_repeats(const StreamId *stream)
 {
         const Restart *restart = find_restart(stream);
+        uint64_t last = restart ? restart->last : 0;
 
-        return restart ? restart->last : 0;
+        for (size_t i = 0; i < n_restarts; i++)
+                if (restarts[i].forgotten && descends(&restarts[i], stream))
+                        last = MAX(last, restarts[i].last);
+        return last;
 }
 
 uint64_t history_too_much(unsigned collector, const StreamId *stream, uint64_t first, uint64_t last)

@@ -3,7 +3,7 @@
 /* What must be in the collectors' stores when all has arrived.
  *
  *  1. In each stream of each store records are in the order in which they were accepted, each once; in each
- *     store each once, but for what a new stream repeats.
+ *     store each once, but for what a new stream repeats, or its predecessor after it.
  *  2. Each accepted record is in some store, byte for byte. Missing may be, of a ring that died with its
  *     machine, the end, which nobody had acked; what went with a client's disk before any collector had it;
  *     and what a collector lost by being restored, if its client did not hold it any more: that is told as

@@ -71,7 +71,8 @@ void history_begin(void);
 void history_done(void);
 /* Whether a collector lost all of first..last by being restored. */
 bool history_lost(const StreamId *stream, uint64_t first, uint64_t last);
-/* The stream was begun in place of another: up to here it repeats what was held; 0: it was not. */
+/* The stream was begun in place of another, or took the place of that again: up to here it repeats what
+ * was held; 0: neither. */
 uint64_t history_repeats(const StreamId *stream);
 /* How many of first..last must not be with that collector as records: another one had them, and the client
  * knew. */
