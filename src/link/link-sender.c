@@ -314,7 +314,7 @@ ssize_t link_sender_feed(LinkSender *sender, const uint8_t *data, size_t size, B
 
 static int put_batch(LinkSender *sender, Buffer *output, const Batch *batch)
 {
-        if (!(sender->negotiated & LINK_FEATURE_ZSTD))
+        if (!(sender->negotiated & LINK_FEATURE_ZSTD) || batch->size < LINK_COMPRESS_MIN)
                 return frame_put_batch(output, batch);
         if (!sender->compressor)
                 sender->compressor = ZSTD_createCCtx();

@@ -22,6 +22,8 @@
 #define LINK_HEARTBEAT_USEC (1 * USEC_PER_SEC)
 /* How much link_sender_fill() puts into the output before it lets the socket take it. */
 #define LINK_OUTPUT_TARGET (2U * LINK_FRAME_MAX)
+/* A payload below this is sent as it is: what compression saves of it is less than the headers around it. */
+#define LINK_COMPRESS_MIN 256U
 
 typedef enum LinkSenderState {
         LINK_SENDER_IDLE,

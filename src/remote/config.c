@@ -5,6 +5,7 @@
 #include "link/link-receiver.h"
 #include "runtime/config-bounds.h"
 #include "runtime/log.h"
+#include "runtime/outlet.h"
 #include "runtime/state.h"
 
 #include <stddef.h>
@@ -15,7 +16,9 @@ static const ConfigBounds window = { BATCH_PAYLOAD_MAX, 1024U * 1024U * 1024U };
 /* Smaller ones would be made and deleted all the time. */
 static const ConfigBounds segment_size = { 1024U * 1024U, UINT64_MAX };
 /* A retry without a wait would be a storm. */
-static const ConfigBounds wait = { 10 * USEC_PER_MSEC, USEC_INFINITY };
+static const ConfigBounds retry = { 10 * USEC_PER_MSEC, USEC_INFINITY };
+
+static const char *const compressions[] = { "no", "yes", "auto", NULL }; /* OutletCompress */
 
 #define BOUNDED(name, parse, field, expected, bounds) \
         { "Remote", name, parse, offsetof(RemoteConfig, field), expected, bounds }
@@ -35,11 +38,11 @@ static const ConfigKey keys[] = {
         KEY("DispatcherUser", config_parse_string, dispatcher_user, "a user's name"),
         BOUNDED("Window", config_parse_size_within, window, "a size from 256K to 1G", &window),
         BOUNDED("NetworkTimeout", config_parse_usec_within, network_timeout_usec, "a time such as 30s",
-                &wait),
+                &retry),
         BOUNDED("ConnectTimeout", config_parse_usec_within, connect_timeout_usec, "a time such as 10s",
-                &wait),
-        BOUNDED("RetryMin", config_parse_usec_within, retry_min_usec, "a time such as 500ms", &wait),
-        BOUNDED("RetryMax", config_parse_usec_within, retry_max_usec, "a time such as 30s", &wait),
+                &retry),
+        BOUNDED("RetryMin", config_parse_usec_within, retry_min_usec, "a time such as 500ms", &retry),
+        BOUNDED("RetryMax", config_parse_usec_within, retry_max_usec, "a time such as 30s", &retry),
         BOUNDED("SegmentMaxSize", config_parse_size_within, segment_size_max, "a size of at least 1M",
                 &segment_size),
         KEY("SegmentMaxSec", config_parse_usec, segment_age_usec, "a time such as 1d, 0 for none"),
@@ -47,6 +50,8 @@ static const ConfigKey keys[] = {
         KEY("KeepFree", config_parse_size, keep_free, "a size such as 1G, 0 for none"),
         KEY("SpaceLeft", config_parse_size, space_left, "a size such as 256M, 0 for none"),
         KEY("KeepAcked", config_parse_bool, keep_acked, "yes or no"),
+        { "Remote", "Compress", config_parse_enum, offsetof(RemoteConfig, compress), "yes, no or auto",
+          compressions },
         KEY("MaxRetentionSec", config_parse_usec, retention_usec, "a time such as 30d, 0 for ever"),
         { 0 },
 };
@@ -110,6 +115,7 @@ int remote_config_load(const char *path, RemoteConfig *ret)
                 .state_directory = strdup(STATE_DIRECTORY),
                 .dispatcher_user = strdup("audit-relay-dispatcher"),
                 .window = LINK_WINDOW_DEFAULT,
+                .compress = OUTLET_COMPRESS_AUTO,
                 .network_timeout_usec = 30 * USEC_PER_SEC,
                 .connect_timeout_usec = 10 * USEC_PER_SEC,
                 .retry_min_usec = 500 * USEC_PER_MSEC,

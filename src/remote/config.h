@@ -22,6 +22,7 @@ typedef struct RemoteConfig {
         uint64_t use_max, keep_free, space_left;
         uint64_t retention_usec;
         bool keep_acked;
+        int compress; /* OutletCompress */
 
         /* Made of the above. */
         char *host, *port;

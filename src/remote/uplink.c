@@ -449,6 +449,7 @@ int uplink_new(sd_event *event, const UplinkOptions *options, Uplink **ret)
                 .timeout_usec = config->network_timeout_usec,
                 .backoff_min_usec = config->retry_min_usec,
                 .backoff_max_usec = config->retry_max_usec,
+                .compress = (OutletCompress) config->compress,
                 .userdata = uplink,
         };
         int r;

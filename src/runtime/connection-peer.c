@@ -42,6 +42,7 @@ int connection_peer_get(ConnectionPeer *peer, int fd)
                 return -errno;
         switch (address.sa.sa_family) {
         case AF_INET:
+                peer->loopback = ntohl(address.in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
                 (void) inet_ntop(AF_INET, &address.in.sin_addr, text, sizeof text);
                 snprintf(peer->name, sizeof peer->name, "%s:%u", text,
                          (unsigned) ntohs(address.in.sin_port));
@@ -49,11 +50,13 @@ int connection_peer_get(ConnectionPeer *peer, int fd)
         case AF_INET6:
                 /* An IPv4 peer of a socket for both is shown, and compared by people, as what it is. */
                 if (IN6_IS_ADDR_V4MAPPED(&address.in6.sin6_addr)) {
+                        peer->loopback = address.in6.sin6_addr.s6_addr[12] == IN_LOOPBACKNET;
                         (void) inet_ntop(AF_INET, &address.in6.sin6_addr.s6_addr[12], text, sizeof text);
                         snprintf(peer->name, sizeof peer->name, "%s:%u", text,
                                  (unsigned) ntohs(address.in6.sin6_port));
                         break;
                 }
+                peer->loopback = IN6_IS_ADDR_LOOPBACK(&address.in6.sin6_addr);
                 (void) inet_ntop(AF_INET6, &address.in6.sin6_addr, text, sizeof text);
                 snprintf(peer->name, sizeof peer->name, "[%s]:%u", text,
                          (unsigned) ntohs(address.in6.sin6_port));

@@ -13,6 +13,7 @@ typedef struct ConnectionPeer {
         pid_t pid;     /* -1: not a Unix socket */
         uid_t uid;
         gid_t gid;
+        bool loopback; /* an address of this host's own: what is sent never leaves it */
 } ConnectionPeer;
 
 void connection_peer_init(ConnectionPeer *peer);

@@ -247,6 +247,11 @@ const char *connection_peer(const Connection *c)
         return c->peer.name;
 }
 
+bool connection_loopback(const Connection *c)
+{
+        return c->peer.loopback;
+}
+
 void connection_credentials(const Connection *c, pid_t *ret_pid, uid_t *ret_uid, gid_t *ret_gid)
 {
         *ret_pid = c->peer.pid;

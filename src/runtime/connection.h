@@ -66,6 +66,8 @@ int connection_unread(const Connection *connection, size_t *ret) _must_check_;
 void connection_finish(Connection *connection);
 /* "192.0.2.1:4711", "[2001:db8::1]:4711", "pid 4711 uid 0"; "" while it connects. */
 const char *connection_peer(const Connection *connection);
+/* Whether the peer was reached at 127.0.0.0/8 or ::1. */
+bool connection_loopback(const Connection *connection);
 /* Of a Unix peer; -1 otherwise. */
 void connection_credentials(const Connection *connection, pid_t *ret_pid, uid_t *ret_uid, gid_t *ret_gid);
 /* Its supplementary groups; the caller frees them. Returns 0 or a negative errno. */

@@ -196,6 +196,18 @@ static void begin_speech(Outlet *outlet)
                 outlet->options.handler->connected(outlet, NULL);
 }
 
+static void offer_compression(Outlet *outlet)
+{
+        OutletCompress compress = outlet->options.compress;
+        bool offered = compress == OUTLET_COMPRESS_YES ||
+                       (compress == OUTLET_COMPRESS_AUTO && !connection_loopback(outlet->connection));
+
+        if (offered)
+                outlet->sender.features |= LINK_FEATURE_ZSTD;
+        else
+                outlet->sender.features &= (uint16_t) ~LINK_FEATURE_ZSTD;
+}
+
 static int on_established(Connection *connection)
 {
         Outlet *outlet = connection_userdata(connection);
@@ -218,6 +230,7 @@ static int on_established(Connection *connection)
                 begin_speech(outlet);
                 return 0;
         }
+        offer_compression(outlet);
         if (outlet->accepted) {
                 link_sender_accept(&outlet->sender);
                 return 0;

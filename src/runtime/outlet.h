@@ -72,6 +72,13 @@ typedef struct OutletSpeech {
         uint64_t (*look)(void *speaker, size_t unread);
 } OutletSpeech;
 
+/* Whether BATCH payloads are offered to be compressed. */
+typedef enum OutletCompress {
+        OUTLET_COMPRESS_NO,
+        OUTLET_COMPRESS_YES,
+        OUTLET_COMPRESS_AUTO, /* where they leave this host */
+} OutletCompress;
+
 typedef struct OutletOptions {
         Source *source;
         const OutletHandler *handler;
@@ -82,6 +89,7 @@ typedef struct OutletOptions {
         uint64_t backoff_min_usec,
                 backoff_max_usec; /* doubled, with jitter of a half; reset by WELCOME only */
         bool idle; /* connect only when the source has something (a subscriber that systemd activates) */
+        OutletCompress compress;
         const OutletSpeech *speech; /* NULL: the link */
         void *speaker;
         void *userdata;

@@ -248,6 +248,7 @@ static int make_uplink(Client *client)
                 .connect_timeout_usec = CONNECT_USEC,
                 .retry_min_usec = BACKOFF_MIN_USEC,
                 .retry_max_usec = BACKOFF_MAX_USEC,
+                .compress = sim.compress ? OUTLET_COMPRESS_YES : OUTLET_COMPRESS_NO,
         };
         return uplink_new(client->remote->event, &options, &client->uplink);
 }

@@ -168,6 +168,7 @@ typedef struct World {
         /* Sizes and timings of this history. */
         uint64_t segment_size, window, socket_size, delay_usec, job_usec, text_max, long_percent;
         uint64_t timeout_usec, interval_usec, age_usec;
+        bool compress;  /* on the way to collectors */
         bool activated; /* listening sockets are kept by somebody else while their process is dead */
 } World;
 

@@ -62,6 +62,8 @@ static void choose_sizes(void)
         sim.long_percent = sim_chance(15) ? 100 : 14;
         sim.timeout_usec = (5 + sim_below(20)) * USEC_PER_SEC;
         sim.activated = sim_chance(50);
+        /* Not drawn: the seeds of old findings keep their histories. */
+        sim.compress = sim.seed % 3 == 0;
         sim.age_usec = sim_chance(20) ? (1 + sim_below(10)) * USEC_PER_SEC : 0;
 }
 

@@ -468,6 +468,7 @@ START_TEST(peers_are_named)
         run_until(ends[0].established && ends[1].established);
         snprintf(expected, sizeof expected, "127.0.0.1:%u", (unsigned) ntohs(address.sin_port));
         ck_assert_str_eq(connection_peer(ends[0].connection), expected);
+        ck_assert(connection_loopback(ends[0].connection));
         connection_credentials(ends[0].connection, &pid, &uid, &gid);
         ck_assert_int_eq(pid, -1);
         connection_free(ends[0].connection);
@@ -479,6 +480,7 @@ START_TEST(peers_are_named)
         pair_start();
         snprintf(expected, sizeof expected, "pid %d uid %u", (int) getpid(), (unsigned) getuid());
         ck_assert_str_eq(connection_peer(ends[0].connection), expected);
+        ck_assert(!connection_loopback(ends[0].connection));
         connection_credentials(ends[0].connection, &pid, &uid, &gid);
         ck_assert_int_eq(pid, getpid());
         ck_assert_uint_eq(uid, getuid());

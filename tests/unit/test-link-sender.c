@@ -548,6 +548,11 @@ START_TEST(compresses_when_the_peer_took_it)
         frame = take(FRAME_BATCH);
         ck_assert_int_eq((frame.flags & FRAME_FLAG_ZSTD) != 0, zstd);
         ck_assert_int_eq(frame.size < FRAME_BATCH_PAYLOAD + frame.batch.size, zstd);
+        /* What is small is not worth it. */
+        array_append(&f.array, 3, 1234567);
+        ck_assert_int_eq(link_sender_fill(&f.sender, &f.output, 0), 0);
+        frame = take(FRAME_BATCH);
+        ck_assert_uint_eq(frame.size, FRAME_BATCH_PAYLOAD + frame.batch.size);
 }
 END_TEST
 

@@ -452,6 +452,26 @@ START_TEST(commands_are_the_wish_of_both)
 }
 END_TEST
 
+/* To a peer that offers it and to one that does not; only where it is wanted. A Unix peer is no loopback address. */
+START_TEST(compresses_where_both_want_it)
+{
+        OutletOptions o = options();
+        bool wanted = _i & 1, taken = _i & 2;
+
+        if (_i >= 4)
+                o.compress = OUTLET_COMPRESS_AUTO;
+        else
+                o.compress = wanted ? OUTLET_COMPRESS_YES : OUTLET_COMPRESS_NO;
+        wanted |= _i >= 4;
+        peer_features = taken ? LINK_FEATURE_ZSTD : 0;
+        array_append(&source, 100, 0);
+        start(&o);
+        RUN_UNTIL(acked == 100);
+        ck_assert_int_eq(outlet_sender(outlet)->bytes_sent < source.batches[0].batch.size, wanted && taken);
+        ck_assert_uint_eq(receiver.bytes_received, outlet_sender(outlet)->bytes_sent);
+}
+END_TEST
+
 START_TEST(ended_for_good_it_stays_so)
 {
         OutletOptions o = options();
@@ -488,6 +508,7 @@ int main(void)
         tcase_add_test(tcase, open_may_take_its_time);
         tcase_add_test(tcase, commands_go_both_ways);
         tcase_add_loop_test(tcase, commands_are_the_wish_of_both, 0, 2);
+        tcase_add_loop_test(tcase, compresses_where_both_want_it, 0, 8);
         tcase_add_test(tcase, ended_for_good_it_stays_so);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
