@@ -19,7 +19,8 @@ typedef struct Aggregator {
         Loop *loop;
         State *state;
         Tls *tls;
-        uint64_t expiry_usec;
+        Peers *peers;
+        CredentialsWarned warned;
         StoreLoop *store;
         Clients clients;
 } Aggregator;
@@ -74,15 +75,20 @@ static int load_credentials(Aggregator *aggregator)
         return r;
 }
 
+static int load_peers(Aggregator *aggregator)
+{
+        return peers_load(aggregator->config->peers_directory, &aggregator->peers);
+}
+
 static void on_reload(void *userdata)
 {
         Aggregator *aggregator = userdata;
 
         /* With unusable files those read before stay in use. */
-        if (load_credentials(aggregator) < 0)
+        if (load_credentials(aggregator) < 0 || load_peers(aggregator) < 0)
                 return;
         clients_review(&aggregator->clients);
-        log_message(LOG_INFO, MESSAGE_ID_RELOADED, NULL, "Read the TLS credentials again");
+        log_message(LOG_INFO, MESSAGE_ID_RELOADED, NULL, "Read the TLS credentials and peers.d again");
 }
 
 static void on_rotate(void *userdata)
@@ -97,10 +103,11 @@ static void on_tick(void *userdata)
         Aggregator *aggregator = userdata;
         const IntakeCounters *counters = intake_counters(store_loop_intake(aggregator->store));
 
-        inlet_tick(aggregator->clients.inlet);
-        credentials_tick(aggregator->tls, &aggregator->expiry_usec);
+        credentials_tick(aggregator->tls, &aggregator->warned);
+        clients_tick(&aggregator->clients);
         status_begin(aggregator->state);
         store_loop_status(aggregator->store);
+        credentials_status(aggregator->tls, aggregator->state);
         clients_status(&aggregator->clients);
         status_end(aggregator->state, "%zu connections, %" PRIu64 " records taken",
                    inlet_connections(aggregator->clients.inlet), counters->records);
@@ -160,11 +167,14 @@ static int make(Aggregator *aggregator)
         r = load_credentials(aggregator);
         if (r < 0)
                 return r;
+        r = load_peers(aggregator);
+        if (r < 0)
+                return r;
         r = make_store(aggregator);
         if (r < 0)
                 return r;
         return clients_init(&aggregator->clients, loop_event(aggregator->loop), config, &aggregator->tls,
-                            aggregator->state, aggregator->store);
+                            &aggregator->peers, aggregator->state, aggregator->store);
 }
 
 static void done(Aggregator *aggregator)
@@ -172,6 +182,7 @@ static void done(Aggregator *aggregator)
         clients_done(&aggregator->clients);
         store_loop_free(aggregator->store);
         tls_unref(aggregator->tls);
+        peers_free(aggregator->peers);
         state_free(aggregator->state);
         loop_free(aggregator->loop);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Admission is in two steps. When the handshake is done, the certificate is judged: trusted, in time, not
- * revoked. When HELLO has come, the node it names must be one that the certificate names; from there on the
+ * revoked; and what peers.d/ says of the names in it. When HELLO has come, the node it names must be one that the certificate names; from there on the
  * session's streams belong to that node, and only its records are taken as they are. Each refusal is a BYE
  * with a sentence for people.
  */
@@ -16,8 +16,6 @@
 #include <sys/socket.h>
 
 #define REFUSED_LOG_USEC (10 * USEC_PER_SEC)
-/* Clients with metrics of their own in the status file, so that it stays readable and quick to write. */
-#define STATUS_CLIENTS_MAX 500U
 
 static Clients *clients_of(const InletSession *session)
 {
@@ -38,16 +36,64 @@ static int on_secure(Inlet *inlet, int fd, TlsSession **ret_tls)
         return tls_session_new(*clients->tls, true, NULL, fd, ret_tls);
 }
 
-static LinkByeCode judge_certificate(InletSession *session, char **ret_why)
+/* The file for one of the names in the certificate: the one that refuses, if there is such a one. */
+static const Peer *find_peer(const Clients *clients, const TlsSession *tls)
+{
+        const Peer *found = NULL;
+
+        for (unsigned i = 0; !found || found->action != PEER_REFUSE; i++) {
+                _cleanup_(freep) char *name = tls_session_peer_names(tls, i);
+                const Peer *peer = name ? peers_find(*clients->peers, name) : NULL;
+
+                if (!name)
+                        break;
+                if (peer && (!found || peer->action == PEER_REFUSE))
+                        found = peer;
+        }
+        return found;
+}
+
+static LinkByeCode judge_peer(const Clients *clients, const TlsSession *tls, char **ret_why)
+{
+        const Peer *peer = find_peer(clients, tls);
+        const char *name = tls_session_peer_name(tls);
+        int r;
+
+        if (peer ? peer->action == PEER_ALLOW : !clients->peers_required)
+                return 0;
+        if (peer)
+                r = asprintf(ret_why, "The collector refuses \"%s\" (Action=refuse in %s)", peer->name,
+                             peer->path);
+        else
+                r = asprintf(ret_why,
+                             "The collector takes only whom a file in peers.d names (PeersRequired=yes); none "
+                             "names \"%.120s\"",
+                             name ? name : "nobody");
+        if (r < 0)
+                *ret_why = NULL;
+        return LINK_BYE_NODE;
+}
+
+static LinkByeCode judge(InletSession *session, char **ret_why)
 {
         TlsSession *tls = connection_tls(inlet_session_connection(session));
+        Clients *clients = clients_of(session);
+        LinkByeCode code = 0;
+        int r = tls_session_judge(tls, *clients->tls, ret_why);
 
-        return tls_session_judge(tls, *clients_of(session)->tls, ret_why) < 0 ? LINK_BYE_CERTIFICATE : 0;
+        if (r < 0)
+                code = LINK_BYE_CERTIFICATE;
+        else
+                code = judge_peer(clients, tls, ret_why);
+        /* Whoever has no certificate of ours may name himself as he likes. */
+        if (code == LINK_BYE_NODE || r == -EKEYREVOKED || r == -EKEYEXPIRED)
+                clients_note_refused(clients, tls_session_peer_name(tls));
+        return code;
 }
 
 static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, char **ret_why)
 {
-        return judge_certificate(session, ret_why);
+        return judge(session, ret_why);
 }
 
 static void on_inlet_refused(InletSession *session, LinkByeCode code, const char *why)
@@ -136,6 +182,7 @@ static void on_connected(IntakeSession *session)
         Clients *clients = clients_of(client);
         char field[300];
 
+        clients_connected(clients, session);
         (void) snprintf(field, sizeof field, "PEER=%s\nNODE=%s", peer_of(session), session->owner);
         log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, field,
                     "%s (%s, %s) delivers; its records up to %" PRIu64 " are here", session->owner,
@@ -169,18 +216,31 @@ static void on_records_refused(IntakeSession *session, uint32_t n, RecordFault f
                     session->owner, peer_of(session), record_fault_to_string(fault));
 }
 
+static void on_gone(IntakeSession *session)
+{
+        if (session->welcomed)
+                clients_disconnected(clients_of(inlet_session_of(session)), session);
+}
+
 const IntakeHandler clients_intake_handler = {
         .flush = inlet_flush,
         .judge = on_judge,
         .connected = on_connected,
         .refused = on_records_refused,
+        .gone = on_gone,
 };
 
 /* --- What the aggregator calls --- */
 
+void clients_judge_again(Clients *clients)
+{
+        inlet_review(clients->inlet, judge);
+}
+
 void clients_review(Clients *clients)
 {
-        inlet_review(clients->inlet, judge_certificate);
+        clients_judge_again(clients);
+        clients->forgetting = true;
 }
 
 void clients_tell(Clients *clients, StoreCondition condition, bool on)
@@ -189,53 +249,6 @@ void clients_tell(Clients *clients, StoreCondition condition, bool on)
 
         if (clients->inlet && store_states[condition].name)
                 intake_tell(store_loop_intake(clients->store), &state);
-}
-
-static void status_of_clients(Clients *clients, const char *name, const char *help, size_t offset)
-{
-        const char *text = help;
-        InletSession *client = NULL;
-        size_t n = 0;
-
-        while ((client = inlet_session_next(clients->inlet, client)) && n++ < STATUS_CLIENTS_MAX) {
-                const IntakeSession *session = inlet_session_intake(client);
-                char labels[2 * NODE_NAME_MAX + 128], stream[33];
-
-                stream_id_format(&session->receiver.stream, stream);
-                (void) snprintf(labels, sizeof labels, "%s,stream=\"%s\"",
-                                status_label(clients->state, "node", session->owner), stream);
-                status_counter(clients->state, name, labels,
-                               *(const uint64_t *) ((const char *) session + offset), text);
-                text = NULL;
-        }
-}
-
-void clients_status(Clients *clients)
-{
-        const InletCounters *counters = inlet_counters(clients->inlet);
-        State *state = clients->state;
-
-        status_gauge(state, "connections", NULL, (double) inlet_connections(clients->inlet),
-                     "Open connections");
-        status_counter(state, "connections_accepted", NULL, counters->accepted, "Connections accepted");
-        status_counter(state, "connections_refused", NULL, counters->refused,
-                       "Connections refused with a BYE");
-        status_counter(state, "connections_surplus", NULL, counters->surplus,
-                       "Connections beyond MaxConnections=");
-        status_counter(state, "connections_timed_out", NULL, counters->timeouts,
-                       "Connections silent for too long");
-        status_counter(state, "certificates_refused", NULL, clients->certificates_refused,
-                       "Connections refused for their certificate, or that broke the handshake off");
-        status_counter(state, "nodes_refused", NULL, clients->nodes_refused,
-                       "Sessions refused for the node or stream they named");
-        status_counter(state, "protocol_violations", NULL, counters->violations,
-                       "Sessions ended for bad framing");
-        status_of_clients(clients, "client_records", "Records taken in the session",
-                          offsetof(IntakeSession, records));
-        status_of_clients(clients, "client_bytes", "Bytes of records taken in the session",
-                          offsetof(IntakeSession, bytes));
-        status_of_clients(clients, "client_records_refused", "Records of the session stored escaped",
-                          offsetof(IntakeSession, refused));
 }
 
 /* --- Life --- */
@@ -254,8 +267,8 @@ static int listen_on(Clients *clients, const AggregatorConfig *config)
         return r;
 }
 
-int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *config, Tls **tls, State *state,
-                 StoreLoop *store)
+int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *config, Tls **tls, Peers **peers,
+                 State *state, StoreLoop *store)
 {
         InletOptions options = {
                 .intake = store_loop_intake(store),
@@ -267,8 +280,17 @@ int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *conf
         };
         int r;
 
-        *clients = (Clients) { .state = state, .tls = tls, .store = store };
-        r = inlet_new(event, &options, &clients->inlet);
+        *clients = (Clients) {
+                .state = state,
+                .tls = tls,
+                .peers = peers,
+                .peers_required = config->peers_required,
+                .store = store,
+                .forgetting = true,
+        };
+        r = roster_new(&clients->roster);
+        if (r >= 0)
+                r = inlet_new(event, &options, &clients->inlet);
         if (r >= 0)
                 r = listen_on(clients, config);
         if (r < 0)
@@ -279,4 +301,5 @@ int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *conf
 void clients_done(Clients *clients)
 {
         clients->inlet = inlet_free(clients->inlet);
+        clients->roster = roster_free(clients->roster);
 }

@@ -4,7 +4,10 @@
 /* The clients' end: who may connect, what they are told, what is counted of them. */
 
 #include "aggregator/config.h"
+#include "aggregator/peers.h"
+#include "aggregator/roster.h"
 #include "runtime/inlet.h"
+#include "runtime/log.h"
 #include "runtime/state.h"
 #include "runtime/store-loop.h"
 
@@ -12,7 +15,12 @@ typedef struct Clients {
         Inlet *inlet;
         State *state;
         Tls **tls;
+        Peers **peers;
+        bool peers_required;
+        Roster *roster;
         StoreLoop *store; /* set before the first connection */
+        bool forgetting;  /* streams of peers with Forget=yes may be in the store's table */
+        LogBurst forgotten;
         uint64_t records_logged_usec;
         uint64_t certificates_refused, nodes_refused;
         char why[512]; /* of a refusal, until the BYE is written */
@@ -21,15 +29,27 @@ typedef struct Clients {
 /* For the store's intake. */
 extern const IntakeHandler clients_intake_handler;
 
-/* Takes the descriptors named `tls` and the addresses of Listen=. *tls must hold credentials. Logs why it
- * fails. */
-int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *config, Tls **tls, State *state,
-                 StoreLoop *store) _must_check_;
+/* Takes the descriptors named `tls` and the addresses of Listen=. *tls must hold credentials and *peers what
+ * peers.d/ says; both may be replaced, see clients_review(). Logs why it fails. */
+int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *config, Tls **tls, Peers **peers,
+                 State *state, StoreLoop *store) _must_check_;
 void clients_done(Clients *clients);
 
-/* The credentials were read again: ends the sessions of clients that are not welcome any more. */
+/* The credentials and peers.d/ were read again: ends the sessions of clients that are not welcome any more. */
 void clients_review(Clients *clients);
 /* A condition of the store began or ended: tells all. */
 void clients_tell(Clients *clients, StoreCondition condition, bool on);
+/* Call once a second: time-outs, certificates that expire, streams to be forgotten. */
+void clients_tick(Clients *clients);
 /* Writes their metrics into the status being written. */
 void clients_status(Clients *clients);
+
+/* --- Between clients.c and clients-status.c --- */
+
+/* A session of this row is at work; its certificate is the one it shows now. */
+void clients_connected(Clients *clients, const IntakeSession *session);
+void clients_disconnected(Clients *clients, const IntakeSession *session);
+/* A peer that is known under this name was refused. */
+void clients_note_refused(Clients *clients, const char *name);
+/* Ends the sessions of peers that are not welcome any more. */
+void clients_judge_again(Clients *clients);

@@ -31,6 +31,8 @@ static const ConfigKey keys[] = {
         KEY("Directory", config_parse_path, directory, "an absolute path"),
         KEY("StateDirectory", config_parse_path, state_directory, "an absolute path"),
         KEY("Listen", config_parse_strings, listen, "ADDRESS:PORT, [ADDRESS]:PORT or PORT"),
+        KEY("PeersDirectory", config_parse_path, peers_directory, "an absolute path"),
+        KEY("PeersRequired", config_parse_bool, peers_required, "yes or no"),
         BOUNDED("Window", config_parse_size_within, window, "a size from 256K to 1G", &window),
         BOUNDED("NetworkTimeout", config_parse_usec_within, network_timeout_usec, "a time of at least 3s",
                 &silence),

@@ -11,6 +11,8 @@ typedef struct AggregatorConfig {
         char *directory;
         char *state_directory;
         char **listen;
+        char *peers_directory; /* NULL: the usual ones */
+        bool peers_required;
         uint64_t window;
         uint64_t network_timeout_usec;
         uint64_t connect_timeout_usec;

@@ -24,7 +24,7 @@ typedef struct Remote {
         Loop *loop;
         State *state;
         Tls *tls; /* NULL: no usable credentials yet */
-        uint64_t expiry_usec;
+        CredentialsWarned warned;
         char *node;
         char boot_id[64];
         StoreLoop *store;
@@ -114,11 +114,12 @@ static void on_tick(void *userdata)
         inlet_tick(remote->local.inlet);
         uplink_tick(remote->uplink);
         passage_tick(remote->passage);
-        credentials_tick(remote->tls, &remote->expiry_usec);
+        credentials_tick(remote->tls, &remote->warned);
         store_status(store_loop_store(remote->store), &status);
         status_begin(remote->state);
         store_loop_status(remote->store);
         uplink_status(remote->uplink);
+        credentials_status(remote->tls, remote->state);
         status_counter(remote->state, "deliverers_refused", NULL,
                        inlet_counters(remote->local.inlet)->refused, "Local connections refused");
         status_counter(remote->state, "protocol_violations", NULL,

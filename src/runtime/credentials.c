@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "runtime/credentials.h"
+#include "runtime/expiry.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-
-#define WARN_INTERVAL_USEC (24 * 3600 * USEC_PER_SEC)
 
 /* The path of one file. `credential`: its name among systemd's credentials, NULL: there is none. */
 static int choose(const char *configured, const char *credential, const char *file, char **ret)
@@ -60,16 +58,39 @@ int credentials_load(const CredentialsPaths *paths, Tls **tls, char **ret_why)
         return 0;
 }
 
-void credentials_tick(const Tls *tls, uint64_t *warned_usec)
+static int64_t now_sec(void)
 {
-        int64_t left;
+        return (int64_t) (realtime_usec() / USEC_PER_SEC);
+}
+
+static void watch(const char *what, int64_t expires, unsigned *warned)
+{
+        int64_t now = now_sec();
+        char text[64];
+
+        if (expiry_due(warned, expires, now))
+                log_message(LOG_WARNING, MESSAGE_ID_CERTIFICATE_EXPIRING, NULL, "Our %s %s", what,
+                            expiry_text(expires, now, text, sizeof text));
+}
+
+void credentials_tick(const Tls *tls, CredentialsWarned *warned)
+{
+        if (!tls)
+                return;
+        watch("certificate", tls_expires(tls), &warned->certificate);
+        watch("revocation list", tls_revocation_expires(tls), &warned->revocation);
+}
+
+void credentials_status(const Tls *tls, State *state)
+{
+        int64_t now = now_sec();
 
         if (!tls)
                 return;
-        left = tls_expires(tls) - (int64_t) (realtime_usec() / USEC_PER_SEC);
-        if (left < CREDENTIALS_WARN_SEC && log_limit(warned_usec, WARN_INTERVAL_USEC))
-                log_message(LOG_WARNING, MESSAGE_ID_CERTIFICATE_EXPIRING, NULL,
-                            left > 0 ? "Our certificate expires in %" PRId64 " hours" :
-                                       "Our certificate expired %" PRId64 " hours ago",
-                            (left > 0 ? left : -left) / 3600);
+        status_gauge(state, "certificate_days", NULL, expiry_days(tls_expires(tls), now),
+                     "Days until our certificate expires");
+        if (tls_revocation_expires(tls) != 0)
+                status_gauge(state, "revocation_list_days", NULL,
+                             expiry_days(tls_revocation_expires(tls), now),
+                             "Days until the next revocation list should be there");
 }

@@ -5,12 +5,10 @@
  * else /etc/audit-relay/tls. Read when the program starts and when it reloads.
  */
 
+#include "runtime/state.h"
 #include "runtime/tls.h"
 
 #define CREDENTIALS_DIRECTORY "/etc/audit-relay/tls"
-/* A certificate that ends sooner than this is warned of, once a day. */
-#define CREDENTIALS_WARN_SEC (14 * 24 * 3600)
-
 /* As configured; NULL: the default. */
 typedef struct CredentialsPaths {
         char *certificate;
@@ -23,5 +21,12 @@ typedef struct CredentialsPaths {
  * caller; NULL: no memory) says why. */
 int credentials_load(const CredentialsPaths *paths, Tls **tls, char **ret_why) _must_check_;
 
-/* Warns when the certificate is about to expire. Call once a second. */
-void credentials_tick(const Tls *tls, uint64_t *warned_usec);
+/* What was warned of already; zero at first. */
+typedef struct CredentialsWarned {
+        unsigned certificate, revocation;
+} CredentialsWarned;
+
+/* Warns when the certificate or the revocation list is about to expire. Call once a second; tls may be NULL. */
+void credentials_tick(const Tls *tls, CredentialsWarned *warned);
+/* Writes the days that are left into the status being written. */
+void credentials_status(const Tls *tls, State *state);

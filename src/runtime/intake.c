@@ -172,6 +172,24 @@ static void on_hello(LinkReceiver *receiver, const LinkHello *hello)
                 intake_session_welcome(session);
 }
 
+/* How old the last record of the batch is. What has no time, or one that is yet to come, is not late. */
+static uint64_t delay_of(const Batch *batch, uint64_t now)
+{
+        const uint8_t *begin = batch->payload, *newline;
+        RecordPrefix prefix;
+        uint64_t usec;
+
+        if (batch->count == 0 || batch->size < 2)
+                return 0;
+        newline = memrchr(begin, '\n', batch->size - 1);
+        if (newline)
+                begin = newline + 1;
+        if (record_parse(begin, (size_t) (batch->payload + batch->size - begin), &prefix) != RECORD_OK)
+                return 0;
+        usec = prefix.time.sec * USEC_PER_SEC + prefix.time.msec * USEC_PER_MSEC;
+        return now > usec ? now - usec : 0;
+}
+
 static void count(IntakeSession *session, const Batch *batch, uint32_t n_refused, RecordFault fault)
 {
         IntakeCounters *counters = &session->intake->counters;
@@ -183,8 +201,10 @@ static void count(IntakeSession *session, const Batch *batch, uint32_t n_refused
         counters->records += batch->count;
         counters->bytes += batch->size;
         counters->refused += n_refused;
-        if (batch->reason == BATCH_LOST)
+        if (batch->reason == BATCH_LOST) {
+                session->lost += batch_range(batch);
                 counters->lost += batch_range(batch);
+        }
         if (fault != RECORD_OK && session->intake->options.handler->refused)
                 session->intake->options.handler->refused(session, n_refused, fault);
 }
@@ -206,6 +226,9 @@ static int on_batch(LinkReceiver *receiver, const Batch *batch)
 
         if (batch_is_heartbeat(batch)) {
                 session->beat = true;
+                /* Who has credit and beats has sent all it has. */
+                if (session->acked_bytes == receiver->bytes_received)
+                        session->delay_usec = 0;
                 return 0;
         }
         session->stalled = true;
@@ -225,6 +248,7 @@ static int on_batch(LinkReceiver *receiver, const Batch *batch)
                 intake->serial++;
         session->stalled = false;
         session->appended = true;
+        session->delay_usec = delay_of(batch, now);
         count(session, batch, n_refused, fault);
         return 0;
 }

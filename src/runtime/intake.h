@@ -93,6 +93,8 @@ struct IntakeSession {
         bool beat;            /* during a feed: a heartbeat came */
         uint64_t acked_bytes; /* receiver.bytes_received as it was at the last ack */
         uint64_t records, bytes, refused; /* taken in this session */
+        uint64_t lost;       /* seqs that the sender reported lost in it */
+        uint64_t delay_usec; /* how old the newest record was when it came, by both hosts' clocks; 0: nothing waits */
         void *userdata;
         LIST_ENTRY(IntakeSession) sessions;
 };

@@ -63,6 +63,16 @@ const char *tls_session_peer_name(const TlsSession *session)
         return session->peer_name;
 }
 
+char *tls_session_peer_names(const TlsSession *session, unsigned i)
+{
+        return session->peer ? tls_certificate_dns_name(session->peer, i) : NULL;
+}
+
+int64_t tls_session_peer_expires(const TlsSession *session)
+{
+        return session->peer ? gnutls_x509_crt_get_expiration_time(session->peer) : 0;
+}
+
 bool tls_session_speaks_for(const TlsSession *session, const char *name)
 {
         if (!session->peer)
@@ -200,6 +210,15 @@ static char *explain(const TlsSession *session, const Tls *tls, unsigned status)
         return r < 0 ? NULL : why;
 }
 
+static int fault_of(unsigned status)
+{
+        if (status & (GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNATURE_FAILURE))
+                return -EACCES;
+        if (status & GNUTLS_CERT_REVOKED)
+                return -EKEYREVOKED;
+        return status & GNUTLS_CERT_EXPIRED ? -EKEYEXPIRED : -EACCES;
+}
+
 int tls_session_judge(TlsSession *session, Tls *tls, char **ret_why)
 {
         char names[NAME_SHOWN_MAX * 2];
@@ -215,8 +234,9 @@ int tls_session_judge(TlsSession *session, Tls *tls, char **ret_why)
         }
         r = verify(session, tls, &status);
         if (r < 0 || status != 0) {
-                *ret_why = explain(session, tls, r < 0 ? GNUTLS_CERT_INVALID : status);
-                return -EACCES;
+                status = r < 0 ? GNUTLS_CERT_INVALID : status;
+                *ret_why = explain(session, tls, status);
+                return fault_of(status);
         }
         if (!session->expected_name || tls_session_speaks_for(session, session->expected_name))
                 return 0;

@@ -16,7 +16,7 @@ struct Tls {
         gnutls_priority_t priority;
         char *ca_path, *crl_path; /* for messages */
         char *name;
-        int64_t expires;
+        int64_t expires, revocation_expires;
 };
 
 struct TlsSession {

@@ -189,6 +189,10 @@ static int load_crl(Tls *tls, const TlsOptions *options, char **ret_message)
                             gnutls_strerror(r));
         r = 0;
         for (unsigned i = 0; i < n; i++) {
+                time_t next = gnutls_x509_crl_get_next_update(list[i]);
+
+                if (next > 0 && (tls->revocation_expires == 0 || next < tls->revocation_expires))
+                        tls->revocation_expires = next;
                 /* The trust list takes over what it adds, and frees what it does not. */
                 if (r < 0)
                         gnutls_x509_crl_deinit(list[i]);
@@ -262,6 +266,11 @@ Tls *tls_unref(Tls *tls)
 int64_t tls_expires(const Tls *tls)
 {
         return tls->expires;
+}
+
+int64_t tls_revocation_expires(const Tls *tls)
+{
+        return tls->revocation_expires;
 }
 
 const char *tls_name(const Tls *tls)

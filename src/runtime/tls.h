@@ -27,6 +27,9 @@ DEFINE_CLEANUP(Tls *, tls_unref)
  * NULL: none). */
 int64_t tls_expires(const Tls *tls);
 const char *tls_name(const Tls *tls);
+/* The same of the revocation list: when its issuer meant to have the next one out; 0: it does not say, or there
+ * is no list. */
+int64_t tls_revocation_expires(const Tls *tls);
 
 typedef struct TlsSession TlsSession;
 
@@ -60,13 +63,18 @@ size_t tls_session_pending(const TlsSession *session);
 int tls_session_shutdown(TlsSession *session) _must_check_;
 
 /* Whether the peer's certificate is there, in time, trusted, not revoked, meant for this use and (client
- * side) of the expected name. Returns 0, or -EACCES with *ret_why, owned by the caller: whose certificate,
- * which check, what to do. `tls`: the credentials to judge by (the newest, on a reload). */
+ * side) of the expected name. Returns 0; or with *ret_why, owned by the caller (whose certificate, which check,
+ * what to do), -EKEYREVOKED or -EKEYEXPIRED for one that a CA of ours did issue, -EACCES for all else. `tls`: the
+ * credentials to judge by (the newest, on a reload). */
 int tls_session_judge(TlsSession *session, Tls *tls, char **ret_why) _must_check_;
 /* Whether the peer's certificate speaks for the name (DNS names only, no wildcard, case does not matter). */
 bool tls_session_speaks_for(const TlsSession *session, const char *name);
 /* The peer's first DNS name, or NULL; valid as long as the session. */
 const char *tls_session_peer_name(const TlsSession *session);
+/* Its i-th DNS name, owned by the caller; NULL behind the last. */
+char *tls_session_peer_names(const TlsSession *session, unsigned i);
+/* Seconds since 1970 at which the peer's certificate expires; 0: it sent none. */
+int64_t tls_session_peer_expires(const TlsSession *session);
 /* "TLS1.3 AES-128-GCM", for the log. */
 const char *tls_session_description(const TlsSession *session);
 /* The last error as a sentence. */

@@ -282,13 +282,37 @@ int store_append_own(Store *store, const Batch *batch, uint64_t now_usec)
         return 0;
 }
 
-int store_stream_end(Store *store, const StreamId *id, uint64_t now_usec)
+static void end_stream(Store *store, const StreamId *id, IndexStreamEnd reason)
 {
         Stream *stream = streams_find(&store->streams, id);
 
         if (stream && stream->written.last > 0)
-                streams_end(&store->streams, stream, INDEX_STREAM_END_SENDER);
+                streams_end(&store->streams, stream, reason);
+}
+
+int store_stream_end(Store *store, const StreamId *id, uint64_t now_usec)
+{
+        end_stream(store, id, INDEX_STREAM_END_SENDER);
         return 0;
+}
+
+void store_stream_forget(Store *store, const StreamId *id)
+{
+        end_stream(store, id, INDEX_STREAM_END_ASKED);
+}
+
+bool store_stream_next(const Store *store, const void **position, StoreStream *ret)
+{
+        const Stream *stream = *position;
+
+        do
+                stream = streams_next(&store->streams, stream);
+        while (stream && stream->durable.last == 0);
+        *position = stream;
+        if (!stream)
+                return false;
+        *ret = (StoreStream) { stream->id, stream->owner, stream->durable.last, stream->seen_usec };
+        return true;
 }
 
 int store_finish(Store *store, bool clean, uint64_t now_usec)

@@ -76,6 +76,8 @@ int store_append_own(Store *store, const Batch *batch, uint64_t now_usec) _must_
 
 /* The stream was ended by its sender: it leaves the table with the next commit. */
 int store_stream_end(Store *store, const StreamId *stream, uint64_t now_usec) _must_check_;
+/* The same because somebody asked for it; nobody delivers the stream now. */
+void store_stream_forget(Store *store, const StreamId *stream);
 
 /* --- Group commit --- */
 
@@ -142,3 +144,14 @@ typedef struct StoreStatus {
 } StoreStatus;
 
 void store_status(const Store *store, StoreStatus *ret);
+
+typedef struct StoreStream {
+        StreamId id;
+        const char *owner;
+        uint64_t last; /* durable */
+        uint64_t seen_usec;
+} StoreStream;
+
+/* The streams whose position is known, in no order. *position: NULL begins; valid as long as nothing is appended
+ * or committed. Returns whether there was one more. */
+bool store_stream_next(const Store *store, const void **position, StoreStream *ret);

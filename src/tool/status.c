@@ -11,6 +11,7 @@
 #include "runtime/loop.h"
 #include "runtime/state.h"
 #include "tool/json.h"
+#include "tool/status-peers.h"
 #include "tool/tool.h"
 
 #include <dirent.h>
@@ -25,8 +26,9 @@
 #define STATUS_EXIT_CONDITION 3
 #define STATUS_EXIT_NOT_RUNNING 4
 
-/* A file of a component is larger only if something is wrong with it. */
-#define STATE_FILE_MAX (1024U * 1024U)
+/* A file of a component is larger only if something is wrong with it: an aggregator tells a kilobyte of each
+ * peer. */
+#define STATE_FILE_MAX (16U * 1024U * 1024U)
 /* A loop that misses its status this often is stuck. */
 #define STATUS_STALE_USEC (3 * STATUS_FRESH_USEC)
 
@@ -51,6 +53,7 @@ typedef struct Options {
         const char *directory;
         bool json;
         bool all;
+        bool peers;
         bool colour;
 } Options;
 
@@ -347,6 +350,7 @@ static void help(void)
                "\n"
                "  --json            As JSON\n"
                "  --all             All metrics, not the totals alone\n"
+               "  --peers           The aggregator's peers, connected or not, and nothing else\n"
                "  --state-dir=PATH  Where the state is, instead of %s\n"
                "  --help            This text\n"
                "\n"
@@ -419,11 +423,30 @@ static int show(const Options *options, char *const *names)
         return worst;
 }
 
+/* The list alone; the exit status tells whether there is an aggregator that says it. */
+static int show_peers(const Options *options)
+{
+        Component component = { 0 };
+        int r = component_read(options->directory, "aggregator", &component);
+
+        if (r >= 0 && component.text)
+                r = status_peers(component.text, options->json);
+        else if (r >= 0)
+                printf("%s", options->json ? "[]\n" : "No aggregator is running here.\n");
+        if (r < 0)
+                fprintf(stderr, "audit-relay: %s/aggregator: %s\n", options->directory, strerror(-r));
+        else
+                r = component.health == HEALTH_RUNNING ? EXIT_SUCCESS : STATUS_EXIT_NOT_RUNNING;
+        component_done(&component);
+        return r < 0 ? TOOL_EXIT_FAILURE : r;
+}
+
 int verb_status(int argc, char **argv)
 {
         static const struct option long_options[] = {
                 { "json", no_argument, NULL, 'j' },
                 { "all", no_argument, NULL, 'a' },
+                { "peers", no_argument, NULL, 'p' },
                 { "state-dir", required_argument, NULL, 'd' },
                 { "help", no_argument, NULL, 'h' },
                 { 0 },
@@ -439,6 +462,9 @@ int verb_status(int argc, char **argv)
                         break;
                 case 'a':
                         options.all = true;
+                        break;
+                case 'p':
+                        options.peers = true;
                         break;
                 case 'd':
                         options.directory = optarg;
@@ -457,5 +483,5 @@ int verb_status(int argc, char **argv)
                 fprintf(stderr, "audit-relay: %s: %s\n", options.directory, strerror(-r));
                 return TOOL_EXIT_FAILURE;
         }
-        return show(&options, names);
+        return options.peers ? show_peers(&options) : show(&options, names);
 }

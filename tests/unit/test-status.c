@@ -96,6 +96,41 @@ START_TEST(a_condition_is_shown_and_told_by_the_exit_status)
 }
 END_TEST
 
+START_TEST(peers_are_a_table)
+{
+        State *aggregator;
+
+        ck_assert_int_eq(run("--peers"), 4);
+        ck_assert_str_eq(output, "No aggregator is running here.\n");
+        ck_assert_int_eq(state_new(directory, "aggregator", &aggregator), 0);
+        status_begin(aggregator);
+        status_gauge(aggregator, "peer_connected", "node=\"web2\",address=\"192.0.2.2\",stream=\"ab\"", 1, "x");
+        status_gauge(aggregator, "peer_connected", "node=\"web1\",address=\"\",stream=\"cd\"", 0, NULL);
+        status_gauge(aggregator, "peer_connected", "node=\"web3\",address=\"::1\",stream=\"ef\"", 0, NULL);
+        status_gauge(aggregator, "peer_refused", "node=\"web3\"", 1, "x");
+        status_gauge(aggregator, "peer_seq", "node=\"web2\"", 12345678901.0, "x");
+        status_gauge(aggregator, "peer_seq", "node=\"web1\"", 7, NULL);
+        status_gauge(aggregator, "peer_certificate_days", "node=\"web2\"", 29.9, "x");
+        status_gauge(aggregator, "peer_certificate_days", "node=\"web1\"", 0.0 / 0.0, NULL);
+        status_gauge(aggregator, "peer_lag_seconds", "node=\"web2\"", 1.25, "x");
+        status_gauge(aggregator, "peer_seen_timestamp_seconds", "node=\"web1\"", 86400, "x");
+        status_counter(aggregator, "peer_records_lost", "node=\"web1\"", 3, "x");
+        status_end(aggregator, "fine");
+        ck_assert_int_eq(run("--peers"), 0);
+        ck_assert_str_eq(output,
+                         "NODE  STATE      ADDRESS                   SEQ       LAG      LOST   CERT  SEEN\n"
+                         "web1  away       -                           7      0.0s         3      -  1970-01-02T00:00:00Z\n"
+                         "web2  connected  192.0.2.2         12345678901      1.2s         0    29d  -\n"
+                         "web3  refused    ::1                         0      0.0s         0      -  -\n");
+        ck_assert_int_eq(run("--peers --json"), 0);
+        ck_assert_ptr_nonnull(strstr(output, "[\n  {\n    \"node\": \"web1\",\n    \"state\": \"away\",\n"
+                                             "    \"address\": null,\n    \"stream\": \"cd\",\n"
+                                             "    \"seq\": 7,\n"));
+        ck_assert_ptr_nonnull(strstr(output, "    \"certificate_days\": null,\n"));
+        aggregator = state_free(aggregator);
+}
+END_TEST
+
 START_TEST(a_component_that_does_not_run)
 {
         /* As kill -9 leaves it. */
@@ -168,6 +203,7 @@ int main(int argc, char **argv)
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, all_is_well);
         tcase_add_test(tcase, a_condition_is_shown_and_told_by_the_exit_status);
+        tcase_add_test(tcase, peers_are_a_table);
         tcase_add_test(tcase, a_component_that_does_not_run);
         tcase_add_test(tcase, a_component_that_is_stuck);
         tcase_add_test(tcase, nothing_at_all);

@@ -297,6 +297,32 @@ START_TEST(a_stream_that_ended_is_forgotten)
 }
 END_TEST
 
+START_TEST(streams_are_listed_until_they_are_forgotten)
+{
+        StreamId id = fixture_stream(1), unknown = fixture_stream(9);
+        const void *position_of = NULL;
+        StoreStream row;
+
+        ck_assert_int_eq(append(1, 1, 3), 0);
+        ck_assert(!store_stream_next(store, &position_of, &row)); /* not durable yet */
+        commit();
+        ck_assert(store_stream_next(store, &position_of, &row));
+        ck_assert(stream_id_equal(&row.id, &id));
+        ck_assert_uint_eq(row.last, 3);
+        ck_assert_uint_gt(row.seen_usec, 0);
+        ck_assert(!store_stream_next(store, &position_of, &row));
+        store_stream_forget(store, &unknown);
+        ck_assert(!store_dirty(store));
+        store_stream_forget(store, &id);
+        ck_assert(store_dirty(store));
+        commit();
+        position_of = NULL;
+        ck_assert(!store_stream_next(store, &position_of, &row));
+        reopen();
+        ck_assert_uint_eq(position(1), 0);
+}
+END_TEST
+
 START_TEST(a_stream_that_goes_on_while_its_end_is_committed_keeps_its_owner)
 {
         StreamId id = fixture_stream(1);
@@ -622,6 +648,7 @@ int main(void)
         tcase_add_test(tcase, reading_inside_a_batch_is_refused);
         tcase_add_test(tcase, a_cursor_reads_on_through_segments);
         tcase_add_test(tcase, a_stream_that_ended_is_forgotten);
+        tcase_add_test(tcase, streams_are_listed_until_they_are_forgotten);
         tcase_add_test(tcase, a_stream_that_goes_on_while_its_end_is_committed_keeps_its_owner);
         tcase_add_test(tcase, idle_streams_leave_with_the_next_segment);
         tcase_add_test(tcase, many_streams_are_known);
