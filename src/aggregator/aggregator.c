@@ -10,6 +10,7 @@
 #include "aggregator/clients.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
+#include "runtime/when-full.h"
 
 #include <gnutls/crypto.h>
 #include <inttypes.h>
@@ -135,7 +136,7 @@ static int make_store(Aggregator *aggregator)
                         .keep_free = config->keep_free,
                         .retention_usec = config->retention_usec,
                         /* Nobody acks what is here; without bounds nothing is deleted. */
-                        .delete_unacked = true,
+                        .delete_unacked = config->when_full == WHEN_FULL_DROP_OLDEST,
                         .links = true,
                         .stream_forget_usec = config->stream_forget_usec,
                 },
@@ -145,7 +146,8 @@ static int make_store(Aggregator *aggregator)
                 .name = config->name,
                 .intake = &clients_intake_handler,
                 .window = config->window,
-                .disk_low_bytes = config->space_left,
+                .space_left = config->space_left,
+                .inodes_left = config->inodes_left,
                 .handler = &store_handler,
                 .userdata = aggregator,
         };

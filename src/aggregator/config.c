@@ -6,6 +6,7 @@
 #include "runtime/config-bounds.h"
 #include "runtime/program.h"
 #include "runtime/state.h"
+#include "runtime/when-full.h"
 
 #include <stddef.h>
 
@@ -44,8 +45,10 @@ static const ConfigKey keys[] = {
                 &segment_size),
         KEY("SegmentMaxSec", config_parse_usec, segment_age_usec, "a time such as 1d, 0 for none"),
         KEY("MaxUse", config_parse_size, use_max, "a size such as 100G, 0 for none"),
-        KEY("KeepFree", config_parse_size, keep_free, "a size such as 10G, 0 for none"),
-        KEY("SpaceLeft", config_parse_size, space_left, "a size such as 1G, 0 for none"),
+        KEY("KeepFree", config_parse_disk_size, keep_free, "a size such as 10G, or 5%, 0 for none"),
+        BOUNDED("WhenFull", config_parse_enum, when_full, "block or drop-oldest", when_full_names),
+        KEY("SpaceLeft", config_parse_disk_size, space_left, "a size such as 1G, or 5%, 0 for none"),
+        KEY("InodesLeft", config_parse_disk_count, inodes_left, "a number, or 5%, 0 for none"),
         KEY("MaxRetentionSec", config_parse_usec, retention_usec, "a time such as 365d, 0 for ever"),
         KEY("StreamForget", config_parse_usec, stream_forget_usec, "a time such as 400d, 0 for never"),
         { 0 },
@@ -62,7 +65,9 @@ int aggregator_config_load(const char *path, AggregatorConfig *ret)
                 .connect_timeout_usec = 10 * USEC_PER_SEC,
                 .connections_max = 4096,
                 .segment_size_max = 128U * 1024U * 1024U,
-                .space_left = 1024U * 1024U * 1024U,
+                .space_left = { .n = 1024U * 1024U * 1024U },
+                .inodes_left = { .n = 1000 },
+                .when_full = WHEN_FULL_DROP_OLDEST,
                 .stream_forget_usec = 400 * DAY_USEC,
         };
         int r = -ENOMEM;

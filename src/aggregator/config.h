@@ -4,6 +4,7 @@
 /* aggregator.conf; conf/aggregator.conf says what each key means. */
 
 #include "runtime/credentials.h"
+#include "store/disk.h"
 
 typedef struct AggregatorConfig {
         char *name;
@@ -18,7 +19,9 @@ typedef struct AggregatorConfig {
         uint64_t connect_timeout_usec;
         uint64_t connections_max;
         uint64_t segment_size_max, segment_age_usec;
-        uint64_t use_max, keep_free, space_left;
+        uint64_t use_max;
+        DiskAmount keep_free, space_left, inodes_left;
+        int when_full; /* WhenFull */
         uint64_t retention_usec;
         uint64_t stream_forget_usec;
 } AggregatorConfig;

@@ -7,6 +7,7 @@
 #include "runtime/log.h"
 #include "runtime/outlet.h"
 #include "runtime/state.h"
+#include "runtime/when-full.h"
 
 #include <stddef.h>
 
@@ -19,6 +20,17 @@ static const ConfigBounds segment_size = { 1024U * 1024U, UINT64_MAX };
 static const ConfigBounds retry = { 10 * USEC_PER_MSEC, USEC_INFINITY };
 
 static const char *const compressions[] = { "no", "yes", "auto", NULL }; /* OutletCompress */
+
+/* yes, no, or for how long */
+static int parse_keep_acked(const ConfigKey *key, const char *value, void *field)
+{
+        bool keep;
+
+        if (config_parse_bool(key, value, &keep) < 0)
+                return config_parse_usec(key, value, field);
+        *(uint64_t *) field = keep ? USEC_INFINITY : 0;
+        return 0;
+}
 
 #define BOUNDED(name, parse, field, expected, bounds) \
         { "Remote", name, parse, offsetof(RemoteConfig, field), expected, bounds }
@@ -47,9 +59,11 @@ static const ConfigKey keys[] = {
                 &segment_size),
         KEY("SegmentMaxSec", config_parse_usec, segment_age_usec, "a time such as 1d, 0 for none"),
         KEY("MaxUse", config_parse_size, use_max, "a size such as 10G, 0 for none"),
-        KEY("KeepFree", config_parse_size, keep_free, "a size such as 1G, 0 for none"),
-        KEY("SpaceLeft", config_parse_size, space_left, "a size such as 256M, 0 for none"),
-        KEY("KeepAcked", config_parse_bool, keep_acked, "yes or no"),
+        KEY("KeepFree", config_parse_disk_size, keep_free, "a size such as 1G, or 5%, 0 for none"),
+        BOUNDED("WhenFull", config_parse_enum, when_full, "block or drop-oldest", when_full_names),
+        KEY("SpaceLeft", config_parse_disk_size, space_left, "a size such as 256M, or 5%, 0 for none"),
+        KEY("InodesLeft", config_parse_disk_count, inodes_left, "a number, or 5%, 0 for none"),
+        KEY("KeepAcked", parse_keep_acked, keep_acked_usec, "yes, no or a time such as 7d"),
         { "Remote", "Compress", config_parse_enum, offsetof(RemoteConfig, compress), "yes, no or auto",
           compressions },
         KEY("MaxRetentionSec", config_parse_usec, retention_usec, "a time such as 30d, 0 for ever"),
@@ -103,6 +117,8 @@ static int check(RemoteConfig *config)
                 if (!config->collector_name)
                         return -ENOMEM;
         }
+        if (config->when_full == WHEN_FULL_DROP_OLDEST && config->use_max == 0 && config->keep_free.n == 0)
+                return wrong("WhenFull=drop-oldest needs MaxUse= or KeepFree=, which say when the store is full");
         if (config->retry_max_usec < config->retry_min_usec)
                 return wrong("RetryMax= is below RetryMin=");
         return 0;
@@ -121,7 +137,9 @@ int remote_config_load(const char *path, RemoteConfig *ret)
                 .retry_min_usec = 500 * USEC_PER_MSEC,
                 .retry_max_usec = 30 * USEC_PER_SEC,
                 .segment_size_max = 16U * 1024U * 1024U,
-                .space_left = 256U * 1024U * 1024U,
+                .space_left = { .n = 256U * 1024U * 1024U },
+                .inodes_left = { .n = 1000 },
+                .when_full = WHEN_FULL_BLOCK,
         };
         int r = -ENOMEM;
 

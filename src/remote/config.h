@@ -4,6 +4,7 @@
 /* remote.conf; conf/remote.conf says what each key means. */
 
 #include "runtime/credentials.h"
+#include "store/disk.h"
 
 typedef struct RemoteConfig {
         char *collector; /* HOST[:PORT] */
@@ -19,9 +20,11 @@ typedef struct RemoteConfig {
         uint64_t connect_timeout_usec;
         uint64_t retry_min_usec, retry_max_usec;
         uint64_t segment_size_max, segment_age_usec;
-        uint64_t use_max, keep_free, space_left;
+        uint64_t use_max;
+        DiskAmount keep_free, space_left, inodes_left;
+        int when_full; /* WhenFull */
         uint64_t retention_usec;
-        bool keep_acked;
+        uint64_t keep_acked_usec; /* 0: no, USEC_INFINITY: as long as the other bounds let them */
         int compress; /* OutletCompress */
 
         /* Made of the above. */

@@ -12,6 +12,7 @@
 #include "runtime/log.h"
 #include "runtime/loop.h"
 #include "runtime/program.h"
+#include "runtime/when-full.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -172,17 +173,20 @@ static int make_store(Remote *remote)
                         .use_max = config->use_max,
                         .keep_free = config->keep_free,
                         .retention_usec = config->retention_usec,
-                        .delete_acked = !config->keep_acked,
-                        .links = config->keep_acked,
+                        .delete_acked = config->keep_acked_usec != USEC_INFINITY,
+                        .acked_usec = config->keep_acked_usec,
+                        .delete_unacked = config->when_full == WHEN_FULL_DROP_OLDEST,
+                        .links = config->keep_acked_usec > 0,
                 },
                 .state = remote->state,
-                .conditions = { "spool_low", "spool_full", "spool_error", "store_damaged" },
+                .conditions = { "spool_low", "spool_full", "spool_error", "store_damaged", "spool_dropping" },
                 .node = remote->node,
                 .name = remote->node,
                 .boot_id = read_boot_id(remote),
                 .intake = &local_intake_handler,
                 .window = config->window,
-                .disk_low_bytes = config->space_left,
+                .space_left = config->space_left,
+                .inodes_left = config->inodes_left,
                 .handler = &store_handler,
                 .userdata = remote,
         };

@@ -21,6 +21,7 @@ const Condition conditions[] = {
         { "remote", "collector_error", LOG_ERR, MESSAGE_ID_REMOTE_COLLECTOR_ERROR },
         { "remote", "spool_low", LOG_WARNING, MESSAGE_ID_REMOTE_SPOOL_LOW },
         { "remote", "spool_full", LOG_ERR, MESSAGE_ID_REMOTE_SPOOL_FULL },
+        { "remote", "spool_dropping", LOG_ERR, MESSAGE_ID_REMOTE_SPOOL_DROPPING },
         { "remote", "spool_error", LOG_ERR, MESSAGE_ID_REMOTE_SPOOL_ERROR },
         { "remote", "store_damaged", LOG_ERR, MESSAGE_ID_REMOTE_STORE_DAMAGED },
         { "aggregator", "disk_low", LOG_WARNING, MESSAGE_ID_AGGREGATOR_DISK_LOW },

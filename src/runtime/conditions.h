@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The conditions there are: docs/conditions.md explains them, a test compares. */
+/* The conditions there are: docs/failure-states.md explains them, a test compares. */
 
 typedef struct Condition {
         const char *component;

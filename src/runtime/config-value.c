@@ -153,6 +153,35 @@ int config_parse_size(const ConfigKey *key, const char *value, void *field)
         return 0;
 }
 
+static int parse_disk_amount(ConfigParse parse, const ConfigKey *key, const char *value, void *field)
+{
+        DiskAmount amount = { 0 };
+        const char *p = value;
+
+        if (read_number(&p, &amount.n) == 0 && strcmp(p, "%") == 0) {
+                amount.percent = true;
+                if (amount.n > 100)
+                        return -EINVAL;
+        } else {
+                int r = parse(key, value, &amount.n);
+
+                if (r < 0)
+                        return r;
+        }
+        *(DiskAmount *) field = amount;
+        return 0;
+}
+
+int config_parse_disk_size(const ConfigKey *key, const char *value, void *field)
+{
+        return parse_disk_amount(config_parse_size, key, value, field);
+}
+
+int config_parse_disk_count(const ConfigKey *key, const char *value, void *field)
+{
+        return parse_disk_amount(config_parse_unsigned, key, value, field);
+}
+
 /* The units of systemd.time(7); a number without one is seconds. */
 static uint64_t usec_unit(const char *name, size_t size)
 {

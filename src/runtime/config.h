@@ -8,7 +8,7 @@
  * is empty again, anything else has its default.
  */
 
-#include "basic/macro.h"
+#include "store/disk.h"
 
 /* No configuration is larger; a bound for what a wrong --config= can make us read. */
 #define CONFIG_FILE_MAX (1024U * 1024U)
@@ -41,6 +41,10 @@ int config_parse_node(const ConfigKey *key, const char *value, void *field);
 int config_parse_bool(const ConfigKey *key, const char *value, void *field);
 /* uint64_t bytes; K M G T are powers of 1024 */
 int config_parse_size(const ConfigKey *key, const char *value, void *field);
+/* DiskAmount: bytes as above, or "5%" */
+int config_parse_disk_size(const ConfigKey *key, const char *value, void *field);
+/* … a plain number, or "5%" */
+int config_parse_disk_count(const ConfigKey *key, const char *value, void *field);
 /* uint64_t */
 int config_parse_unsigned(const ConfigKey *key, const char *value, void *field);
 /* uint64_t usec; "30s", "2min", "1h 30min", "infinity" */

@@ -4,6 +4,7 @@
 
 #include "runtime/store-loop-private.h"
 #include "runtime/loop.h"
+#include "runtime/when-full.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,13 +12,28 @@
 /* A condition ends only after the disk has worked for this long: it does not flap at the edge. */
 #define CALM_USEC (5 * USEC_PER_SEC)
 
+const char *const when_full_names[] = {
+        [WHEN_FULL_BLOCK] = "block",
+        [WHEN_FULL_DROP_OLDEST] = "drop-oldest",
+        NULL,
+};
+
+/* Of a limit, so much more must be left before STORE_LOW ends: an eighth. */
+#define MARGIN_SHARE 8U
+/* Of what the store may take at all (use_max), so much is to be left: a quarter. */
+#define USE_LEFT_SHARE 4U
+
 void store_loop_raise_condition(StoreLoop *loop, StoreCondition condition, const char *reason)
 {
         bool began = !loop->held[condition];
+        char keys[512];
 
+        if (!loop->options.conditions[condition])
+                return;
         loop->held[condition] = true;
         loop->trouble_usec[condition] = monotonic_usec();
-        state_raise(loop->options.state, loop->options.conditions[condition], reason, NULL);
+        (void) snprintf(keys, sizeof keys, "DIRECTORY=%.480s", loop->options.directory);
+        state_raise(loop->options.state, loop->options.conditions[condition], reason, keys);
         if (began && loop->options.handler->condition)
                 loop->options.handler->condition(loop, condition, true, loop->options.userdata);
 }
@@ -32,46 +48,131 @@ static void clear_condition(StoreLoop *loop, StoreCondition condition)
                 loop->options.handler->condition(loop, condition, false, loop->options.userdata);
 }
 
-void store_loop_calm(StoreLoop *loop)
+static bool is_calm(const StoreLoop *loop, StoreCondition condition)
 {
-        static const StoreCondition conditions[] = { STORE_FULL, STORE_ERROR };
-        uint64_t now = monotonic_usec();
+        return loop->held[condition] && monotonic_usec() - loop->trouble_usec[condition] >= CALM_USEC;
+}
 
-        for (size_t i = 0; i < ELEMENTSOF(conditions); i++)
-                if (loop->held[conditions[i]] && now - loop->trouble_usec[conditions[i]] >= CALM_USEC)
-                        clear_condition(loop, conditions[i]);
+void store_loop_calm(StoreLoop *loop, bool committed)
+{
+        if (is_calm(loop, STORE_FULL))
+                clear_condition(loop, STORE_FULL);
+        /* That nobody writes does not show that the disk works. */
+        if (committed && is_calm(loop, STORE_ERROR))
+                clear_condition(loop, STORE_ERROR);
+}
+
+bool store_loop_needs_proof(const StoreLoop *loop)
+{
+        return loop->held[STORE_ERROR];
+}
+
+/* --- Room --- */
+
+/* Something of which there may be too little left. */
+typedef struct Level {
+        const char *what; /* the reason, behind the number that is left */
+        uint64_t left, limit, unit;
+} Level;
+
+#define LEVELS 3U
+
+/* Without a limit there is always enough; a file system without a number of inodes has no limit of them. */
+static void measure(StoreLoop *loop, const DiskSpace *space, Level ret[static LEVELS])
+{
+        const StoreLoopOptions *options = &loop->options;
+        uint64_t use_max = options->store.use_max;
+        StoreStatus status;
+
+        store_status(loop->store, &status);
+        ret[0] = (Level) {
+                .what = "MiB are free on the file system of the store",
+                .left = space->bytes_free,
+                .limit = disk_amount_of(options->space_left, space->bytes_total),
+                .unit = 1024 * 1024,
+        };
+        ret[1] = (Level) {
+                .what = "inodes are free on the file system of the store",
+                .left = space->inodes_free,
+                .limit = space->inodes_total > 0 ? disk_amount_of(options->inodes_left, space->inodes_total) : 0,
+                .unit = 1,
+        };
+        ret[2] = (Level) {
+                .what = "KiB more may be kept here that no collector has (MaxUse=)",
+                .left = use_max - MIN(use_max, status.bytes_awaited),
+                .limit = use_max / USE_LEFT_SHARE,
+                .unit = 1024,
+        };
+}
+
+static bool is_low(const Level *level)
+{
+        return level->left < level->limit;
+}
+
+static bool is_enough(const Level *level)
+{
+        return level->limit == 0 || level->left > level->limit + level->limit / MARGIN_SHARE;
 }
 
 void store_loop_check_space(StoreLoop *loop)
 {
-        uint64_t low = loop->options.disk_low_bytes;
+        Level levels[LEVELS];
+        bool enough = true;
         char reason[128];
         DiskSpace space;
 
         if (loop->disk->space(loop->disk, &space) < 0)
                 return;
-        if (space.bytes_free < low) {
-                (void) snprintf(reason, sizeof reason,
-                                "Only %" PRIu64 " MiB are free on the file system of the store",
-                                space.bytes_free >> 20);
-                if (!loop->held[STORE_LOW])
-                        store_loop_raise_condition(loop, STORE_LOW, reason);
-        } else if (space.bytes_free > low + low / 8) {
-                clear_condition(loop, STORE_LOW);
+        measure(loop, &space, levels);
+        for (size_t i = 0; i < LEVELS; i++) {
+                enough = enough && is_enough(&levels[i]);
+                if (loop->held[STORE_LOW] || !is_low(&levels[i]))
+                        continue;
+                (void) snprintf(reason, sizeof reason, "Only %" PRIu64 " %s", levels[i].left / levels[i].unit,
+                                levels[i].what);
+                store_loop_raise_condition(loop, STORE_LOW, reason);
         }
+        if (enough)
+                clear_condition(loop, STORE_LOW);
 }
 
-void store_loop_check_damage(StoreLoop *loop)
-{
-        StoreStatus status;
+/* --- What the store has noticed --- */
 
-        if (loop->held[STORE_DAMAGED])
-                return;
-        store_status(loop->store, &status);
-        if (status.damaged > 0)
+static void check_damage(StoreLoop *loop, const StoreStatus *status)
+{
+        if (status->damaged > 0 && !loop->held[STORE_DAMAGED])
                 store_loop_raise_condition(loop, STORE_DAMAGED,
                                            "Stored records were found damaged when they were read");
 }
+
+/* It ends when the collector has acked all up to the oldest record held: then it has been told of the loss. */
+static void check_dropping(StoreLoop *loop, const StoreStatus *status)
+{
+        char reason[160];
+
+        if (status->dropped > loop->dropped) {
+                (void) snprintf(reason, sizeof reason,
+                                "The store is full: %" PRIu64
+                                " records were deleted that no collector has, the oldest first",
+                                status->dropped);
+                store_loop_raise_condition(loop, STORE_DROPPING, reason);
+        } else if (is_calm(loop, STORE_DROPPING) && status->released + 1 >= status->oldest) {
+                clear_condition(loop, STORE_DROPPING);
+        }
+        loop->dropped = status->dropped;
+}
+
+void store_loop_check_store(StoreLoop *loop)
+{
+        StoreStatus status;
+
+        store_status(loop->store, &status);
+        check_damage(loop, &status);
+        check_dropping(loop, &status);
+}
+
+/* --- What failed --- */
 
 bool store_loop_no_room(int error)
 {

@@ -34,6 +34,7 @@ struct StoreLoop {
         bool held[_STORE_CONDITION_MAX];
         uint64_t
                 trouble_usec[_STORE_CONDITION_MAX]; /* monotonic, when the condition's cause was last seen */
+        uint64_t dropped; /* of the store, as last looked at */
         uint64_t reminded_usec;
         uint64_t retained_usec;
         uint64_t commits, errors;
@@ -43,10 +44,13 @@ struct StoreLoop {
 };
 
 void store_loop_raise_condition(StoreLoop *loop, StoreCondition condition, const char *reason);
-/* The disk works: ends what it has contradicted for long enough. */
-void store_loop_calm(StoreLoop *loop);
+/* Nothing has gone wrong just now, and, if so, a group became durable: ends what that has contradicted for
+ * long enough. */
+void store_loop_calm(StoreLoop *loop, bool committed);
 void store_loop_check_space(StoreLoop *loop);
-void store_loop_check_damage(StoreLoop *loop);
+void store_loop_check_store(StoreLoop *loop);
+/* Whether only a commit can tell if the disk works again. */
+bool store_loop_needs_proof(const StoreLoop *loop);
 
 /* Whether an error only says that there is no room now. */
 bool store_loop_no_room(int error);

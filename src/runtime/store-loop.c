@@ -109,7 +109,7 @@ static void after_commit(StoreLoop *loop)
         loop->commits++;
         if (store_gaps_told(&loop->gaps))
                 note_boot(loop);
-        store_loop_calm(loop);
+        store_loop_calm(loop, true);
         if (loop->options.handler->durable)
                 loop->options.handler->durable(loop, loop->options.userdata);
 }
@@ -260,19 +260,22 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
         StoreLoop *loop = userdata;
         uint64_t now = monotonic_usec();
-        bool due = now - loop->retained_usec >= RETENTION_USEC;
+        /* Who waits for room may get it by a deletion. */
+        bool due = loop->blocked || now - loop->retained_usec >= RETENTION_USEC;
 
         store_loop_check_space(loop);
-        store_loop_check_damage(loop);
+        store_loop_check_store(loop);
         if (loop->ending == ENDING_NOT) {
                 bool written = write_gaps(loop);
 
                 retry(loop);
+                if (store_loop_needs_proof(loop))
+                        store_probe(loop->store);
                 if (written || due || store_dirty(loop->store)) {
                         loop->retained_usec = now;
                         request_commit(loop);
                 } else if (!loop->in_flight) {
-                        store_loop_calm(loop);
+                        store_loop_calm(loop, false);
                 }
         }
         (void) sd_event_source_set_time(source, now + RETRY_USEC);
@@ -350,6 +353,7 @@ void store_loop_status(StoreLoop *loop)
                        "Times all senders had to deliver again what was not durable");
         status_counter(state, "commits", NULL, loop->commits, "Groups made durable");
         status_counter(state, "disk_errors", NULL, loop->errors, "Failed writes and syncs");
+        status_counter(state, "records_dropped", NULL, s.dropped, "Records deleted before a collector had them");
         status_counter(state, "batches_damaged", NULL, s.damaged, "Batches found damaged when read");
         status_gauge(state, "store_oldest_seq", NULL, (double) s.oldest, "First seq held");
         status_gauge(state, "store_newest_seq", NULL, (double) s.newest, "Last durable seq");

@@ -19,10 +19,11 @@
 typedef struct StoreLoop StoreLoop;
 
 typedef enum StoreCondition {
-        STORE_LOW,     /* less than disk_low_bytes free */
+        STORE_LOW,     /* space_left or inodes_left is not met, or little is left of use_max */
         STORE_FULL,    /* no room: nothing is acked until there is */
         STORE_ERROR,   /* a write or sync failed */
         STORE_DAMAGED, /* stored records cannot be read any more */
+        STORE_DROPPING, /* records are deleted that no collector has */
         _STORE_CONDITION_MAX,
 } StoreCondition;
 
@@ -38,13 +39,13 @@ typedef struct StoreLoopOptions {
         const char *directory;     /* made when it is missing */
         StoreOptions store;        /* disk, random and group_bytes_max are set here */
         State *state;
-        const char *conditions[_STORE_CONDITION_MAX]; /* their names */
+        const char *conditions[_STORE_CONDITION_MAX]; /* their names; NULL: it is none here */
         const char *node;          /* of gap records made here */
         const char *name;          /* for WELCOME */
         const char *boot_id;       /* to tell a machine's death from a crash and from a clean end; NULL: do not */
         const IntakeHandler *intake; /* passed on, but for dirty() and blocked(), which are ours */
         uint64_t window;
-        uint64_t disk_low_bytes;   /* free space below which STORE_LOW begins */
+        DiskAmount space_left, inodes_left; /* free bytes and inodes below which STORE_LOW begins */
         const StoreLoopHandler *handler;
         void *userdata;
 } StoreLoopOptions;

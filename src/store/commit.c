@@ -374,6 +374,11 @@ int store_begin(Store *store, uint64_t now_usec)
         return store->begin ? commit_now(store, now_usec) : 0;
 }
 
+void store_probe(Store *store)
+{
+        store->begin = true;
+}
+
 void store_step_back(Store *store)
 {
         assert(!store->in_flight);

@@ -17,6 +17,17 @@ typedef struct DiskSpace {
         uint64_t inodes_total; /* 0: the file system has no fixed number */
 } DiskSpace;
 
+/* How much of the file system: bytes or inodes, or so many hundredths of all it has. */
+typedef struct DiskAmount {
+        uint64_t n;
+        bool percent;
+} DiskAmount;
+
+static inline uint64_t disk_amount_of(DiskAmount amount, uint64_t total)
+{
+        return amount.percent ? total / 100 * amount.n : amount.n;
+}
+
 typedef struct Disk Disk;
 
 struct Disk {

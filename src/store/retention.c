@@ -2,7 +2,8 @@
 
 /* Which segments go: whole ones, the oldest first, never the last (it holds the table of streams).
  *
- * 1. What no collector has in custody goes only with delete_unacked.
+ * 1. What no collector has in custody goes only with delete_unacked. It is counted, and its collectors are told
+ *    that it is lost, and why (custody.c).
  * 2. The custody of what goes, and an entry that says that it goes, are durable before the first unlink.
  * 3. A segment in which damage was found is kept under another name: it is evidence of its own.
  */
@@ -29,51 +30,74 @@ static bool may_go(const Store *store, size_t i)
 }
 
 /* When the next segment was begun, this one's last batch was there. */
-static bool is_old(Store *store, size_t i, uint64_t now_usec)
+static bool is_old(Store *store, size_t i, uint64_t age_usec, uint64_t now_usec)
 {
         Segment *next = &store->segments[i + 1];
 
-        if (store->options.retention_usec == 0)
-                return false;
         segment_load(store, next);
-        return next->loaded && now_usec > next->created_usec &&
-               now_usec - next->created_usec >= store->options.retention_usec;
+        return next->loaded && now_usec > next->created_usec && now_usec - next->created_usec >= age_usec;
+}
+
+/* Acked, and not to be kept as a log of our own, or not any more. */
+static bool is_done_with(Store *store, size_t i, uint64_t now_usec)
+{
+        const StoreOptions *options = &store->options;
+
+        return options->delete_acked && is_acked(store, i) &&
+               (options->acked_usec == 0 || is_old(store, i, options->acked_usec, now_usec));
+}
+
+static bool is_expired(Store *store, size_t i, uint64_t now_usec)
+{
+        uint64_t age = store->options.retention_usec;
+
+        return age > 0 && is_old(store, i, age, now_usec);
+}
+
+/* Free bytes; what of them may not be used, 0: no limit. Without an answer there is room: the write will tell. */
+static uint64_t free_bytes(Store *store, uint64_t *ret_keep)
+{
+        DiskAmount keep = store->options.keep_free;
+        DiskSpace space;
+
+        *ret_keep = 0;
+        if (keep.n == 0 || store->disk->space(store->disk, &space) < 0)
+                return UINT64_MAX;
+        *ret_keep = disk_amount_of(keep, space.bytes_total);
+        return space.bytes_free;
 }
 
 void retention_choose(Store *store, uint64_t now_usec)
 {
         const StoreOptions *options = &store->options;
-        uint64_t held = bytes_held(store), free_bytes = UINT64_MAX;
+        uint64_t held = bytes_held(store), keep, left = free_bytes(store, &keep);
         IndexDeleted reason;
-        DiskSpace space;
 
         store->n_victims = 0;
-        if (options->keep_free > 0 && store->disk->space(store->disk, &space) == 0)
-                free_bytes = space.bytes_free;
         for (size_t i = 0; i < STORE_VICTIMS_MAX && may_go(store, i); i++) {
-                if (options->delete_acked && is_acked(store, i))
+                if (is_done_with(store, i, now_usec))
                         reason = INDEX_DELETED_ACKED;
-                else if (is_old(store, i, now_usec))
+                else if (is_expired(store, i, now_usec))
                         reason = INDEX_DELETED_AGE;
                 else if (options->use_max > 0 && held > options->use_max)
                         reason = INDEX_DELETED_SIZE;
-                else if (free_bytes < options->keep_free)
+                else if (left < keep)
                         reason = INDEX_DELETED_SPACE;
                 else
                         break;
                 store->victim_reason[store->n_victims++] = (uint8_t) reason;
                 held -= store->segments[i].bytes;
-                if (free_bytes != UINT64_MAX)
-                        free_bytes += store->segments[i].bytes;
+                if (left != UINT64_MAX)
+                        left += store->segments[i].bytes;
         }
-        store->space_short = free_bytes < options->keep_free;
+        store->space_short = left < keep;
 }
 
 bool retention_due(const Store *store)
 {
         if (!may_go(store, 0))
                 return false;
-        if (store->options.delete_acked && is_acked(store, 0))
+        if (store->options.delete_acked && store->options.acked_usec == 0 && is_acked(store, 0))
                 return true;
         return store->options.use_max > 0 && bytes_held(store) > store->options.use_max;
 }
@@ -81,18 +105,31 @@ bool retention_due(const Store *store)
 int retention_admit(Store *store, uint64_t size)
 {
         const StoreOptions *options = &store->options;
-        DiskSpace space;
+        uint64_t keep;
 
         if (options->use_max > 0 && !may_go(store, 0) &&
             bytes_held(store) + store->group.bytes + size > options->use_max)
                 return -ENOSPC;
         if (!store->space_short)
                 return 0;
-        if (store->disk->space(store->disk, &space) == 0 && space.bytes_free < options->keep_free &&
-            !may_go(store, 0))
+        if (free_bytes(store, &keep) < keep && !may_go(store, 0))
                 return -ENOSPC;
         store->space_short = false;
         return 0;
+}
+
+uint64_t retention_awaited(const Store *store)
+{
+        uint64_t bytes = 0;
+
+        /* Without a collector nobody waits; then what may not go is what is awaited. */
+        if (store->n_collectors == 0)
+                return store->options.delete_unacked ? 0 : bytes_held(store);
+        for (size_t i = 0; i < store->n_segments; i++)
+                if (i + 1 < store->n_segments ? !is_acked(store, i)
+                                              : custody_until(store, store->segments[i].first) < store->durable.last)
+                        bytes += store->segments[i].bytes;
+        return bytes;
 }
 
 void retention_entry(Store *store, size_t i, uint64_t now_usec, IndexEntry *ret)
@@ -132,11 +169,20 @@ void retention_remove_files(Store *store, const Segment *segment)
         store->directory_dirty = true;
 }
 
+static void count_dropped(Store *store, size_t i)
+{
+        if (store->n_collectors == 0 || is_acked(store, i))
+                return;
+        MARK("store.dropped");
+        store->dropped += store->segments[i + 1].first - 1 - custody_until(store, store->segments[i].first);
+}
+
 void retention_delete(Store *store)
 {
         size_t n = store->n_victims;
 
         for (size_t i = 0; i < n; i++) {
+                count_dropped(store, i);
                 custody_forget_files(store, store->segments[i].first);
                 retention_remove_files(store, &store->segments[i]);
         }

@@ -199,6 +199,7 @@ struct Store {
         bool custody_due;   /* what they have is to be written down at once */
         uint64_t set_backs;
         uint64_t damaged; /* batches, found when read */
+        uint64_t dropped; /* records deleted before a collector had them */
 };
 
 /* --- segment.c --- */
@@ -311,6 +312,8 @@ void retention_choose(Store *store, uint64_t now_usec);
 bool retention_due(const Store *store);
 /* Whether text of this size may be added. Returns 0 or -ENOSPC. */
 int retention_admit(Store *store, uint64_t size) _must_check_;
+/* Bytes of the segments that somebody still waits for. */
+uint64_t retention_awaited(const Store *store);
 /* The DELETED entry of victim i. */
 void retention_entry(Store *store, size_t i, uint64_t now_usec, IndexEntry *ret);
 /* Their entries are durable: the files go. */

@@ -346,6 +346,8 @@ void store_status(const Store *store, StoreStatus *ret)
                 .segments = store->n_segments,
                 .streams = store->streams.n,
                 .released = custody_released(store),
+                .bytes_awaited = retention_awaited(store),
+                .dropped = store->dropped,
                 .damaged = store->damaged,
                 .set_backs = store->set_backs,
                 .stream = store->stream,

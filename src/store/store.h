@@ -25,10 +25,11 @@ typedef struct StoreOptions {
         uint64_t segment_age_usec;  /* 0: none */
         uint64_t group_bytes_max;   /* text of the open group; append says -EAGAIN behind it */
         uint64_t use_max;           /* bytes of all segments, 0: none */
-        uint64_t keep_free;         /* bytes to leave free on the file system, 0: none */
+        DiskAmount keep_free;       /* bytes to leave free on the file system, 0: none */
         uint64_t retention_usec;    /* age at which whole segments go, 0: never */
         bool delete_acked;          /* whole segments go once a collector has them in its custody */
-        bool delete_unacked; /* use_max may delete what is not released (a gap); else it says -ENOSPC */
+        uint64_t acked_usec;        /* … and are of this age, 0: at once */
+        bool delete_unacked; /* these bounds may delete what is not released (a gap); else they say -ENOSPC */
         bool links;                 /* keep audit.log and the folder of links for ausearch */
         uint64_t stream_forget_usec; /* idle streams leave the table, 0: never */
 } StoreOptions;
@@ -90,6 +91,9 @@ typedef struct StoreJob {
         bool directory;
 } StoreJob;
 
+/* The next commit writes something, though there may be nothing new: whether the disk works. */
+void store_probe(Store *store);
+
 /* Whether there is anything that a commit would make durable. */
 bool store_dirty(const Store *store);
 
@@ -138,6 +142,8 @@ typedef struct StoreStatus {
         uint64_t bytes; /* text and index of all segments */
         uint64_t streams;
         uint64_t released; /* some collector has all up to here in its custody */
+        uint64_t bytes_awaited; /* of segments that none has whole: they would be missed */
+        uint64_t dropped;  /* records deleted before a collector had them, since open */
         uint64_t damaged;  /* batches found damaged when read, since open */
         uint64_t set_backs; /* times a collector came back with less than it had acked, since open */
         StreamId stream;

@@ -95,6 +95,13 @@ BUGS = [
     bug('half-a-line-left', 'test-store-trouble', 'half_a_line_does_not_stay', 'store/segment.c', '(void) cut_text(store);', ';'),
 
     # --- The store: custody and deletion ---
+    bug('dropped-and-not-told', 'test-store-policy', 'full_it_drops_the_oldest_and_tells_exactly_what', 'store/custody.c',
+        'explain(BATCH_LOST, seq, end, reason > 0 && reason < _INDEX_DELETED_MAX ? deleted_reasons[reason]'
+        ' : STORE_DAMAGED_REASON, ret);', 'explain(BATCH_FILTERED, seq, end, "", ret);'),
+    bug('dropped-and-not-counted', 'test-store-policy', 'full_it_drops_the_oldest_and_tells_exactly_what', 'store/retention.c',
+        'count_dropped(store, i);', ';'),
+    bug('acked-log-goes-at-once', 'test-store-policy', 'acked_records_stay_for_their_time', 'store/retention.c',
+        '(options->acked_usec == 0 || is_old(store, i, options->acked_usec, now_usec))', 'true'),
     bug('trim-before-ack', 'test-store-custody', 'acked_segments_go', 'store/retention.c',
         'custody_until(store, store->segments[i].first) >= store->segments[i + 1].first - 1',
         'store->segments[i + 1].first - 1 <= store->durable.last'),
@@ -182,6 +189,13 @@ BUGS = [
     bug('bad-content-dropped', 'test-intake', 'bad_content_is_stored_escaped_and_acked', 'runtime/intake.c',
         'r = sink->append(sink, &session->stream->id, session->owner, batch, &stored, now);',
         'r = fault != RECORD_OK ? 0 : sink->append(sink, &session->stream->id, session->owner, batch, &stored, now);'),
+    bug('acked-without-room', 'test-intake', 'without_room_nothing_is_taken_and_nothing_forgotten', 'runtime/intake.c',
+        'if (r < 0) { intake->error = r; intake->options.handler->blocked(intake, r); return -EAGAIN; }',
+        'if (r < 0) { intake->options.handler->blocked(intake, r); session->stalled = false; session->appended = true; return 0; }'),
+    bug('disk-error-ended-by-silence', 'test-store-loop-disk', 'an_error_ends_only_when_something_was_written',
+        'runtime/store-loop-disk.c', 'committed && is_calm(loop, STORE_ERROR)', 'is_calm(loop, STORE_ERROR)'),
+    bug('disk-low-flaps', 'test-store-loop-disk', 'low_begins_below_the_limit_and_ends_an_eighth_above', 'runtime/store-loop-disk.c',
+        'level->left > level->limit + level->limit / MARGIN_SHARE', 'level->left >= level->limit'),
     bug('loss-not-written-down', 'test-intake', 'what_a_sender_lost_becomes_a_gap_record', 'runtime/intake-content.c',
         'received->reason == BATCH_LOST', 'false'),
 

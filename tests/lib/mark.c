@@ -41,6 +41,7 @@ static const struct {
         /* … and what it tells of seqs that it does not show. */
         { "store.restarted", "store-crash simulate" },
         { "store.custody-explained", "store-model simulate" },
+        { "store.dropped", "store-model" },
         { "store.lost-explained", "store-model simulate" },
         { "store.set-back", "simulate" },
         /* The ring: around its end, full, taken over from a dead process. */

@@ -9,7 +9,7 @@ import check
 IDS = 'src/runtime/message-ids.h'
 CATALOG = 'catalog/audit-relay.catalog'
 TABLE = 'src/runtime/conditions.c'
-DOCUMENT = 'docs/conditions.md'
+DOCUMENT = 'docs/failure-states.md'
 
 DEFINE = re.compile(r'^#define (MESSAGE_ID_\w+) "([^"]*)"$', re.MULTILINE)
 ROW = re.compile(r'^\s*\{ "(\w+)", "(\w+)", \w+, (\w+) \},$', re.MULTILINE)

@@ -193,6 +193,31 @@ START_TEST(a_nul_byte_is_refused)
 }
 END_TEST
 
+START_TEST(a_share_of_the_disk_is_a_size_a_number_or_hundredths)
+{
+        static const struct {
+                const char *text;
+                DiskAmount size, count; /* n 4711: none */
+        } amounts[] = {
+                { "1G", { 1 << 30, false }, { 4711, false } }, { "1000", { 1000, false }, { 1000, false } },
+                { "5%", { 5, true }, { 5, true } },            { "0", { 0, false }, { 0, false } },
+                { "100%", { 100, true }, { 100, true } },      { "101%", { 4711, false }, { 4711, false } },
+                { "%", { 4711, false }, { 4711, false } },     { "5%%", { 4711, false }, { 4711, false } },
+                { "1K%", { 4711, false }, { 4711, false } },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(amounts); i++) {
+                DiskAmount size = { 4711, false }, count = { 4711, false };
+
+                ck_assert_int_eq(config_parse_disk_size(keys, amounts[i].text, &size), amounts[i].size.n == 4711 ? -EINVAL : 0);
+                ck_assert_int_eq(config_parse_disk_count(keys, amounts[i].text, &count), amounts[i].count.n == 4711 ? -EINVAL : 0);
+                ck_assert_uint_eq(size.n, amounts[i].size.n);
+                ck_assert_uint_eq(count.n, amounts[i].count.n);
+                ck_assert(size.percent == amounts[i].size.percent && count.percent == amounts[i].count.percent);
+        }
+}
+END_TEST
+
 START_TEST(sizes_and_times_at_their_limits)
 {
         static const struct {
@@ -359,6 +384,7 @@ int main(void)
         tcase_add_test(tcase, a_wrong_value_says_where_and_what_was_expected);
         tcase_add_test(tcase, a_control_character_cannot_forge_a_line_of_the_log);
         tcase_add_test(tcase, a_nul_byte_is_refused);
+        tcase_add_test(tcase, a_share_of_the_disk_is_a_size_a_number_or_hundredths);
         tcase_add_test(tcase, sizes_and_times_at_their_limits);
         tcase_add_test(tcase, node_names);
         tcase_add_test(tcase, nothing_there_is_the_defaults);

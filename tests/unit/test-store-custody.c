@@ -253,7 +253,7 @@ END_TEST
 START_TEST(room_is_left_on_the_file_system)
 {
         options.segment_size_max = 4096;
-        options.keep_free = 256 * 1024;
+        options.keep_free.n = 256 * 1024;
         options.delete_unacked = true;
         sim_disk_set_capacity(sim, 512 * 1024);
         reopen();

@@ -244,7 +244,7 @@ START_TEST(room_that_is_short_is_said_and_ends)
         int r = 0;
 
         options.segment_size_max = 4096;
-        options.keep_free = 256 * 1024;
+        options.keep_free.n = 256 * 1024;
         options.use_max = 8 * 1024 * 1024;
         sim_disk_set_capacity(sim, 1024 * 1024);
         reopen();
@@ -275,7 +275,7 @@ START_TEST(retention_needs_no_delivery)
         options.segment_size_max = 4096;
         options.use_max = 1024 * 1024;
         options.delete_unacked = true;
-        options.keep_free = 1;
+        options.keep_free.n = 1;
         reopen();
         fill(1, 3);
         for (unsigned i = 0; i < 20; i++) {
@@ -290,7 +290,7 @@ START_TEST(retention_needs_no_delivery)
         ck_assert_uint_gt(range_of(store_source(store, "c")).oldest, 1);
         close_store();
         options.use_max = 0;
-        options.keep_free = UINT64_MAX / 2;
+        options.keep_free.n = UINT64_MAX / 2;
         options.disk = fault_disk_new(sim_disk_attach(sim), &plan);
         ck_assert_int_eq(store_open(&options, now, &store, &report), 0);
         fill(24, 1);

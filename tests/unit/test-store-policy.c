@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What a store keeps, for how long, and what becomes of records that nobody has when it is full. */
+
+#include "store-case.h"
+
+static uint64_t oldest(void)
+{
+        return range_of(store_source(store, "c")).oldest;
+}
+
+static StoreStatus status(void)
+{
+        StoreStatus s;
+
+        store_status(store, &s);
+        return s;
+}
+
+/* What the collector takes from `seq` on, all up to the newest: each seq once, as records or told as lost. Returns how many were
+ * lost. */
+static uint64_t take_all(uint64_t seq, const char *reason)
+{
+        Source *source = store_source(store, "c");
+        uint64_t newest = range_of(source).newest, lost = 0;
+        char text[4096];
+        Batch batch, sent;
+
+        while (seq <= newest) {
+                ck_assert_int_eq(source->get(source, seq, NULL, &batch), 1);
+                ck_assert_uint_eq(batch.first, seq);
+                if (batch.reason == BATCH_LOST) {
+                        ck_assert_uint_eq(batch.size, strlen(reason));
+                        ck_assert_mem_eq(batch.payload, reason, batch.size);
+                        lost += batch.last - batch.first + 1;
+                } else {
+                        ck_assert_int_eq(batch.reason, BATCH_RECORDS);
+                        sent = fixture_batch(1, batch.first, batch.last, text);
+                        ck_assert_uint_eq(batch.checksum, sent.checksum);
+                }
+                source->release(source, batch.last, batch.checksum);
+                seq = batch.last + 1;
+        }
+        return lost;
+}
+
+/* What the collector is told is what was counted, from one start to the next. */
+START_TEST(full_it_drops_the_oldest_and_tells_exactly_what)
+{
+        uint64_t dropped;
+
+        options.segment_size_max = 200;
+        options.use_max = 16 * 1024;
+        options.delete_acked = options.delete_unacked = true;
+        reopen();
+        (void) store_source(store, "c");
+        fill(1, 10);
+        ck_assert_uint_eq(take_all(1, ""), 0);
+        fill(11, 90);
+        dropped = status().dropped;
+        ck_assert_uint_gt(dropped, 0);
+        ck_assert_uint_le(status().bytes, options.use_max);
+        ck_assert_uint_eq(status().oldest, 11 + dropped);
+        ck_assert_uint_eq(status().released, 10);
+        if (_i == 1) {
+                reopen();
+                ck_assert_uint_eq(status().dropped, 0);
+        }
+        ck_assert_uint_eq(take_all(11, "deleted-for-size"), dropped);
+        ck_assert_uint_eq(status().released, 100);
+        ck_assert_uint_eq(status().bytes_awaited, 0);
+        commit_all();
+        /* What goes now is missed by nobody. */
+        ck_assert_uint_eq(status().dropped, _i == 1 ? 0 : dropped);
+}
+END_TEST
+
+/* A batch is under way when its segment goes: its ack is taken like any other, and so is its coming back without one. */
+START_TEST(what_is_dropped_while_it_is_under_way_can_be_acked)
+{
+        Source *source;
+        uint64_t checksum;
+
+        options.segment_size_max = 200;
+        options.use_max = 16 * 1024;
+        options.delete_acked = options.delete_unacked = true;
+        reopen();
+        source = store_source(store, "c");
+        fill(1, 5);
+        ck_assert_uint_eq(expect(source, 1, BATCH_RECORDS, NULL), 1);
+        fill(6, 95);
+        ck_assert_uint_gt(oldest(), 6);
+        ck_assert_int_eq(source->ended(source, 3, &checksum), 0);
+        source->release(source, 3, 0);
+        ck_assert_uint_eq(take_all(4, "deleted-for-size"), status().oldest - 4);
+}
+END_TEST
+
+START_TEST(acked_records_stay_for_their_time)
+{
+        options.segment_size_max = 200;
+        options.delete_acked = true;
+        options.acked_usec = 3600 * USEC_PER_SEC;
+        reopen();
+        (void) store_source(store, "c");
+        fill(1, 20);
+        ck_assert_uint_eq(take_all(1, ""), 0);
+        ck_assert(!store_dirty(store));
+        now += 3599 * USEC_PER_SEC;
+        fill(21, 1);
+        ck_assert_uint_eq(status().oldest, 1);
+        /* What is not acked stays however old it is. */
+        now += 2 * USEC_PER_SEC;
+        fill(22, 10);
+        now += 3601 * USEC_PER_SEC;
+        fill(32, 1);
+        ck_assert_uint_gt(status().oldest, 1);
+        ck_assert_uint_le(status().oldest, 21);
+        ck_assert_uint_eq(status().dropped, 0);
+}
+END_TEST
+
+/* They are a convenience: when room is short, they go for those that come. */
+START_TEST(acked_records_make_room_before_their_time)
+{
+        options.segment_size_max = 200;
+        options.use_max = 16 * 1024;
+        options.delete_acked = true;
+        options.acked_usec = 3600 * USEC_PER_SEC;
+        reopen();
+        (void) store_source(store, "c");
+        fill(1, 8);
+        ck_assert_uint_eq(take_all(1, ""), 0);
+        for (uint64_t n = 9; n < 100; n++) {
+                fill(n, 1);
+                ck_assert_uint_eq(take_all(n, ""), 0);
+        }
+        commit_all();
+        ck_assert_uint_le(status().bytes, options.use_max);
+        ck_assert_uint_eq(status().dropped, 0);
+        ck_assert_uint_gt(status().oldest, 1);
+}
+END_TEST
+
+START_TEST(room_to_leave_may_be_hundredths_of_the_disk)
+{
+        uint64_t n = 0;
+        int r = 0;
+
+        options.segment_size_max = 4096;
+        options.keep_free = (DiskAmount) { 50, true };
+        options.delete_unacked = _i == 1;
+        sim_disk_set_capacity(sim, 1024 * 1024);
+        reopen();
+        for (; r == 0 && n < 8000; n += r == 0) {
+                r = append(1, n + 1, n + 1);
+                if (r == 0 && n % 10 == 0)
+                        commit();
+        }
+        if (_i == 1) {
+                ck_assert_int_eq(r, 0);
+                ck_assert_uint_gt(oldest(), 1);
+        } else {
+                ck_assert_int_eq(r, -ENOSPC);
+                ck_assert_uint_eq(oldest(), 1);
+                /* Nothing was acked that is not there. */
+                commit_all();
+                ck_assert_uint_eq(status().newest, n);
+        }
+}
+END_TEST
+
+START_TEST(what_is_awaited_is_what_would_be_missed)
+{
+        Source *source;
+        uint64_t all;
+
+        options.segment_size_max = 200;
+        reopen();
+        fill(1, 20);
+        /* Nobody takes anything from here, and nothing may go. */
+        ck_assert_uint_eq(status().bytes_awaited, status().bytes);
+        options.delete_unacked = true;
+        reopen();
+        ck_assert_uint_eq(status().bytes_awaited, 0);
+        source = store_source(store, "c");
+        all = status().bytes_awaited;
+        ck_assert_uint_eq(all, status().bytes);
+        release(source, 10);
+        ck_assert_uint_lt(status().bytes_awaited, all);
+        ck_assert_uint_gt(status().bytes_awaited, 0);
+        release(source, 20);
+        ck_assert_uint_eq(status().bytes_awaited, 0);
+}
+END_TEST
+
+/* A probe is a commit of its own, and nothing but that: after a failure only one that is done says that the disk works. */
+START_TEST(a_probe_says_whether_the_disk_works)
+{
+        StoreStatus before = status();
+
+        ck_assert(!store_dirty(store));
+        store_probe(store);
+        ck_assert(store_dirty(store));
+        commit();
+        ck_assert(!store_dirty(store));
+        ck_assert_uint_eq(status().newest, before.newest);
+        fill(1, 3);
+        sim_disk_fail_sync_at(sim, 1);
+        store_probe(store);
+        ck_assert_int_eq(fixture_commit(store, now), -EIO);
+        ck_assert(store_dirty(store));
+        commit();
+        ck_assert(!store_dirty(store));
+        fill(4, 3);
+        reopen();
+        ck_assert_uint_eq(position(1), 6);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *suite = suite_create("store-policy");
+        TCase *tcase = tcase_create("store-policy");
+
+        tcase_add_checked_fixture(tcase, setup, teardown);
+        tcase_add_loop_test(tcase, full_it_drops_the_oldest_and_tells_exactly_what, 0, 2);
+        tcase_add_test(tcase, what_is_dropped_while_it_is_under_way_can_be_acked);
+        tcase_add_test(tcase, acked_records_stay_for_their_time);
+        tcase_add_test(tcase, acked_records_make_room_before_their_time);
+        tcase_add_loop_test(tcase, room_to_leave_may_be_hundredths_of_the_disk, 0, 2);
+        tcase_add_test(tcase, what_is_awaited_is_what_would_be_missed);
+        tcase_add_test(tcase, a_probe_says_whether_the_disk_works);
+        suite_add_tcase(suite, tcase);
+        return check_main(suite);
+}
