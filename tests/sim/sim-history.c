@@ -4,7 +4,8 @@
  *
  *  1. A collector never has less than it acked, unless it was restored from a backup; what it lost then is
  *     told as lost only if the client does not hold it any more when it has written down that it knows.
- *  2. A client deletes nothing but what a collector has, as far as it can know.
+ *  2. A client deletes nothing but what a collector has, as far as it can know; or could, when the commit began that
+ *     said it would.
  *  3. A collector knows another history only of a client whose disk was set back, or which was cloned; the
  *     new stream repeats no more than what was held then. If the disk is then set back to before the new
  *     stream, the old one repeats as much: to a collector that has it from the new stream alone.
@@ -33,6 +34,7 @@ typedef struct Sender {
         bool stale[SIM_COLLECTORS_MAX];     /* the collector was restored since */
         bool set_back;                      /* it did, under this stream: what others have is in doubt */
         bool may_diverge;
+        uint64_t deletable; /* by what it knew when the commit in flight, if there is one, began */
         uint64_t oldest;   /* held */
         uint64_t repeats;  /* newest when it had to begin a new stream */
 } Sender;
@@ -100,6 +102,7 @@ static void forget_unwritten(unsigned client, const SimDisk *disk)
                 sender->known[k] = MAX(sender->known[k], written);
                 sender->learning[k] = false;
         }
+        sender->deletable = 0;
         for (size_t i = 0; i < n_limits; i++)
                 if (limits[i].client == client)
                         limits[i].last = MIN(limits[i].last, elsewhere(sender, limits[i].collector));
@@ -176,6 +179,7 @@ static void learn_less(unsigned client, unsigned collector, uint64_t last)
         sim_trace("%s was set back to %" PRIu64 " from %" PRIu64, sim_collector_name(collector), last,
                   sender->known[collector]);
         sender->learning[collector] = sender->set_back = true;
+        sender->deletable = MAX(sender->deletable, sender->known[collector]);
         sender->n_dropped[collector] = n_dropped;
         set_backs++;
 }
@@ -239,9 +243,10 @@ static void learned(unsigned client, unsigned collector, uint64_t oldest)
 void oracle_durable(unsigned client, Store *store)
 {
         Sender *sender = &senders[client];
-        uint64_t most = 0;
+        uint64_t most = sender->deletable;
         StoreStatus status;
 
+        sender->deletable = 0;
         store_status(store, &status);
         for (unsigned k = 0; k < sim.n_collectors; k++)
                 most = MAX(most, sender->known[k]);
