@@ -3,8 +3,11 @@
 #include "basic/batch.h"
 #include "basic/bytes.h"
 
-#define XXH_INLINE_ALL
+#define XXH_STATIC_LINKING_ONLY /* the state of a hash lies on the stack */
 #include <xxhash.h>
+#if HAVE_XXHASH_DISPATCH
+#include <xxh_x86dispatch.h>
+#endif
 
 _Static_assert(BATCH_PAYLOAD_MAX >= 2 * RECORD_LINE_MAX, "a batch holds the longest line");
 

@@ -10,6 +10,7 @@
  */
 
 #include "record/record.h"
+#include "basic/decimal.h"
 
 static const char *const fault_names[_RECORD_FAULT_MAX] = {
         [RECORD_OK] = "none",
@@ -24,11 +25,6 @@ static const char *const fault_names[_RECORD_FAULT_MAX] = {
 const char *record_fault_to_string(RecordFault fault)
 {
         return fault < _RECORD_FAULT_MAX ? fault_names[fault] : "unknown";
-}
-
-static bool is_digit(uint8_t c)
-{
-        return c >= '0' && c <= '9';
 }
 
 static bool is_type_char(uint8_t c)
@@ -55,20 +51,7 @@ static const uint8_t *take_text(const uint8_t *p, const uint8_t *end, const char
 
 static const uint8_t *take_number(const uint8_t *p, const uint8_t *end, uint64_t *ret)
 {
-        const uint8_t *begin = p;
-        uint64_t value = 0;
-
-        if (!p)
-                return NULL;
-        for (; p < end && is_digit(*p); p++) {
-                uint64_t digit = (uint64_t) (*p - '0');
-
-                if (value > (UINT64_MAX - digit) / 10)
-                        return NULL;
-                value = value * 10 + digit;
-        }
-        *ret = value;
-        return p > begin ? p : NULL;
+        return p ? decimal_take(p, end, ret) : NULL;
 }
 
 /* "audit(SEC.MSEC:SERIAL):"; milliseconds have three digits, as the kernel and auditd write them. */

@@ -75,6 +75,7 @@ struct RingSource {
         Source source;
         Ring *ring;
         RingKept *kept; /* NULL: the file keeps nothing of it */
+        Cursor ended;   /* behind the batch that was last asked about */
         LIST_ENTRY(RingSource) sources;
 };
 

@@ -7,7 +7,7 @@
  *  2. A new row begins at the newest seq: what was published before was promised to nobody. While it is still there it is
  *     sent all the same.
  *  3. A cursor is a hint: position and seq of the batch expected there. It counts only while the position is not before
- *     head, and what is found there must begin with that seq.
+ *     head, and what is found there must begin with that seq. Acks come in order, so another one leads from each to the next.
  */
 
 #include "ring/ring-internal.h"
@@ -68,7 +68,7 @@ static int source_ended(Source *base, uint64_t seq, uint64_t *ret_checksum)
 {
         RingSource *source = container_of(base, RingSource, source);
         const Ring *ring = source->ring;
-        uint64_t next;
+        uint64_t from = ring_head(ring), next;
         Batch batch;
 
         if (seq > ring_published(ring)->newest)
@@ -82,8 +82,11 @@ static int source_ended(Source *base, uint64_t seq, uint64_t *ret_checksum)
                 *ret_checksum = row->acked[turn].checksum;
                 return 1;
         }
-        if (!ring_find(ring, seq, ring_head(ring), &batch, &next) || batch.last != seq)
+        if (source->ended.position[0] > from && source->ended.position[1] <= seq)
+                from = source->ended.position[0];
+        if (!ring_find(ring, seq, from, &batch, &next) || batch.last != seq)
                 return -ESTALE;
+        source->ended = (Cursor) { { next, seq + 1 } };
         *ret_checksum = batch.checksum;
         return 1;
 }

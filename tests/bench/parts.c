@@ -8,12 +8,15 @@
  *      sha256   of the payload (aggregator)
  *      codec    a batch into a frame and out of it, hash included
  *      ring     sealed, published, read by one subscriber that is waited for, released
+ *      link     the same ring, both machines of the link between: framed, sent, taken apart, acked a window at a time
  *      store    appended, and synced each MiB
  *      tls      one end encrypts, the other decrypts
  */
 
 #include "bench.h"
 #include "link/frame.h"
+#include "link/link-receiver.h"
+#include "link/link-sender.h"
 #include "record/record.h"
 #include "records.h"
 #include "ring/ring.h"
@@ -33,6 +36,8 @@
 /* In turns: more than a cache of the second level holds. */
 #define BATCHES 16U
 #define SYNC_EACH (1024U * 1024U)
+/* Batches that wait for their ack, as many as a default window holds. */
+#define ACK_EACH (LINK_WINDOW_DEFAULT / PAYLOAD / 2U)
 
 typedef struct Part {
         const char *directory;
@@ -45,6 +50,10 @@ typedef struct Part {
         Ring *ring;
         Source *source;
         Cursor cursor;
+        LinkSender sender;
+        LinkReceiver receiver;
+        Buffer back; /* what the receiver says */
+        unsigned unacked;
         Store *store;
         size_t unsynced;
         Tls *tls[2];
@@ -166,22 +175,88 @@ static int begin_ring(Part *part)
         return part->source ? 0 : -ENOMEM;
 }
 
-static int through_ring(Part *part, Batch *batch)
+static int publish(Part *part, const Batch *batch)
 {
         uint8_t *room = ring_begin(part->ring, batch->size, false);
-        Batch read;
-        int r;
 
         if (!room)
                 return -ENOSPC;
         memcpy(room, batch->payload, batch->size);
         ring_seal(part->ring, batch->size, batch->count, batch->origin);
         ring_publish(part->ring);
+        return 0;
+}
+
+static int through_ring(Part *part, Batch *batch)
+{
+        Batch read;
+        int r = publish(part, batch);
+
+        if (r < 0)
+                return r;
         r = part->source->get(part->source, batch->first, &part->cursor, &read);
         if (r <= 0)
                 return r < 0 ? r : -ENOMSG;
         part->source->release(part->source, read.last, read.checksum);
         return 0;
+}
+
+static void on_hello(LinkReceiver *receiver, const LinkHello *hello)
+{
+        Part *part = container_of(receiver, Part, receiver);
+
+        if (link_receiver_welcome(receiver, &part->back, 0, 0, "subscriber", NODE) < 0)
+                abort();
+}
+
+static int on_batch(LinkReceiver *receiver, const Batch *batch)
+{
+        return 0;
+}
+
+/* What one machine has written, to the other. */
+static int pass_on(Part *part)
+{
+        ssize_t n = link_receiver_feed(&part->receiver, buffer_head(&part->buffer), buffer_size(&part->buffer), &part->back);
+
+        if (n < 0)
+                return (int) n;
+        buffer_consume(&part->buffer, (size_t) n);
+        n = link_sender_feed(&part->sender, buffer_head(&part->back), buffer_size(&part->back), &part->buffer, 1);
+        if (n < 0)
+                return (int) n;
+        buffer_consume(&part->back, (size_t) n);
+        return 0;
+}
+
+static int begin_link(Part *part)
+{
+        static const LinkSenderHandler sender_handler = { 0 };
+        static const LinkReceiverHandler receiver_handler = { .hello = on_hello, .batch = on_batch };
+        int r = begin_ring(part);
+
+        if (r < 0)
+                return r;
+        part->back = BUFFER_INIT(LINK_FRAME_MAX);
+        link_sender_init(&part->sender, part->source, &sender_handler, NODE, 0);
+        link_receiver_init(&part->receiver, &receiver_handler, LINK_WINDOW_DEFAULT, 0);
+        r = link_sender_start(&part->sender, &part->buffer, 1);
+        return r < 0 ? r : pass_on(part);
+}
+
+static int through_link(Part *part, Batch *batch)
+{
+        int r = publish(part, batch);
+
+        if (r >= 0)
+                r = link_sender_fill(&part->sender, &part->buffer, 1);
+        if (r >= 0)
+                r = pass_on(part);
+        if (r < 0 || ++part->unacked < ACK_EACH)
+                return r;
+        part->unacked = 0;
+        r = link_receiver_ack(&part->receiver, &part->back, part->receiver.received, part->receiver.bytes_received);
+        return r < 0 ? r : pass_on(part);
 }
 
 static void random_bytes(void *bytes, size_t size)
@@ -193,7 +268,6 @@ static void random_bytes(void *bytes, size_t size)
 static int begin_store(Part *part)
 {
         StoreOptions options = {
-                .hash = sha256_of,
                 .random = random_bytes,
                 .segment_size_max = 128U * 1024U * 1024U,
                 .group_bytes_max = 16U * 1024U * 1024U,
@@ -297,7 +371,8 @@ static const struct {
         { "adopt", NULL, begin_nothing, adopt }, { "check", NODE, begin_nothing, check },
         { "hash", NODE, begin_nothing, hash },   { "sha256", NODE, begin_nothing, sha256 },
         { "codec", NODE, begin_nothing, codec }, { "ring", NODE, begin_ring, through_ring },
-        { "store", NODE, begin_store, into_store }, { "tls", NODE, begin_tls, through_tls },
+        { "link", NODE, begin_link, through_link }, { "store", NODE, begin_store, into_store },
+        { "tls", NODE, begin_tls, through_tls },
 };
 
 static void part_done(Part *part)
@@ -309,8 +384,13 @@ static void part_done(Part *part)
         for (unsigned i = 0; i < BATCHES; i++)
                 free(part->payloads[i]);
         store_free(part->store);
+        if (part->sender.source) {
+                link_sender_done(&part->sender);
+                link_receiver_done(&part->receiver);
+        }
         ring_free(part->ring);
         buffer_done(&part->buffer);
+        buffer_done(&part->back);
         free(part->scratch);
 }
 

@@ -13,7 +13,7 @@ packages_quick=("${packages_demo[@]}" python3 git shellcheck socat nftables ipro
 packages_images=("${packages_build[@]}" libfuse3-dev fuse3 e2fsprogs xfsprogs python3 iproute2 util-linux mount git)
 # shellcheck disable=SC2034
 packages_test=("${packages_quick[@]}" clang libclang-rt-14-dev libfuse3-dev fuse3 e2fsprogs xfsprogs
-        systemd-container mmdebstrap debian-archive-keyring iproute2 util-linux procps gnutls-bin socat strace)
+        systemd-container mmdebstrap debian-archive-keyring iproute2 util-linux procps gnutls-bin socat strace valgrind)
 # shellcheck disable=SC2034
 packages_coverage=("${packages_quick[@]}" gcovr)
 # shellcheck disable=SC2034
