@@ -19,6 +19,8 @@ static const ConfigBounds segment_size = { 1024U * 1024U, UINT64_MAX };
 /* A retry without a wait would be a storm. */
 static const ConfigBounds retry = { 10 * USEC_PER_MSEC, USEC_INFINITY };
 
+/* The dispatcher waits for its ack as long. */
+static const ConfigBounds patience = { 10 * USEC_PER_MSEC, 5 * USEC_PER_SEC };
 static const char *const compressions[] = { "no", "yes", "auto", NULL }; /* OutletCompress */
 
 /* yes, no, or for how long */
@@ -66,6 +68,8 @@ static const ConfigKey keys[] = {
         KEY("KeepAcked", parse_keep_acked, keep_acked_usec, "yes, no or a time such as 7d"),
         { "Remote", "Compress", config_parse_enum, offsetof(RemoteConfig, compress), "yes, no or auto",
           compressions },
+        KEY("Enrich", config_parse_bool, enrich, "yes or no"),
+        BOUNDED("EnrichTimeout", config_parse_usec_within, enrich_timeout_usec, "a time from 10ms to 5s", &patience),
         KEY("MaxRetentionSec", config_parse_usec, retention_usec, "a time such as 30d, 0 for ever"),
         { 0 },
 };
@@ -132,6 +136,7 @@ int remote_config_load(const char *path, RemoteConfig *ret)
                 .dispatcher_user = strdup("audit-relay-dispatcher"),
                 .window = LINK_WINDOW_DEFAULT,
                 .compress = OUTLET_COMPRESS_AUTO,
+                .enrich_timeout_usec = 500 * USEC_PER_MSEC,
                 .network_timeout_usec = 30 * USEC_PER_SEC,
                 .connect_timeout_usec = 10 * USEC_PER_SEC,
                 .retry_min_usec = 500 * USEC_PER_MSEC,

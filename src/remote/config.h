@@ -26,6 +26,8 @@ typedef struct RemoteConfig {
         uint64_t retention_usec;
         uint64_t keep_acked_usec; /* 0: no, USEC_INFINITY: as long as the other bounds let them */
         int compress; /* OutletCompress */
+        bool enrich;
+        uint64_t enrich_timeout_usec;
 
         /* Made of the above. */
         char *host, *port;

@@ -85,10 +85,18 @@ static void on_gone(IntakeSession *session)
         passage_forget(local->passage, session);
 }
 
+static int on_prepare(IntakeSession *session, Batch *stored)
+{
+        const Local *local = inlet_userdata(inlet_session_inlet(inlet_session_of(session)));
+
+        return local->enricher ? enricher_batch(local->enricher, stored) : 0;
+}
+
 /* Commands of the dispatcher are for whom they concern here, nobody: they go to no collector. */
 const IntakeHandler local_intake_handler = {
         .flush = inlet_flush,
         .connected = on_connected,
+        .prepare = on_prepare,
         .refused = on_refused,
         .gone = on_gone,
         .reply = on_reply,
@@ -103,6 +111,23 @@ static uid_t find_user(const char *name)
         if (!user)
                 log_debug("There is no user \"%s\" here: only root and ourselves may deliver", name);
         return user ? user->pw_uid : (uid_t) -1;
+}
+
+static void on_names_ready(void *userdata)
+{
+        Local *local = userdata;
+
+        intake_prepared(store_loop_intake(local->store));
+}
+
+static int make_enricher(Local *local, sd_event *event, const RemoteConfig *config)
+{
+        EnricherOptions options = {
+                .node = local->node,
+                .names = { .timeout_usec = config->enrich_timeout_usec, .ready = on_names_ready, .userdata = local },
+        };
+
+        return config->enrich ? enricher_new(event, &options, &local->enricher) : 0;
 }
 
 static int listen_on(Local *local, const RemoteConfig *config)
@@ -139,7 +164,9 @@ int local_init(Local *local, sd_event *event, const RemoteConfig *config, const 
                 .passage = passage,
                 .dispatcher = find_user(config->dispatcher_user),
         };
-        r = inlet_new(event, &options, &local->inlet);
+        r = make_enricher(local, event, config);
+        if (r >= 0)
+                r = inlet_new(event, &options, &local->inlet);
         if (r >= 0)
                 r = listen_on(local, config);
         if (r < 0)
@@ -155,7 +182,27 @@ void local_close(Local *local)
         inlet_close(local->inlet);
 }
 
+void local_status(const Local *local, State *state)
+{
+        const EnricherCounters *counters;
+        const NamesCounters *names;
+
+        if (!local->enricher)
+                return;
+        counters = enricher_counters(local->enricher);
+        names = enricher_names_counters(local->enricher);
+        status_counter(state, "enriched_records", NULL, counters->records, "Records with interpreted fields added");
+        status_counter(state, "enrich_too_long", NULL, counters->too_long,
+                       "Records left as they were, as they would have become too long");
+        status_counter(state, "enrich_unnamed", NULL, counters->unnamed,
+                       "Users and groups written as unknown: they have no name, or it did not come in time");
+        status_counter(state, "names_looked_up", NULL, names->looked_up, "Names of users and groups looked up");
+        status_counter(state, "names_overdue", NULL, names->overdue,
+                       "Times that a name was not waited for any longer");
+}
+
 void local_done(Local *local)
 {
         local->inlet = inlet_free(local->inlet);
+        local->enricher = enricher_free(local->enricher);
 }

@@ -4,6 +4,7 @@
 /* The dispatcher's end: the socket it delivers to, and who may connect there. */
 
 #include "remote/config.h"
+#include "remote/enrich.h"
 #include "remote/passage.h"
 #include "runtime/inlet.h"
 #include "runtime/store-loop.h"
@@ -16,6 +17,7 @@ typedef struct Local {
         const char *node; /* of records made on the dispatcher's behalf */
         uid_t dispatcher; /* (uid_t) -1: there is no such user */
         Passage *passage;
+        Enricher *enricher; /* NULL: records are stored as they come */
         uint64_t refused_usec;
 } Local;
 
@@ -27,4 +29,6 @@ int local_init(Local *local, sd_event *event, const RemoteConfig *config, const 
                StoreLoop *store, Passage *passage) _must_check_;
 /* Accepts nobody any more. */
 void local_close(Local *local);
+/* Writes the metrics of enriching into the status being written. */
+void local_status(const Local *local, State *state);
 void local_done(Local *local);

@@ -120,6 +120,7 @@ static void on_tick(void *userdata)
         status_begin(remote->state);
         store_loop_status(remote->store);
         uplink_status(remote->uplink);
+        local_status(&remote->local, remote->state);
         credentials_status(remote->tls, remote->state);
         status_counter(remote->state, "deliverers_refused", NULL,
                        inlet_counters(remote->local.inlet)->refused, "Local connections refused");

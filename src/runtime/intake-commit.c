@@ -24,6 +24,19 @@ static void unstall(Intake *intake)
         }
 }
 
+void intake_prepared(Intake *intake)
+{
+        IntakeSession *session, *next;
+
+        for (session = LIST_FIRST(&intake->sessions); session; session = next) {
+                next = LIST_NEXT(session, sessions);
+                if (session->preparing) {
+                        session->preparing = false;
+                        intake_session_flush(session);
+                }
+        }
+}
+
 bool intake_commit_begin(Intake *intake)
 {
         IntakeStream *stream;

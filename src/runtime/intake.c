@@ -68,7 +68,7 @@ void intake_stream_free_if_idle(IntakeStream *stream)
 void intake_session_end_quietly(IntakeSession *session, LinkByeCode code, uint32_t retry_after_msec,
                                 const char *reason)
 {
-        session->waiting = session->stalled = false;
+        session->waiting = session->stalled = session->preparing = false;
         session->end_code = code;
         session->end_why = reason;
         (void) link_receiver_end(&session->receiver, session->output, code, retry_after_msec, reason);
@@ -215,6 +215,7 @@ static int on_batch(LinkReceiver *receiver, const Batch *batch)
         Intake *intake = session->intake;
         Sink *sink = intake->options.sink;
         uint64_t now = intake->options.realtime_usec();
+        const IntakeHandler *handler = intake->options.handler;
         ContentRules rules = {
                 .lines = { session->node, session->accept, session->owner, session->types },
                 .origin = session->origin,
@@ -222,6 +223,7 @@ static int on_batch(LinkReceiver *receiver, const Batch *batch)
         uint32_t n_refused;
         RecordFault fault;
         Batch stored;
+        bool rewritten;
         int r;
 
         if (batch_is_heartbeat(batch)) {
@@ -236,15 +238,21 @@ static int on_batch(LinkReceiver *receiver, const Batch *batch)
                 return -EAGAIN;
         fault = content_judge(&rules, &session->stream->id, batch, now, intake->serial + 1, intake->scratch,
                               &stored, &n_refused);
+        rewritten = stored.payload == intake->scratch;
+        if (handler->prepare && handler->prepare(session, &stored) == -EAGAIN) {
+                session->stalled = false;
+                session->preparing = true;
+                return -EAGAIN;
+        }
         r = sink->append(sink, &session->stream->id, session->owner, batch, &stored, now);
         if (r == -EAGAIN)
                 return -EAGAIN;
         if (r < 0) {
                 intake->error = r;
-                intake->options.handler->blocked(intake, r);
+                handler->blocked(intake, r);
                 return -EAGAIN;
         }
-        if (stored.payload == intake->scratch)
+        if (rewritten)
                 intake->serial++;
         session->stalled = false;
         session->appended = true;
@@ -273,7 +281,7 @@ static void on_bye(LinkReceiver *receiver, const LinkBye *bye)
 {
         IntakeSession *session = container_of(receiver, IntakeSession, receiver);
 
-        session->waiting = session->stalled = false;
+        session->waiting = session->stalled = session->preparing = false;
         if (session->intake->options.handler->bye)
                 session->intake->options.handler->bye(session, bye);
 }
@@ -370,7 +378,7 @@ ssize_t intake_session_feed(IntakeSession *session, const uint8_t *data, size_t 
         bool dirty;
         ssize_t n;
 
-        session->appended = session->beat = session->stalled = false;
+        session->appended = session->beat = session->stalled = session->preparing = false;
         n = link_receiver_feed(&session->receiver, data, size, session->output);
         if ((session->appended || session->beat) && session->stream)
                 settle(session);
@@ -385,7 +393,7 @@ ssize_t intake_session_feed(IntakeSession *session, const uint8_t *data, size_t 
 
 bool intake_session_blocked(const IntakeSession *session)
 {
-        return session->waiting || session->stalled;
+        return session->waiting || session->stalled || session->preparing;
 }
 
 int intake_session_command(IntakeSession *session, const LinkCommand *command)

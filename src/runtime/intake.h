@@ -38,6 +38,10 @@ typedef struct IntakeHandler {
          * failed (anything else): nothing is taken until intake_commit_end() with that error, which steps
          * back. */
         void (*blocked)(Intake *intake, int error);
+        /* Gives a batch the bytes it is stored with, in place of those that came: *stored is sealed, its payload the
+         * handler's until the next call. The position stays that of what came. Returns 0; -EAGAIN: not now, the
+         * session rests until intake_prepared(). May be NULL. */
+        int (*prepare)(IntakeSession *session, Batch *stored);
         /* n lines of a batch were refused and stored escaped. May be NULL. */
         void (*refused)(IntakeSession *session, uint32_t n, RecordFault fault);
         /* The session is being done away with: what was kept for it is to be forgotten. May be NULL. */
@@ -89,6 +93,7 @@ struct IntakeSession {
         const char *end_why;  /* valid during the flush() that follows; NULL: we did not */
         bool waiting;         /* WELCOME waits until all of the stream is in custody */
         bool stalled;         /* a batch waits for the sink */
+        bool preparing;       /* a batch waits for prepare() */
         bool appended;        /* during a feed: something went into the open group */
         bool beat;            /* during a feed: a heartbeat came */
         uint64_t acked_bytes; /* receiver.bytes_received as it was at the last ack */
@@ -138,6 +143,8 @@ bool intake_commit_begin(Intake *intake);
  * told to resume. */
 void intake_commit_end(Intake *intake, int error);
 
+/* What prepare() put off may be offered to it again. */
+void intake_prepared(Intake *intake);
 /* The sink has room again: sessions may be fed again. */
 void intake_retry(Intake *intake);
 /* Repeats the last ACK of each session, every LINK_REPEAT_USEC while the sink is blocked: the senders hear

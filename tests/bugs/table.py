@@ -186,6 +186,10 @@ BUGS = [
     bug('sigterm-drops', 'test-intake', 'stopped_it_commits_and_acks_but_takes_nothing', 'runtime/intake.c',
         'if (intake->error != 0 || intake->stopped) return -EAGAIN;',
         'if (intake->stopped) { session->stalled = false; session->beat = true; return 0; } if (intake->error != 0) return -EAGAIN;'),
+    bug('welcome-with-the-checksum-of-what-was-stored', 'test-intake-prepare', 'what_is_prepared_keeps_the_place_of_what_came', 'runtime/intake.c',
+        'r = sink->append(sink, &session->stream->id, session->owner, batch, &stored, now);',
+        'Batch other = *batch; other.checksum = stored.checksum;'
+        ' r = sink->append(sink, &session->stream->id, session->owner, &other, &stored, now);'),
     bug('bad-content-dropped', 'test-intake', 'bad_content_is_stored_escaped_and_acked', 'runtime/intake.c',
         'r = sink->append(sink, &session->stream->id, session->owner, batch, &stored, now);',
         'r = fault != RECORD_OK ? 0 : sink->append(sink, &session->stream->id, session->owner, batch, &stored, now);'),
