@@ -8,6 +8,7 @@
 
 #include "aggregator/aggregator.h"
 #include "aggregator/clients.h"
+#include "aggregator/stock-clients.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
 #include "runtime/when-full.h"
@@ -24,6 +25,7 @@ typedef struct Aggregator {
         CredentialsWarned warned;
         StoreLoop *store;
         Clients clients;
+        StockClients *stock_clients; /* NULL: no socket for them */
 } Aggregator;
 
 /* --- The store's handler --- */
@@ -35,7 +37,23 @@ static void on_condition(StoreLoop *store, StoreCondition condition, bool on, vo
         clients_tell(&aggregator->clients, condition, on);
 }
 
+static void on_submitted(StoreLoop *store, void *userdata)
+{
+        Aggregator *aggregator = userdata;
+
+        stock_clients_submitted(aggregator->stock_clients);
+}
+
+static void on_settled(StoreLoop *store, int error, void *userdata)
+{
+        Aggregator *aggregator = userdata;
+
+        stock_clients_settled(aggregator->stock_clients, error);
+}
+
 static const StoreLoopHandler store_handler = {
+        .submitted = on_submitted,
+        .settled = on_settled,
         .condition = on_condition,
 };
 
@@ -62,6 +80,7 @@ static void on_terminate(void *userdata)
         Aggregator *aggregator = userdata;
 
         inlet_close(aggregator->clients.inlet);
+        stock_clients_end(aggregator->stock_clients);
         store_loop_finish(aggregator->store, on_drained, aggregator);
 }
 
@@ -106,10 +125,12 @@ static void on_tick(void *userdata)
 
         credentials_tick(aggregator->tls, &aggregator->warned);
         clients_tick(&aggregator->clients);
+        stock_clients_tick(aggregator->stock_clients);
         status_begin(aggregator->state);
         store_loop_status(aggregator->store);
         credentials_status(aggregator->tls, aggregator->state);
         clients_status(&aggregator->clients);
+        stock_clients_status(aggregator->stock_clients, aggregator->state);
         status_end(aggregator->state, "%zu connections, %" PRIu64 " records taken",
                    inlet_connections(aggregator->clients.inlet), counters->records);
 }
@@ -155,6 +176,24 @@ static int make_store(Aggregator *aggregator)
         return store_loop_new(loop_event(aggregator->loop), &options, &aggregator->store);
 }
 
+static int listen_on(Aggregator *aggregator)
+{
+        sd_event *event = loop_event(aggregator->loop);
+        ListenFds fds;
+        int r;
+
+        r = listen_fds_get(&fds);
+        if (r < 0)
+                return r;
+        r = stock_clients_new(event, aggregator->config, &fds, aggregator->store, &aggregator->stock_clients);
+        if (r >= 0)
+                r = clients_init(&aggregator->clients, event, aggregator->config, &fds, &aggregator->tls,
+                                 &aggregator->peers, aggregator->state, aggregator->store);
+        listen_fds_warn_rest(&fds);
+        listen_fds_done(&fds);
+        return r;
+}
+
 static int make(Aggregator *aggregator)
 {
         const AggregatorConfig *config = aggregator->config;
@@ -175,13 +214,13 @@ static int make(Aggregator *aggregator)
         r = make_store(aggregator);
         if (r < 0)
                 return r;
-        return clients_init(&aggregator->clients, loop_event(aggregator->loop), config, &aggregator->tls,
-                            &aggregator->peers, aggregator->state, aggregator->store);
+        return listen_on(aggregator);
 }
 
 static void done(Aggregator *aggregator)
 {
         clients_done(&aggregator->clients);
+        stock_clients_free(aggregator->stock_clients);
         store_loop_free(aggregator->store);
         tls_unref(aggregator->tls);
         peers_free(aggregator->peers);

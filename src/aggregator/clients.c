@@ -8,7 +8,6 @@
 
 #include "aggregator/clients.h"
 #include "runtime/config.h"
-#include "runtime/listen.h"
 #include "runtime/log.h"
 
 #include <inttypes.h>
@@ -253,22 +252,8 @@ void clients_tell(Clients *clients, StoreCondition condition, bool on)
 
 /* --- Life --- */
 
-static int listen_on(Clients *clients, const AggregatorConfig *config)
-{
-        ListenFds fds;
-        int r;
-
-        r = listen_fds_get(&fds);
-        if (r < 0)
-                return r;
-        r = inlet_serve(clients->inlet, &fds, "tls", AF_INET, config->listen);
-        listen_fds_warn_rest(&fds);
-        listen_fds_done(&fds);
-        return r;
-}
-
-int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *config, Tls **tls, Peers **peers,
-                 State *state, StoreLoop *store)
+int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *config, ListenFds *fds, Tls **tls,
+                 Peers **peers, State *state, StoreLoop *store)
 {
         InletOptions options = {
                 .intake = store_loop_intake(store),
@@ -292,7 +277,7 @@ int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *conf
         if (r >= 0)
                 r = inlet_new(event, &options, &clients->inlet);
         if (r >= 0)
-                r = listen_on(clients, config);
+                r = inlet_serve(clients->inlet, fds, "tls", AF_INET, config->listen);
         if (r < 0)
                 clients_done(clients);
         return r;

@@ -31,8 +31,8 @@ extern const IntakeHandler clients_intake_handler;
 
 /* Takes the descriptors named `tls` and the addresses of Listen=. *tls must hold credentials and *peers what
  * peers.d/ says; both may be replaced, see clients_review(). Logs why it fails. */
-int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *config, Tls **tls, Peers **peers,
-                 State *state, StoreLoop *store) _must_check_;
+int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *config, ListenFds *fds, Tls **tls,
+                 Peers **peers, State *state, StoreLoop *store) _must_check_;
 void clients_done(Clients *clients);
 
 /* The credentials and peers.d/ were read again: ends the sessions of clients that are not welcome any more. */

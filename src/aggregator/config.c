@@ -4,6 +4,7 @@
 #include "basic/batch.h"
 #include "link/link-receiver.h"
 #include "runtime/config-bounds.h"
+#include "runtime/log.h"
 #include "runtime/program.h"
 #include "runtime/state.h"
 #include "runtime/when-full.h"
@@ -34,6 +35,8 @@ static const ConfigKey keys[] = {
         KEY("Listen", config_parse_strings, listen, "ADDRESS:PORT, [ADDRESS]:PORT or PORT"),
         KEY("PeersDirectory", config_parse_path, peers_directory, "an absolute path"),
         KEY("PeersRequired", config_parse_bool, peers_required, "yes or no"),
+        KEY("AuditdListen", config_parse_strings, auditd_listen, "ADDRESS:PORT, [ADDRESS]:PORT or PORT"),
+        KEY("AuditdAllow", config_parse_strings, auditd_allow_texts, "networks such as 192.0.2.0/24 2001:db8::/32"),
         BOUNDED("Window", config_parse_size_within, window, "a size from 256K to 1G", &window),
         BOUNDED("NetworkTimeout", config_parse_usec_within, network_timeout_usec, "a time of at least 3s",
                 &silence),
@@ -53,6 +56,17 @@ static const ConfigKey keys[] = {
         KEY("StreamForget", config_parse_usec, stream_forget_usec, "a time such as 400d, 0 for never"),
         { 0 },
 };
+
+static int check(AggregatorConfig *config)
+{
+        const char *wrong = "";
+        int r = networks_parse(config->auditd_allow_texts, &config->auditd_allow, &wrong);
+
+        if (r == -EINVAL)
+                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL,
+                            "AuditdAllow=: \"%s\" is no network (ADDRESS or ADDRESS/BITS)", wrong);
+        return r;
+}
 
 int aggregator_config_load(const char *path, AggregatorConfig *ret)
 {
@@ -74,6 +88,8 @@ int aggregator_config_load(const char *path, AggregatorConfig *ret)
 
         if (config.name && config.directory && config.state_directory)
                 r = config_load("aggregator", path, keys, &config);
+        if (r >= 0)
+                r = check(&config);
         if (r < 0) {
                 aggregator_config_done(&config);
                 return r;
@@ -85,5 +101,6 @@ int aggregator_config_load(const char *path, AggregatorConfig *ret)
 void aggregator_config_done(AggregatorConfig *config)
 {
         config_done(keys, config);
+        networks_done(&config->auditd_allow);
         *config = (AggregatorConfig) { 0 };
 }

@@ -3,6 +3,7 @@
 
 /* aggregator.conf; conf/aggregator.conf says what each key means. */
 
+#include "aggregator/networks.h"
 #include "runtime/credentials.h"
 #include "store/disk.h"
 
@@ -14,6 +15,8 @@ typedef struct AggregatorConfig {
         char **listen;
         char *peers_directory; /* NULL: the usual ones */
         bool peers_required;
+        char **auditd_listen;
+        char **auditd_allow_texts;
         uint64_t window;
         uint64_t network_timeout_usec;
         uint64_t connect_timeout_usec;
@@ -24,6 +27,9 @@ typedef struct AggregatorConfig {
         int when_full; /* WhenFull */
         uint64_t retention_usec;
         uint64_t stream_forget_usec;
+
+        /* Made of the above. */
+        Networks auditd_allow;
 } AggregatorConfig;
 
 /* Reads aggregator.conf, or `path` alone. Says itself what is wrong. */

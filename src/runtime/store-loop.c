@@ -33,13 +33,30 @@ static void commit(StoreLoop *loop);
 
 /* --- Trouble --- */
 
+/* What was appended is submitted now. */
+static void groups_begin(StoreLoop *loop)
+{
+        (void) intake_commit_begin(loop->intake);
+        store_gaps_commit_begin(&loop->gaps);
+        if (loop->options.handler->submitted)
+                loop->options.handler->submitted(loop, loop->options.userdata);
+}
+
+/* What was submitted is durable; or nothing is that was not before. */
+static void groups_end(StoreLoop *loop, int error)
+{
+        store_gaps_commit_end(&loop->gaps, error);
+        intake_commit_end(loop->intake, error);
+        if (loop->options.handler->settled)
+                loop->options.handler->settled(loop, error, loop->options.userdata);
+}
+
 /* An append or commit_begin failed, and no job is in flight. */
 static void step_back(StoreLoop *loop, int error)
 {
         loop->failed = 0;
         store_step_back(loop->store);
-        store_gaps_commit_end(&loop->gaps, error);
-        intake_commit_end(loop->intake, error);
+        groups_end(loop, error);
 }
 
 /* --- Commit --- */
@@ -123,8 +140,7 @@ static void on_job_done(int result, void *userdata)
         r = store_commit_end(loop->store, result, realtime_usec());
         if (r < 0)
                 store_loop_note_failure(loop, r);
-        store_gaps_commit_end(&loop->gaps, r);
-        intake_commit_end(loop->intake, r);
+        groups_end(loop, r);
         if (r >= 0)
                 after_commit(loop);
         else
@@ -158,11 +174,9 @@ static bool commit_once(StoreLoop *loop)
                 commit_failed(loop, r);
                 return false;
         }
-        (void) intake_commit_begin(loop->intake);
-        store_gaps_commit_begin(&loop->gaps);
+        groups_begin(loop);
         if (r == 0) {
-                store_gaps_commit_end(&loop->gaps, 0);
-                intake_commit_end(loop->intake, 0);
+                groups_end(loop, 0);
                 return true;
         }
         loop->in_flight = true;
@@ -303,6 +317,32 @@ void *store_loop_userdata(const StoreLoop *loop)
 bool store_loop_holds(const StoreLoop *loop, StoreCondition condition)
 {
         return loop->held[condition];
+}
+
+int store_loop_append(StoreLoop *loop, const StreamId *stream, const char *owner, Batch *batch)
+{
+        Sink *sink = store_sink(loop->store);
+        uint64_t last, checksum;
+        int r;
+
+        if (loop->blocked)
+                return -ENOSPC;
+        if (loop->failed < 0)
+                return loop->failed;
+        if (loop->ending != ENDING_NOT)
+                return -EAGAIN;
+        r = sink->position(sink, stream, owner, &last, &checksum);
+        if (r < 0)
+                return r;
+        batch->first = last + 1;
+        batch->last = last + batch->count;
+        batch_seal(batch);
+        r = sink->append(sink, stream, owner, batch, batch, realtime_usec());
+        if (r < 0 && r != -EAGAIN)
+                on_blocked(loop->intake, r);
+        else
+                request_commit(loop);
+        return r;
 }
 
 void store_loop_owe(StoreLoop *loop)

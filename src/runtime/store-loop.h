@@ -30,6 +30,10 @@ typedef enum StoreCondition {
 typedef struct StoreLoopHandler {
         /* A group became durable: sources have more. May be NULL. */
         void (*durable)(StoreLoop *loop, void *userdata);
+        /* What store_loop_append() has taken so far is submitted, and there is room for more. May be NULL. */
+        void (*submitted)(StoreLoop *loop, void *userdata);
+        /* All that was submitted is durable (0); or all that was taken and not yet settled is forgotten. May be NULL. */
+        void (*settled)(StoreLoop *loop, int error, void *userdata);
         /* A condition began or ended, for STATE to the peers. May be NULL. */
         void (*condition)(StoreLoop *loop, StoreCondition condition, bool on, void *userdata);
 } StoreLoopHandler;
@@ -60,6 +64,10 @@ Store *store_loop_store(StoreLoop *loop);
 Intake *store_loop_intake(StoreLoop *loop);
 void *store_loop_userdata(const StoreLoop *loop);
 bool store_loop_holds(const StoreLoop *loop, StoreCondition condition);
+/* Delivers for a peer that does not speak the link: in a stream that only the owner of the loop knows, records
+ * already judged; first and last are set here. Returns 0: submitted() and settled() say what becomes of it; -EAGAIN: not before
+ * submitted(); -ENOSPC and its like: there is no room; another negative errno: the disk failed. */
+int store_loop_append(StoreLoop *loop, const StreamId *stream, const char *owner, Batch *batch) _must_check_;
 /* Somebody has connected who may deliver: call it as soon as that is known, also for those who wait while we
  * end. With a boot_id the end is clean only if he says BYE. */
 void store_loop_owe(StoreLoop *loop);

@@ -8,7 +8,7 @@ import check
 
 FLOORS = {
     'basic': 0,
-    'record': 1, 'link': 1, 'store': 1, 'ring': 1,
+    'record': 1, 'link': 1, 'store': 1, 'ring': 1, 'stock': 1,
     'runtime': 2, 'lib': 2,
     'dispatcher': 3, 'remote': 3, 'aggregator': 3, 'tool': 3,
     # Two programs of a few lines that need nothing of ours.

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The end for stock audisp-remote: connections that speak the stock protocol, into the same store and the same group
+ * commit as all others.
+ */
+
+#include "aggregator/config.h"
+#include "runtime/listen.h"
+#include "runtime/state.h"
+#include "runtime/store-loop.h"
+
+typedef struct StockClients StockClients;
+
+/* Takes the descriptors named `auditd` and the addresses of AuditdListen=; without any there is nobody to serve, and
+ * *ret is NULL. Logs why it fails. */
+int stock_clients_new(sd_event *event, const AggregatorConfig *config, ListenFds *fds, StoreLoop *store,
+                      StockClients **ret) _must_check_;
+/* These take NULL, too. */
+StockClients *stock_clients_free(StockClients *clients);
+
+/* From the store's handler. */
+void stock_clients_submitted(StockClients *clients);
+void stock_clients_settled(StockClients *clients, int error);
+/* Takes no more; says ENDING to each when what it sent is durable. */
+void stock_clients_end(StockClients *clients);
+/* Call once a second: accepts again. */
+void stock_clients_tick(StockClients *clients);
+/* Writes their metrics into the status being written. */
+void stock_clients_status(StockClients *clients, State *state);

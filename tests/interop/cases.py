@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is promised of each pair of ends, tried. Every record carries a number; a collector's log is read as text."""
+
+import socket
+import struct
+
+from place import PORT, Aggregator, Auditd, AudispRemote, Count, Failure, record, records, wait_for
+
+FEW = 2000
+# What is in a killed sender and in its pipe is nobody's: an audisp-remote has no acks to those who feed it.
+PIPE = 65536
+
+
+def counted(collector, first, last, duplicates=0):
+    """Once the last of them is there."""
+    wanted = collector.line(last)
+    wait_for(f"record {last}", lambda: wanted in collector.log())
+    count = Count(collector.log(), collector.line)
+    count.expect(first, last, duplicates)
+    return count
+
+
+# --- audisp-remote to our aggregator ---
+
+def audisp_remote_to_aggregator(place):
+    """In both its modes; what it has told us to be acked is on the disk; EOE it keeps to itself; node= is its address."""
+    collector = Aggregator(place)
+    collector.start()
+    last = 0
+    for mode in "immediate", "forward":
+        sender = AudispRemote(place, mode)
+        sender.start()
+        sender.feed(records(last + 1, last + FEW))
+        sender.feed(b"type=EOE msg=audit(1700000000.000:1): \n")
+        sender.stop()
+        last += FEW
+        counted(collector, 1, last)
+    log = collector.log()
+    if log.count(b"node=127.0.0.1 type=USER ") != last or b"type=EOE" in log:
+        raise Failure("node= is not the client's address everywhere, or an EOE was sent")
+
+
+def audisp_remote_through_kills_of_aggregator(place):
+    """Nothing is lost, and each kill costs one duplicate at most."""
+    collector = Aggregator(place)
+    collector.start()
+    sender = AudispRemote(place)
+    sender.start()
+    kills = 5
+    for i in range(kills):
+        sender.feed(records(i * FEW + 1, (i + 1) * FEW))
+        wait_for("some of them", lambda n=i * FEW + 1: collector.line(n) in collector.log())
+        collector.kill()
+        collector.start()
+    sender.feed(records(kills * FEW + 1, (kills + 1) * FEW))
+    counted(collector, 1, (kills + 1) * FEW, duplicates=kills)
+
+
+def audisp_remote_killed(place):
+    """In mode forward its queue file brings back what it had taken; what it had not is lost with its pipe."""
+    collector = Aggregator(place)
+    collector.start()
+    sender = AudispRemote(place, "forward")
+    sender.start()
+    sender.feed(records(1, FEW))
+    wait_for("some of them", lambda: collector.line(1) in collector.log())
+    sender.kill()
+    sender.start()
+    sender.feed(records(FEW + 1, 2 * FEW))
+    wait_for("the last", lambda: collector.line(2 * FEW) in collector.log())
+    count = Count(collector.log(), collector.line)
+    lost = FEW - len([n for n in range(1, FEW + 1) if n in count.present])
+    if lost * len(record(1)) > 2 * PIPE or count.duplicated > 1 or count.strange or not count.ordered:
+        raise Failure(f"{lost} lost, {count.duplicated} twice, {count.strange}")
+    if any(n not in count.present for n in range(FEW + 1, 2 * FEW + 1)):
+        raise Failure("of what it was given afterwards something is missing")
+
+
+def audisp_remote_and_full_disk(place):
+    """It is told, keeps what was not stored, and goes on by itself when there is room: all is there, no more than one record
+    twice for each time that it came back."""
+    collector = Aggregator(place, disk="24m")
+    collector.start()
+    sender = AudispRemote(place, heartbeat_timeout=1)
+    sender.start()
+    sender.feed(records(1, FEW))
+    counted(collector, 1, FEW)
+    collector.fill()
+    sender.feed(records(FEW + 1, FEW + 100))
+    wait_for("disk_full", lambda: collector.condition("disk_full"))
+    wait_for("a refusal", lambda: collector.counter("stock_requests_refused_total"))
+    if not sender.lives():
+        raise Failure("audisp-remote has ended")
+    collector.free()
+    wait_for("the end of disk_full", lambda: not collector.condition("disk_full"))
+    # It comes back with its next heartbeat.
+    sender.feed(records(FEW + 101, 2 * FEW))
+    counted(collector, 1, 2 * FEW, duplicates=int(collector.counter("stock_accepted_total")))
+
+
+def aggregator_ends_in_order(place):
+    """ENDING makes an audisp-remote come back: nothing is lost or twice."""
+    collector = Aggregator(place)
+    collector.start()
+    sender = AudispRemote(place)
+    sender.start()
+    sender.feed(records(1, FEW))
+    counted(collector, 1, FEW)
+    collector.stop()
+    collector.start()
+    sender.feed(records(FEW + 1, 2 * FEW))
+    counted(collector, 1, 2 * FEW)
+
+
+# --- By hand: what no audisp-remote sends ---
+
+HEADER = struct.Struct("<IBBIHI")
+MAGIC = 0xff0000fe
+MESSAGE, HEARTBEAT, ACK = 0, 1, 0x40000000
+
+
+def frame(kind, seq, payload=b""):
+    return HEADER.pack(MAGIC, 0, 0, kind, len(payload), seq) + payload
+
+
+def connect():
+    return socket.create_connection(("127.0.0.1", PORT), timeout=20)
+
+
+def reply(client):
+    data = b""
+    while len(data) < HEADER.size:
+        chunk = client.recv(HEADER.size - len(data))
+        if not chunk:
+            return None
+        data += chunk
+    _, _, _, kind, size, seq = HEADER.unpack(data)
+    return kind, seq, client.recv(size, socket.MSG_WAITALL) if size else b""
+
+
+def frames_by_hand(place):
+    """A window of records is acked in order; a foreign node= stands, as nobody is authenticated; LF and NUL become blanks; what is no
+    record is stored escaped; what is no frame ends that connection and no other."""
+    collector = Aggregator(place)
+    collector.start()
+    with connect() as client, connect() as other:
+        client.sendall(b"".join(frame(MESSAGE, n, record(n)) for n in range(1, 201)))
+        for n in range(1, 201):
+            if reply(client) != (ACK, n, b""):
+                raise Failure(f"record {n} was not acked in its turn")
+        counted(collector, 1, 200)
+        texts = {b"node=db7 type=USER msg=audit(1.000:1): op=foreign\n": b"node=db7 type=USER msg=audit(1.000:1): op=foreign\n",
+                 b"type=USER msg=audit(1.000:2): op=lines a\ntype=FORGED b\0c\n":
+                     b"node=127.0.0.1 type=USER msg=audit(1.000:2): op=lines a type=FORGED b c\n",
+                 b"type=EOE msg=audit(1.000:3): \n": b"node=127.0.0.1 type=EOE msg=audit(1.000:3): \n",
+                 b"type=USER msg=audit(1.000:4): op=long pad=" + b"y" * 12000:
+                     b"node=127.0.0.1 type=USER msg=audit(1.000:4): op=long pad=" + b"y" * 12000 + b"\n",
+                 b"hello\n": b' op=relay-refused fault="no\\x20audit\\x20record" ',
+                 b"z" * 40000: b" size=40000 "}
+        for n, (text, stored) in enumerate(texts.items(), 1000):
+            client.sendall(frame(MESSAGE, n, text))
+            if reply(client) != (ACK, n, b"") or stored not in collector.log():
+                raise Failure(f"{text[:60]!r} was not acked, or not stored as {stored[:60]!r}")
+        client.sendall(frame(HEARTBEAT, 5000))
+        if reply(client) != (ACK, 5000, b""):
+            raise Failure("a heartbeat was not acked")
+        other.sendall(record(9999))
+        if reply(other) is not None:
+            raise Failure("a line without a frame was answered")
+        client.sendall(frame(MESSAGE, 6000, record(201)))
+        if reply(client) != (ACK, 6000, b""):
+            raise Failure("another client's bad framing cost this one something")
+    counted(collector, 1, 201)
+
+
+def foreign_address(place):
+    """A network that AuditdAllow= does not name is turned away without an answer."""
+    collector = Aggregator(place, "AuditdAllow=\nAuditdAllow=192.0.2.0/24 2001:db8::/32\n")
+    collector.start()
+    with connect() as client:
+        try:
+            client.sendall(frame(HEARTBEAT, 1))
+            if reply(client) is not None:
+                raise Failure("it was answered")
+        except ConnectionResetError:
+            pass
+    wait_for("the counter", lambda: collector.counter("stock_addresses_refused_total") == 1)
+
+
+# --- audisp-remote to auditd ---
+
+def audisp_remote_to_auditd(place):
+    """The cell without us: in both its modes all records are there once."""
+    collector = Auditd(place)
+    collector.start()
+    last = 0
+    for mode in "immediate", "forward":
+        sender = AudispRemote(place, mode)
+        sender.start()
+        sender.feed(records(last + 1, last + FEW))
+        sender.stop()
+        last += FEW
+        counted(collector, 1, last)
+
+
+ALL = [audisp_remote_to_aggregator, audisp_remote_through_kills_of_aggregator, audisp_remote_killed, audisp_remote_and_full_disk,
+       aggregator_ends_in_order, frames_by_hand, foreign_address, audisp_remote_to_auditd]
