@@ -142,3 +142,22 @@ bool batch_payload_intact(const Batch *batch)
 {
         return batch->payload_hash == checksum64(batch->payload, batch->size);
 }
+
+bool batch_span_meets(const BatchSpan *span, uint64_t since_usec, uint64_t until_usec)
+{
+        if (span->oldest_usec == 0 && span->newest_usec == 0)
+                return true;
+        return span->oldest_usec <= until_usec && span->newest_usec >= since_usec;
+}
+
+void batch_span_add(BatchSpan *span, const BatchSpan *more)
+{
+        bool known = (span->oldest_usec | span->newest_usec) != 0 && (more->oldest_usec | more->newest_usec) != 0;
+
+        if (!known) {
+                *span = (BatchSpan) { 0 };
+                return;
+        }
+        span->oldest_usec = MIN(span->oldest_usec, more->oldest_usec);
+        span->newest_usec = MAX(span->newest_usec, more->newest_usec);
+}

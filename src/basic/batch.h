@@ -81,6 +81,21 @@ typedef struct Batch {
         const uint8_t *payload; /* not owned */
 } Batch;
 
+/* What all records of a batch have in common, for who looks for some of them without reading the text. */
+typedef struct BatchSpan {
+        uint64_t oldest_usec; /* times of its records; both 0: not known */
+        uint64_t newest_usec; /* before oldest_usec: there are none */
+        uint64_t node;        /* checksum64() of the name of the node that all of them are of; 0: several, or not known */
+} BatchSpan;
+
+#define BATCH_SPAN_NONE ((BatchSpan) { .oldest_usec = UINT64_MAX })
+
+/* Widens the span to what is in `more`. */
+void batch_span_add(BatchSpan *span, const BatchSpan *more);
+
+/* Whether a record from since_usec to until_usec, both included, may be in it. */
+bool batch_span_meets(const BatchSpan *span, uint64_t since_usec, uint64_t until_usec);
+
 /* Number of seqs the batch covers; 0 for a heartbeat. */
 static inline uint64_t batch_range(const Batch *batch)
 {

@@ -82,6 +82,9 @@ size_t record_next(const uint8_t *payload, size_t size);
  * line's number (from 0). */
 RecordFault record_check_batch(const Batch *batch, const char *node, uint32_t *ret_line);
 
+/* Times and node of the lines of a payload; times both 0 when one of them is no record. An empty one has none. */
+void record_span(const uint8_t *payload, size_t size, BatchSpan *ret);
+
 /* --- Records of our own --- */
 
 /* `type=DAEMON_ERR … op=relay-gap`: what was lost, where, how many (docs/records.md). */

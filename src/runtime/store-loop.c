@@ -475,6 +475,7 @@ static int open_store(StoreLoop *loop)
         if (r >= 0) {
                 loop->options.store.disk = disk;
                 loop->options.store.random = fill_random;
+                loop->options.store.span = record_span;
                 loop->options.store.group_bytes_max = STORE_LOOP_GROUP_MAX;
                 r = store_open(&loop->options.store, realtime_usec(), &loop->store, &loop->gaps.report);
         }

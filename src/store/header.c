@@ -121,6 +121,8 @@ static void put_tables(Writer *writer, uint64_t now_usec)
         size_t i = store->n_segments - 1;
 
         entry.segment.previous = i > 0 ? store->segments[i - 1].first : 0;
+        if (store->left.written.segment == entry.segment.previous)
+                entry.segment.before = store->left.written.span;
         memcpy(entry.segment.head, writer->chain, SHA256_SIZE);
         entry.segment.rows = (store->restart.kind == INDEX_RESTART) + (store->deleted.kind == INDEX_DELETED);
         for (const Stream *s = NULL; (s = streams_next(&store->streams, s));)

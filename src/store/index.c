@@ -70,6 +70,9 @@ static void encode_batch(const IndexEntry *entry, uint8_t *p)
         put_le64(p + 120, entry->batch.received_usec);
         p[128] = (uint8_t) entry->batch.received_reason;
         memcpy(p + 136, entry->batch.sha256, SHA256_SIZE);
+        put_le64(p + 168, entry->batch.span.oldest_usec);
+        put_le64(p + 176, entry->batch.span.newest_usec);
+        put_le64(p + 184, entry->batch.span.node);
 }
 
 static void encode_segment(const IndexEntry *entry, uint8_t *p)
@@ -82,6 +85,8 @@ static void encode_segment(const IndexEntry *entry, uint8_t *p)
         put_le32(p + 72, entry->segment.rows);
         memcpy(p + 80, entry->segment.head, SHA256_SIZE);
         put_le64(p + 112, entry->segment.last_usec);
+        put_le64(p + 120, entry->segment.before.oldest_usec);
+        put_le64(p + 128, entry->segment.before.newest_usec);
 }
 
 static void encode_checkpoint(const IndexEntry *entry, uint8_t *p)
@@ -191,6 +196,9 @@ static int decode_batch(const uint8_t *p, IndexEntry *entry)
         entry->batch.received_usec = get_le64(p + 120);
         entry->batch.received_reason = p[128];
         memcpy(entry->batch.sha256, p + 136, SHA256_SIZE);
+        entry->batch.span.oldest_usec = get_le64(p + 168);
+        entry->batch.span.newest_usec = get_le64(p + 176);
+        entry->batch.span.node = get_le64(p + 184);
         if (entry->batch.received_reason >= _BATCH_REASON_MAX ||
             batch_decode(p + 24, &entry->batch.stored) < 0 || entry->batch.stored.reason != BATCH_RECORDS)
                 return -EBADMSG;
@@ -207,6 +215,8 @@ static void decode_segment(const uint8_t *p, IndexEntry *entry)
         entry->segment.rows = get_le32(p + 72);
         memcpy(entry->segment.head, p + 80, SHA256_SIZE);
         entry->segment.last_usec = get_le64(p + 112);
+        entry->segment.before.oldest_usec = get_le64(p + 120);
+        entry->segment.before.newest_usec = get_le64(p + 128);
 }
 
 static void decode_checkpoint(const uint8_t *p, IndexEntry *entry)

@@ -23,11 +23,13 @@
  *                  72 4 rows: entries that follow and repeat what older segments said
  *                  80 32 chain of the last entry of the segment before
  *                  112 8 receive time of the last batch before
+ *                  120 8 oldest and 128 8 newest record of the segment before: BatchSpan
  *      STREAM      a row of the table of streams
  *                  24 16 stream  40 8 last  48 8 checksum  56 8 seen  64 1 size, 65 120 owner
  *      BATCH       24 48 batch header (own seqs)  72 16 stream  88 8 received first  96 8 received last
  *                  104 8 received checksum  112 8 text offset  120 8 receive time  128 1 received reason
  *                  136 32 SHA-256 of the payload, zero where not chained
+ *                  168 8 oldest and 176 8 newest record  184 8 node: BatchSpan
  *      COMMIT      how far this segment, or the one it names, was durable. flags: 1 clean end
  *                  24 8 first seq of the segment  32 8 text size  40 8 index size  48 8 last own seq
  *                  56 8 time
@@ -104,6 +106,7 @@ typedef struct IndexEntry {
                         uint32_t rows;
                         uint8_t head[SHA256_SIZE];
                         uint64_t last_usec;
+                        BatchSpan before; /* without the node */
                 } segment;
                 struct {
                         StreamId stream;
@@ -122,6 +125,7 @@ typedef struct IndexEntry {
                         uint64_t offset;
                         uint64_t received_usec;
                         uint8_t sha256[SHA256_SIZE];
+                        BatchSpan span;
                 } batch;
                 struct {
                         uint64_t segment;
@@ -171,6 +175,9 @@ typedef struct IndexEntry {
                 } restart;
         };
 } IndexEntry;
+
+/* What is in a payload, lent by a higher floor (record_span()): the store does not look into text. */
+typedef void (*StoreSpan)(const uint8_t *payload, size_t size, BatchSpan *ret);
 
 /* SHA-256, lent by a higher floor (GnuTLS). */
 typedef void (*StoreHash)(const void *data, size_t size, uint8_t ret_digest[static SHA256_SIZE]);

@@ -422,6 +422,7 @@ static void take_over(Found *found, SegmentFiles *files, bool go_on)
                 .entries = found->accepted,
                 .last = replay->last,
                 .last_usec = replay->last_usec,
+                .span = replay->span,
         };
         memcpy(store->durable.chain, replay->chain, SHA256_SIZE);
         store->written = store->flight = store->durable;
@@ -480,7 +481,7 @@ int recovery_segment(Store *store, uint64_t now_usec, StoreReport *report)
                 .report = report,
                 .first = first,
                 .now_usec = now_usec,
-                .replay = { .store = store, .first = first, .last = first - 1 },
+                .replay = { .store = store, .first = first, .last = first - 1, .span = BATCH_SPAN_NONE },
         };
         found->payload = malloc(BATCH_PAYLOAD_MAX);
         if (found->payload)

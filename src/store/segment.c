@@ -265,6 +265,7 @@ static int begin(Store *store, uint64_t now_usec)
         store->written.segment = files.first;
         store->written.text_size = 0;
         store->written.entries = 0;
+        store->written.span = BATCH_SPAN_NONE;
         return 0;
 }
 

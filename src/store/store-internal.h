@@ -14,6 +14,8 @@
  *      recovery-segment.c   … for the last segment
  *      replay.c     … for each entry
  *      reader.c     the source: from a seq to a batch
+ *      text.c       the text of a segment, for who reads
+ *      view.c       the store as others read it, beside its owner
  *      links.c      names for ausearch and tail
  */
 
@@ -54,6 +56,7 @@ typedef struct Point {
         uint32_t entries;
         uint64_t last; /* own seq */
         uint64_t last_usec;
+        BatchSpan span; /* of the segment's records */
         uint8_t chain[SHA256_SIZE];
 } Point;
 
@@ -74,6 +77,13 @@ typedef struct SegmentFiles {
 } SegmentFiles;
 
 #define SEGMENT_FILES_NULL ((SegmentFiles) { .text = -EBADF, .index = -EBADF })
+
+/* The text of a segment that is read. */
+typedef struct SegmentText {
+        int plain;
+} SegmentText;
+
+#define SEGMENT_TEXT_NULL ((SegmentText) { .plain = -EBADF })
 
 typedef struct StreamPoint {
         uint64_t last;
@@ -299,6 +309,17 @@ void custody_explain_damage(uint64_t seq, uint64_t last, Batch *ret);
 /* The segment with these files is gone or replaced: nobody reads on in it. */
 void custody_forget_files(Store *store, uint64_t first);
 
+/* --- text.c --- */
+
+int segment_text_open(Disk *disk, uint64_t first, SegmentText *ret) _must_check_;
+void segment_text_close(Disk *disk, SegmentText *text);
+int segment_text_read(Disk *disk, SegmentText *text, void *data, size_t size, uint64_t offset) _must_check_;
+
+static inline bool segment_text_is_open(const SegmentText *text)
+{
+        return text->plain >= 0;
+}
+
 /* --- reader.c --- */
 
 void reader_init(Collector *collector);
@@ -342,6 +363,7 @@ typedef struct Replay {
         uint64_t last;       /* own seq reached */
         uint64_t text_size;  /* behind the last batch */
         uint64_t last_usec;
+        BatchSpan span;
         StreamId stream;
         uint8_t chain[SHA256_SIZE];
         bool clean_end; /* the last entry says so */

@@ -149,6 +149,11 @@ static void add_batch(Store *store, const StreamId *stream, const Batch *receive
         } else if (store->chained) {
                 store->options.hash(stored->payload, stored->size, entry->batch.sha256);
         }
+        if (stored->count > 0) {
+                if (store->options.span)
+                        store->options.span(stored->payload, stored->size, &entry->batch.span);
+                batch_span_add(&store->written.span, &entry->batch.span);
+        }
         batch_renumber(batch, store->written.last + 1, store->written.last + batch->count);
         batch->payload = NULL;
         store->written.last = batch->last;

@@ -20,6 +20,7 @@ typedef struct Store Store;
 typedef struct StoreOptions {
         Disk *disk;                 /* taken over on success */
         StoreHash hash;             /* SHA-256 chain when set */
+        StoreSpan span;             /* so that readers find records by time and node without reading; NULL: not */
         void (*random)(void *bytes, size_t size); /* for stream ids */
         uint64_t segment_size_max;  /* bytes of text; rotation behind it */
         uint64_t segment_age_usec;  /* 0: none */

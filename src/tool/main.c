@@ -17,6 +17,7 @@ typedef struct Verb {
 static const Verb verbs[] = {
         { "status", verb_status, "What the programs on this host are doing, and what is wrong" },
         { "tail", verb_tail, "Records as the dispatcher gets them, as lines or JSON" },
+        { "log", verb_log, "Records from stores, by time, node, type, key or serial" },
         { "send", verb_send, "Records from standard input into the dispatcher, acked" },
         { "command", verb_command, "Ask something of the dispatcher or of the plugins behind it" },
         { "cert", verb_cert, "Make a CA, and certificates for collectors and clients" },

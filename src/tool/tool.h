@@ -15,3 +15,4 @@ int verb_cert(int argc, char **argv);
 int verb_send(int argc, char **argv);
 int verb_command(int argc, char **argv);
 int verb_tail(int argc, char **argv);
+int verb_log(int argc, char **argv);
