@@ -25,8 +25,8 @@ static const char *const default_stores[] = { "/var/log/audit-relay", "/var/lib/
 /* Events whose end is awaited. A store of many nodes has some of each at once. */
 #define EVENTS_MAX 8192U
 #define EVENTS_BYTES_MAX (32U * 1024U * 1024U)
-/* Of a live store, an event that has not ended by then never will. */
-#define EVENT_TIMEOUT_USEC (5 * USEC_PER_SEC)
+/* Of a live store, an event that has not ended by then never will: auditd's end_of_event_timeout. */
+#define EVENT_TIMEOUT_USEC (2 * USEC_PER_SEC)
 /* When events are waiting while nothing is written. */
 #define EVENT_TURN_MSEC 1000
 /* Each look for the last N goes so many times further back than the one before. */

@@ -29,6 +29,8 @@ static IndexEntry sample(IndexKind kind)
                 entry.segment.rows = 7;
                 memset(entry.segment.head, 0x33, SHA256_SIZE);
                 entry.segment.last_usec = UINT64_C(1699999999000000);
+                entry.segment.before.oldest_usec = UINT64_C(1699999990000000);
+                entry.segment.before.newest_usec = UINT64_C(1699999998000000);
                 break;
         case INDEX_STREAM:
                 entry.stream.stream = b;
@@ -52,6 +54,9 @@ static IndexEntry sample(IndexKind kind)
                 entry.batch.offset = 4096;
                 entry.batch.received_usec = UINT64_C(1700000000000002);
                 memset(entry.batch.sha256, 0x44, SHA256_SIZE);
+                entry.batch.span = (BatchSpan) {
+                        UINT64_C(1699999998000000), UINT64_C(1699999998500000), UINT64_C(0xb1b2b3b4b5b6b7b8),
+                };
                 break;
         case INDEX_COMMIT:
                 entry.commit.segment = 1001;

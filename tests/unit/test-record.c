@@ -353,6 +353,58 @@ static const char *field(const uint8_t *line, size_t size, const char *name)
         return value;
 }
 
+START_TEST(what_all_lines_have_in_common)
+{
+        static const struct {
+                const char *payload;
+                BatchSpan span;
+                const char *node;
+        } cases[] = {
+                { "node=a type=USER msg=audit(5.000:1): x\nnode=a type=USER msg=audit(3.250:2): x\n", { 3250000, 5000000, 0 }, "a" },
+                { "node=a type=USER msg=audit(5.001:1): x\nnode=b type=USER msg=audit(5.001:2): x\n", { 5001000, 5001000, 0 }, NULL },
+                { "node=a type=USER msg=audit(5.000:1): x\nnode=ab type=USER msg=audit(5.000:2): x\n", { 5000000, 5000000, 0 }, NULL },
+                { "type=USER msg=audit(5.000:1): x\n", { 5000000, 5000000, 0 }, NULL },
+                { "node=a type=USER msg=audit(18446744073709551615.999:1): x\n", { UINT64_MAX, UINT64_MAX, 0 }, "a" },
+                { "node=a type=USER msg=audit(18446744073709.999:1): x\n", { UINT64_MAX, UINT64_MAX, 0 }, "a" },
+                { "node=a type=USER msg=audit(5.000:1): x\nno record\n", { 0, 0, 0 }, NULL },
+                { "node=a type=USER msg=audit(5.000:1): x\nnode=a type=USER msg=audit(5.000:1): x", { 0, 0, 0 }, NULL },
+                { "", { UINT64_MAX, 0, 0 }, NULL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                uint64_t node = cases[i].node ? checksum64(cases[i].node, strlen(cases[i].node)) : 0;
+                BatchSpan span;
+
+                record_span((const uint8_t *) cases[i].payload, strlen(cases[i].payload), &span);
+                ck_assert_uint_eq(span.oldest_usec, cases[i].span.oldest_usec);
+                ck_assert_uint_eq(span.newest_usec, cases[i].span.newest_usec);
+                ck_assert_uint_eq(span.node, node);
+        }
+}
+END_TEST
+
+START_TEST(spans)
+{
+        BatchSpan sum = BATCH_SPAN_NONE, none = BATCH_SPAN_NONE, unknown = { 0 };
+
+        ck_assert(!batch_span_meets(&none, 0, UINT64_MAX - 1));
+        ck_assert(batch_span_meets(&unknown, 5, 5));
+        batch_span_add(&sum, &(BatchSpan) { 20, 30, 7 });
+        batch_span_add(&sum, &(BatchSpan) { 10, 25, 7 });
+        batch_span_add(&sum, &none);
+        ck_assert_uint_eq(sum.oldest_usec, 10);
+        ck_assert_uint_eq(sum.newest_usec, 30);
+        ck_assert(batch_span_meets(&sum, 30, 99));
+        ck_assert(batch_span_meets(&sum, 0, 10));
+        ck_assert(!batch_span_meets(&sum, 31, 99));
+        ck_assert(!batch_span_meets(&sum, 0, 9));
+        /* What is not known stays so. */
+        batch_span_add(&sum, &unknown);
+        batch_span_add(&sum, &(BatchSpan) { 20, 30, 7 });
+        ck_assert(batch_span_meets(&sum, 99, 99));
+}
+END_TEST
+
 START_TEST(auparse_reads_gap_records)
 {
         RecordGap gap = { .node = "n1", .time = now, .where = "ring", .reason = "overflow", .lost = 12,
@@ -716,6 +768,8 @@ int main(void)
         tcase_add_test(tcase, long_texts_are_cut_at_the_kernels_maximum);
         tcase_add_loop_test(tcase, lines_of_producers_are_adopted, 0, (int) ELEMENTSOF(adopted));
         tcase_add_test(tcase, adopted_lines_end_at_the_line_maximum);
+        tcase_add_test(tcase, what_all_lines_have_in_common);
+        tcase_add_test(tcase, spans);
         tcase_add_test(tcase, the_first_fault_of_a_batch_is_named);
         tcase_add_test(tcase, auparse_reads_gap_records);
         tcase_add_test(tcase, a_command_to_the_byte);

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* audit-relay log, run as a program (its path is the first argument) on stores made here. */
+
+#include "check-main.h"
+#include "capture.h"
+#include "record/record.h"
+#include "store/store.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+static char *tool;
+static char directory[64];
+static char output[1 << 20];
+static uint64_t now = 2000 * USEC_PER_SEC;
+
+/* --- Stores --- */
+
+static void fill_random(void *bytes, size_t size)
+{
+        static uint8_t next = 1;
+
+        memset(bytes, next++, size);
+}
+
+static Store *open_store(const char *name)
+{
+        StoreOptions options = {
+                .random = fill_random,
+                .span = record_span,
+                .segment_size_max = 1024 * 1024,
+                .group_bytes_max = 1024 * 1024,
+        };
+        char path[256];
+        StoreReport report;
+        Store *store;
+
+        (void) snprintf(path, sizeof path, "%s/%s", directory, name);
+        (void) mkdir(path, 0750);
+        ck_assert_int_eq(disk_open(path, &options.disk), 0);
+        ck_assert_int_eq(store_open(&options, now, &store, &report), 0);
+        store_report_done(&report);
+        return store;
+}
+
+static void commit(Store *store)
+{
+        StoreJob job;
+
+        while (store_dirty(store)) {
+                ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
+                ck_assert_int_eq(store_commit_end(store, store_job_run(&job), now), 0);
+        }
+}
+
+/* A batch of the stream from seq `first` on, with these lines, received a second after the last. */
+static void append_to(Store *store, StreamId stream, uint64_t first, BatchReason reason, const char *lines)
+{
+        Batch received = { .first = first, .origin = BATCH_ORIGIN_KERNEL, .payload = (const uint8_t *) lines }, stored;
+        Sink *sink = store_sink(store);
+
+        for (const char *p = lines; *p; p++)
+                received.count += *p == '\n';
+        received.size = (uint32_t) strlen(lines);
+        received.last = first + received.count - 1;
+        batch_seal(&received);
+        stored = received;
+        if (reason == BATCH_LOST) {
+                received.reason = reason;
+                received.count = received.size = 0;
+                received.payload = NULL;
+                batch_seal(&received);
+        }
+        now += USEC_PER_SEC;
+        ck_assert_int_eq(sink->append(sink, &stream, "owner", &received, &stored, now), 0);
+        commit(store);
+}
+
+static void append(Store *store, uint8_t id, uint64_t first, BatchReason reason, const char *lines)
+{
+        append_to(store, (StreamId) { { id } }, first, reason, lines);
+}
+
+#define EVENT_1                                                                                                        \
+        "node=web type=SYSCALL msg=audit(1000.000:1): arch=c000003e syscall=257 success=yes exit=3 a0=ffffff9c "       \
+        "items=1 pid=42 uid=0 comm=\"cat\" key=6574630173686F77\n"                                                      \
+        "node=web type=PATH msg=audit(1000.000:1): item=0 name=\"/etc/shadow\" nametype=NORMAL\n"                       \
+        "node=web type=EOE msg=audit(1000.000:1): \n"
+#define EVENT_2 "node=db type=USER_LOGIN msg=audit(1060.500:2): pid=7 uid=0 msg='op=login acct=\"root\" res=failed'\n"
+#define EVENT_3 "node=web type=SYSCALL msg=audit(1120.000:3): arch=c000003e syscall=2 key=\"boot\"\n"
+
+static void make_three(const char *name)
+{
+        Store *store = open_store(name);
+
+        append(store, 1, 1, BATCH_RECORDS, EVENT_1);
+        append(store, 2, 1, BATCH_RECORDS, EVENT_2);
+        store_rotate(store);
+        commit(store);
+        append(store, 1, 4, BATCH_RECORDS, EVENT_3);
+        store_free(store);
+}
+
+/* --- The program --- */
+
+/* What it writes is in `output`. Returns its exit status. */
+static int run(const char *arguments)
+{
+        char command[1024];
+        FILE *pipe;
+        size_t n;
+        int status;
+
+        (void) snprintf(command, sizeof command, "cd '%s' && TZ=UTC '%s' log %s 2>&1", directory, tool, arguments);
+        pipe = popen(command, "re");
+        ck_assert_ptr_nonnull(pipe);
+        n = fread(output, 1, sizeof output - 1, pipe);
+        output[n] = '\0';
+        status = pclose(pipe);
+        ck_assert(WIFEXITED(status));
+        return WEXITSTATUS(status);
+}
+
+static void expect(const char *arguments, const char *text)
+{
+        ck_assert_int_eq(run(arguments), 0);
+        ck_assert_str_eq(output, text);
+}
+
+static void setup(void)
+{
+        scratch_make(directory);
+}
+
+static void teardown(void)
+{
+        scratch_remove(directory);
+}
+
+START_TEST(records)
+{
+        make_three("a");
+        expect("--store=a", EVENT_1 EVENT_2 EVENT_3);
+        expect("--store=a --since=@1060", EVENT_2 EVENT_3);
+        expect("--store=a --since=@1060.500 --until=@1060.500", EVENT_2);
+        expect("--store=a -S '1970-01-01 00:17' -U '1970-01-01T00:18:00Z'", EVENT_2);
+        expect("--store=a --until=@1060.499999", EVENT_1);
+        expect("--store=a --node=db", EVENT_2);
+        expect("--store=a --node=db --node=web", EVENT_1 EVENT_2 EVENT_3);
+        expect("--store=a --node=we", "");
+        expect("--store=a --type=user-login", EVENT_2);
+        expect("--store=a --type='1300-1310 ~PATH' --since=@1001", EVENT_3);
+        expect("--store=a --serial=2", EVENT_2);
+        expect("--store=a --serial=2-9", EVENT_2 EVENT_3);
+        expect("--store=a --key=boot --key=none", EVENT_3);
+        expect("--store=a -n 2", EVENT_2 EVENT_3);
+        expect("--store=a -n 0", "");
+        expect("--store=a --lines=all", EVENT_1 EVENT_2 EVENT_3);
+        expect("--store=a -n 1 --node=db", EVENT_2);
+        expect("--store=a --key=show --type=PATH", "");
+}
+END_TEST
+
+/* The key is in one record, the path in another; what is printed is all of it, but its end. */
+START_TEST(events)
+{
+        static const char event[] = "----\n"
+                                    "node=web type=SYSCALL msg=audit(1000.000:1): arch=c000003e syscall=257 success=yes exit=3 "
+                                    "a0=ffffff9c items=1 pid=42 uid=0 comm=\"cat\" key=6574630173686F77\n"
+                                    "node=web type=PATH msg=audit(1000.000:1): item=0 name=\"/etc/shadow\" nametype=NORMAL\n";
+
+        make_three("a");
+        expect("--store=a --event --key=show", event);
+        expect("--store=a --event --key=etc --type=PATH", event);
+        expect("--store=a --event --type=PATH", event);
+        expect("--store=a --event --type=PATH --key=boot", "");
+        expect("--store=a --event --type=USER_LOGIN", "----\n" EVENT_2);
+        /* Its end never came. */
+        expect("--store=a --event --serial=3", "----\n" EVENT_3);
+        expect("--store=a --event -n 1", "----\n" EVENT_3);
+}
+END_TEST
+
+START_TEST(json)
+{
+        make_three("a");
+        expect("--store=a --format=json --serial=2",
+               "{\"node\":\"db\",\"time\":1060.500,\"serial\":2,\"type\":\"USER_LOGIN\",\"fields\":{\"pid\":\"7\",\"uid\":\"0\","
+               "\"op\":\"login\",\"acct\":\"root\",\"res\":\"failed\"},\"text\":\"pid=7 uid=0 msg='op=login "
+               "acct=\\\"root\\\" res=failed'\"}\n");
+        expect("--store=a --format=json --serial=3",
+               "{\"node\":\"web\",\"time\":1120.000,\"serial\":3,\"type\":\"SYSCALL\",\"keys\":[\"boot\"],\"fields\":{"
+               "\"arch\":\"c000003e\",\"syscall\":\"2\",\"key\":\"boot\"},\"text\":\"arch=c000003e syscall=2 "
+               "key=\\\"boot\\\"\"}\n");
+        ck_assert_int_eq(run("--store=a --format=json --serial=1 --event"), 0);
+        ck_assert_ptr_nonnull(strstr(output, "{\"node\":\"web\",\"time\":1000.000,\"serial\":1,\"records\":[{\"type\":\"SYSCALL\","
+                                             "\"keys\":[\"etc\",\"show\"],\"fields\":{"));
+        ck_assert_ptr_nonnull(strstr(output, "},{\"type\":\"PATH\",\"fields\":{\"item\":\"0\",\"name\":\"/etc/shadow\""));
+}
+END_TEST
+
+START_TEST(interpreted)
+{
+        make_three("a");
+        ck_assert_int_eq(run("--store=a --format=interpreted --event --serial=1"), 0);
+        ck_assert_str_eq(output,
+                         "----\n"
+                         "node=web type=SYSCALL msg=audit(1970-01-01 00:16:40.000:1) : arch=x86_64 syscall=openat success=yes "
+                         "exit=3 a0=AT_FDCWD items=1 pid=42 uid=root comm=cat key=etc key=show\n"
+                         "node=web type=PATH msg=audit(1970-01-01 00:16:40.000:1) : item=0 name=/etc/shadow nametype=NORMAL\n");
+        ck_assert_int_eq(run("--store=a --format=interpreted --type=PATH"), 0);
+        ck_assert_str_eq(output, "node=web type=PATH msg=audit(1970-01-01 00:16:40.000:1) : item=0 name=/etc/shadow "
+                                 "nametype=NORMAL\n");
+        ck_assert_int_eq(run("--store=a --format=interpreted --serial=2"), 0);
+        ck_assert_ptr_nonnull(strstr(output, "type=USER_LOGIN msg=audit(1970-01-01 00:17:40.500:2) : pid=7 uid=root "));
+        ck_assert_ptr_nonnull(strstr(output, "acct=root"));
+}
+END_TEST
+
+/* Two collectors of one sender, of which each has a part, and both what was in flight when it changed; and a
+ * copy of one of them. */
+START_TEST(several_stores)
+{
+        Store *a = open_store("a"), *b = open_store("b");
+        static const char *const r[] = {
+                "node=n type=USER msg=audit(1.000:1): \n", "node=n type=USER msg=audit(2.000:2): \n",
+                "node=n type=USER msg=audit(3.000:3): \n", "node=n type=USER msg=audit(4.000:4): \n",
+                "node=n type=DAEMON_ERR msg=audit(9.000:9): op=relay-gap\n",
+        };
+
+        append(a, 1, 1, BATCH_RECORDS, r[0]);
+        append(a, 1, 2, BATCH_RECORDS, r[1]);
+        append(b, 1, 1, BATCH_LOST, r[4]);
+        append(b, 1, 2, BATCH_RECORDS, r[1]);
+        append(b, 1, 3, BATCH_RECORDS, r[2]);
+        append(a, 1, 3, BATCH_LOST, r[4]);
+        append(a, 1, 4, BATCH_RECORDS, r[3]);
+        store_free(a);
+        store_free(b);
+        ck_assert_int_eq(run("--help && cp -r a copy"), 0);
+        /* A record that stands for lost ones hides none of them, and is hidden where they are. */
+        (void) snprintf(output, sizeof output, "%s%s%s%s", r[0], r[1], r[2], r[3]);
+        {
+                char *expected = strdup(output);
+
+                expect("--store=a --store=b", expected);
+                expect("--store=b --store=a --store=copy", expected);
+                free(expected);
+        }
+        (void) snprintf(output, sizeof output, "%s%s%s%s", r[0], r[1], r[4], r[3]);
+        {
+                char *expected = strdup(output);
+
+                expect("--store=copy --store=a", expected);
+                free(expected);
+        }
+}
+END_TEST
+
+/* The sender's own store, and the collector's, which has the same under the sender's seqs. */
+START_TEST(sender_and_collector)
+{
+        Store *sender = open_store("sender"), *collector = open_store("collector");
+        StoreStatus status;
+
+        append(sender, 1, 1, BATCH_RECORDS, EVENT_2);
+        store_status(sender, &status);
+        append_to(collector, status.stream, 1, BATCH_RECORDS, EVENT_2);
+        append(sender, 1, 2, BATCH_RECORDS, EVENT_3);
+        store_free(sender);
+        store_free(collector);
+        expect("--store=sender --store=collector", EVENT_2 EVENT_3);
+        expect("--store=collector --store=sender", EVENT_2 EVENT_3);
+        expect("--store=collector", EVENT_2);
+}
+END_TEST
+
+START_TEST(damage)
+{
+        char path[256];
+        FILE *file;
+
+        make_three("a");
+        (void) snprintf(path, sizeof path, "%s/a/%020d.log", directory, 1);
+        file = fopen(path, "r+e");
+        ck_assert_ptr_nonnull(file);
+        ck_assert_int_eq(fputc('N', file), 'N');
+        ck_assert_int_eq(fclose(file), 0);
+        ck_assert_int_eq(run("--store=a"), 3);
+        ck_assert_ptr_nonnull(strstr(output, "a: 3 records, seqs 1 to 3, are damaged\n"));
+        ck_assert_ptr_nonnull(strstr(output, EVENT_2 EVENT_3));
+        ck_assert_int_eq(run("--store=a --format=json -n 9"), 3);
+        ck_assert_ptr_nonnull(strstr(output, "{\"gap\":\"store-damaged\",\"first\":1,\"last\":3}\n"));
+}
+END_TEST
+
+/* The last of many, with a question that few answer. */
+START_TEST(the_last_of_many)
+{
+        Store *store = open_store("a");
+        char *lines = malloc(256 * 1024);
+        uint64_t seq = 1;
+
+        ck_assert_ptr_nonnull(lines);
+        for (unsigned batch = 0; batch < 40; batch++) {
+                size_t size = 0;
+                uint64_t first = seq;
+
+                for (unsigned i = 0; i < 500; i++, seq++)
+                        size += (size_t) sprintf(lines + size, "node=n type=%s msg=audit(%" PRIu64 ".000:%" PRIu64 "): x=1\n",
+                                                 seq % 1000 == 7 ? "USER_LOGIN" : "USER", 1000 + seq, seq);
+                append(store, 1, first, BATCH_RECORDS, lines);
+                if (batch % 10 == 9) {
+                        store_rotate(store);
+                        commit(store);
+                }
+        }
+        free(lines);
+        store_free(store);
+        expect("--store=a --type=USER_LOGIN -n 3", "node=n type=USER_LOGIN msg=audit(18007.000:17007): x=1\n"
+                                                   "node=n type=USER_LOGIN msg=audit(19007.000:18007): x=1\n"
+                                                   "node=n type=USER_LOGIN msg=audit(20007.000:19007): x=1\n");
+        expect("--store=a --type=USER_LOGIN -n 2 --event", "----\nnode=n type=USER_LOGIN msg=audit(19007.000:18007): x=1\n"
+                                                           "----\nnode=n type=USER_LOGIN msg=audit(20007.000:19007): x=1\n");
+        expect("--store=a -n 1", "node=n type=USER msg=audit(21000.000:20000): x=1\n");
+}
+END_TEST
+
+START_TEST(the_command_line)
+{
+        static const char *const wrong[] = {
+                "--since=x", "--until=10:99", "--serial=x", "--serial=5-4", "--serial=5-", "--lines=x", "--format=xml",
+                "--type=NO_SUCH_TYPE", "--key=", "--nothing", "word", "--follow --until=now", "--since=now --until=yesterday",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++)
+                ck_assert_msg(run(wrong[i]) == 2, "%s: %s", wrong[i], output);
+        ck_assert_int_eq(run("--store=nowhere"), 1);
+        ck_assert_int_eq(run("--store=."), 1);
+        ck_assert_str_eq(output, ".: no store is there\n");
+        ck_assert_int_eq(run("--help"), 0);
+        ck_assert_ptr_nonnull(strstr(output, "Usage: audit-relay log"));
+}
+END_TEST
+
+/* --- Following --- */
+
+typedef struct Follower {
+        pid_t pid;
+        int fd;
+        size_t size;
+} Follower;
+
+static Follower follow(const char *option)
+{
+        int pipes[2];
+        pid_t pid;
+
+        ck_assert_int_eq(pipe(pipes), 0);
+        pid = fork();
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0) {
+                if (chdir(directory) < 0 || dup2(pipes[1], STDOUT_FILENO) < 0)
+                        _exit(99);
+                (void) close(pipes[0]);
+                (void) execl(tool, tool, "log", "--store=a", "--follow", option, NULL);
+                _exit(99);
+        }
+        (void) close(pipes[1]);
+        return (Follower) { .pid = pid, .fd = pipes[0] };
+}
+
+/* Waits until it has written all of this since the last time. */
+static void followed(Follower *follower, const char *text)
+{
+        size_t n = 0, size = strlen(text);
+
+        while (n < size) {
+                ssize_t m = read(follower->fd, output + n, size - n);
+
+                ck_assert_int_gt(m, 0);
+                n += (size_t) m;
+        }
+        ck_assert_mem_eq(output, text, size);
+}
+
+static void stop(Follower *follower)
+{
+        ck_assert_int_eq(kill(follower->pid, SIGTERM), 0);
+        ck_assert_int_eq(waitpid(follower->pid, NULL, 0), follower->pid);
+        (void) close(follower->fd);
+}
+
+START_TEST(following)
+{
+        Store *store = open_store("a");
+        Follower follower, waiting;
+
+        append(store, 1, 1, BATCH_RECORDS, EVENT_2);
+        follower = follow("--lines=1");
+        followed(&follower, EVENT_2);
+        append(store, 1, 2, BATCH_RECORDS, EVENT_3);
+        followed(&follower, EVENT_3);
+        store_rotate(store);
+        commit(store);
+        append(store, 1, 3, BATCH_RECORDS, EVENT_1);
+        followed(&follower, EVENT_1);
+        stop(&follower);
+        /* Without its end an event comes when its time is over. */
+        waiting = follow("--event");
+        followed(&waiting, "----\n" EVENT_2);
+        followed(&waiting, "----\n" EVENT_3);
+        stop(&waiting);
+        store_free(store);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+        Suite *suite = suite_create("log-verb");
+        TCase *tcase = tcase_create("log");
+
+        if (argc < 2)
+                return EXIT_FAILURE;
+        tool = realpath(argv[1], NULL);
+        if (!tool)
+                return EXIT_FAILURE;
+        tcase_add_checked_fixture(tcase, setup, teardown);
+        tcase_set_timeout(tcase, 30);
+        tcase_add_test(tcase, records);
+        tcase_add_test(tcase, events);
+        tcase_add_test(tcase, json);
+        tcase_add_test(tcase, interpreted);
+        tcase_add_test(tcase, several_stores);
+        tcase_add_test(tcase, sender_and_collector);
+        tcase_add_test(tcase, damage);
+        tcase_add_test(tcase, the_last_of_many);
+        tcase_add_test(tcase, the_command_line);
+        tcase_add_test(tcase, following);
+        suite_add_tcase(suite, tcase);
+        return check_main(suite);
+}
