@@ -26,14 +26,26 @@ static const TlsSession *tls_of(const IntakeSession *session)
         return connection_tls(inlet_session_connection(inlet_session_of(session)));
 }
 
+static void set_rate(Clients *clients, const IntakeSession *session, RosterRow *row)
+{
+        const Peer *peer = clients_peer(clients, tls_of(session));
+        uint64_t rate = peer && peer->rate > 0 ? peer->rate : clients->config->peer_rate;
+
+        if (row->rate != rate)
+                row->tokens = (int64_t) rate;
+        row->rate = rate;
+}
+
 void clients_connected(Clients *clients, const IntakeSession *session)
 {
         const char *peer = connection_peer(inlet_session_connection(inlet_session_of(session)));
         RosterRow *row = roster_connected(clients->roster, session->owner, peer, &session->receiver.stream);
 
         /* Without memory for its row it delivers all the same. */
-        if (row)
-                row->expires = tls_session_peer_expires(tls_of(session));
+        if (!row)
+                return;
+        row->expires = tls_session_peer_expires(tls_of(session));
+        set_rate(clients, session, row);
 }
 
 static RosterCounters counters_of(const IntakeSession *session)
@@ -75,6 +87,53 @@ static void look(Clients *clients)
                                        stream.seen_usec) < 0)
                         break; /* without memory the rows that are there will do */
         roster_look_end(clients->roster);
+}
+
+/* --- Rates --- */
+
+static bool must_wait(const InletSession *client)
+{
+        Clients *clients = inlet_userdata(inlet_session_inlet(client));
+        const char *owner = inlet_session_intake(client)->owner;
+        const RosterRow *row = owner ? roster_find(clients->roster, owner) : NULL;
+
+        return row && row->tokens < 0;
+}
+
+void clients_taken(InletSession *session, uint64_t bytes)
+{
+        Clients *clients = inlet_userdata(inlet_session_inlet(session));
+        RosterRow *row = roster_find(clients->roster, inlet_session_intake(session)->owner);
+
+        if (!row || !roster_charge(row, bytes))
+                return;
+        clients->waited++;
+        clients->waits = true;
+        inlet_hold(clients->inlet, must_wait);
+}
+
+static void refill(Clients *clients)
+{
+        uint64_t now = monotonic_usec();
+        bool waits = roster_refill(clients->roster, now - clients->refilled_usec);
+
+        clients->refilled_usec = now;
+        if (clients->waits)
+                inlet_hold(clients->inlet, must_wait);
+        clients->waits = waits;
+}
+
+void clients_set_rates(Clients *clients)
+{
+        InletSession *client = NULL;
+
+        while ((client = inlet_session_next(clients->inlet, client))) {
+                const IntakeSession *session = inlet_session_intake(client);
+                RosterRow *row = roster_find(clients->roster, session->owner);
+
+                if (row)
+                        set_rate(clients, session, row);
+        }
 }
 
 /* --- Certificates --- */
@@ -150,6 +209,7 @@ static void forget(Clients *clients)
 void clients_tick(Clients *clients)
 {
         inlet_tick(clients->inlet);
+        refill(clients);
         forget(clients);
         look(clients);
         watch_certificates(clients);
@@ -234,7 +294,16 @@ static void status_of_inlet(Clients *clients)
 {
         const InletCounters *counters = inlet_counters(clients->inlet);
         State *state = clients->state;
+        size_t waiting, served = inlet_handshakes(clients->inlet, &waiting);
 
+        status_gauge(state, "handshakes", NULL, (double) served, "Handshakes under way");
+        status_gauge(state, "handshakes_waiting", NULL, (double) waiting,
+                     "Connections whose handshake waits for another to end");
+        status_counter(state, "handshakes_hurried", NULL, counters->hurried,
+                       "Handshakes ended after five seconds, as others waited");
+        status_counter(state, "connections_displaced", NULL, counters->displaced,
+                       "Connections ended for a newer one of the same peer");
+        status_counter(state, "rate_waits", NULL, clients->waited, "Times that a peer had used up its rate");
         status_gauge(state, "connections", NULL, (double) inlet_connections(clients->inlet),
                      "Open connections");
         status_counter(state, "connections_accepted", NULL, counters->accepted, "Connections accepted");

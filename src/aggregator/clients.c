@@ -9,6 +9,7 @@
 #include "aggregator/clients.h"
 #include "runtime/config.h"
 #include "runtime/log.h"
+#include "runtime/loop.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,8 +36,7 @@ static int on_secure(Inlet *inlet, int fd, TlsSession **ret_tls)
         return tls_session_new(*clients->tls, true, NULL, fd, ret_tls);
 }
 
-/* The file for one of the names in the certificate: the one that refuses, if there is such a one. */
-static const Peer *find_peer(const Clients *clients, const TlsSession *tls)
+const Peer *clients_peer(const Clients *clients, const TlsSession *tls)
 {
         const Peer *found = NULL;
 
@@ -54,11 +54,11 @@ static const Peer *find_peer(const Clients *clients, const TlsSession *tls)
 
 static LinkByeCode judge_peer(const Clients *clients, const TlsSession *tls, char **ret_why)
 {
-        const Peer *peer = find_peer(clients, tls);
+        const Peer *peer = clients_peer(clients, tls);
         const char *name = tls_session_peer_name(tls);
         int r;
 
-        if (peer ? peer->action == PEER_ALLOW : !clients->peers_required)
+        if (peer ? peer->action == PEER_ALLOW : !clients->config->peers_required)
                 return 0;
         if (peer)
                 r = asprintf(ret_why, "The collector refuses \"%s\" (Action=refuse in %s)", peer->name,
@@ -92,7 +92,15 @@ static LinkByeCode judge(InletSession *session, char **ret_why)
 
 static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, char **ret_why)
 {
-        return judge(session, ret_why);
+        TlsSession *tls = connection_tls(inlet_session_connection(session));
+        Clients *clients = clients_of(session);
+        LinkByeCode code = judge(session, ret_why);
+        const Peer *peer = code == 0 ? clients_peer(clients, tls) : NULL;
+
+        ret_identity->peer = tls_session_peer_name(tls);
+        ret_identity->connections_max = peer && peer->connections_max > 0 ? peer->connections_max
+                                                                         : clients->config->peer_connections_max;
+        return code;
 }
 
 static void on_inlet_refused(InletSession *session, LinkByeCode code, const char *why)
@@ -117,6 +125,7 @@ static void on_overload(Inlet *inlet, bool on)
 static const InletHandler inlet_handler = {
         .secure = on_secure,
         .admit = on_admit,
+        .taken = clients_taken,
         .refused = on_inlet_refused,
         .overload = on_overload,
 };
@@ -239,6 +248,7 @@ void clients_judge_again(Clients *clients)
 void clients_review(Clients *clients)
 {
         clients_judge_again(clients);
+        clients_set_rates(clients);
         clients->forgetting = true;
 }
 
@@ -259,6 +269,8 @@ int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *conf
                 .intake = store_loop_intake(store),
                 .handler = &inlet_handler,
                 .connections_max = config->connections_max,
+                .admission = { config->handshakes_max, config->address_handshakes_max,
+                               ADMISSION_GRACE_USEC },
                 .connect_usec = config->connect_timeout_usec,
                 .idle_usec = config->network_timeout_usec,
                 .userdata = clients,
@@ -269,7 +281,8 @@ int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *conf
                 .state = state,
                 .tls = tls,
                 .peers = peers,
-                .peers_required = config->peers_required,
+                .config = config,
+                .refilled_usec = monotonic_usec(),
                 .store = store,
                 .forgetting = true,
         };

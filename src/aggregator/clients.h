@@ -16,10 +16,13 @@ typedef struct Clients {
         State *state;
         Tls **tls;
         Peers **peers;
-        bool peers_required;
+        const AggregatorConfig *config;
         Roster *roster;
         StoreLoop *store; /* set before the first connection */
         bool forgetting;  /* streams of peers with Forget=yes may be in the store's table */
+        uint64_t refilled_usec;
+        bool waits; /* somebody's rate is used up: not all are read */
+        uint64_t waited;
         LogBurst forgotten;
         uint64_t records_logged_usec;
         uint64_t certificates_refused, nodes_refused;
@@ -46,6 +49,12 @@ void clients_status(Clients *clients);
 
 /* --- Between clients.c and clients-status.c --- */
 
+/* The file for one of the names in the certificate: the one that refuses, if there is such a one; or NULL. */
+const Peer *clients_peer(const Clients *clients, const TlsSession *tls);
+/* InletHandler.taken */
+void clients_taken(InletSession *session, uint64_t bytes);
+/* peers.d/ may say other rates now. */
+void clients_set_rates(Clients *clients);
 /* A session of this row is at work; its certificate is the one it shows now. */
 void clients_connected(Clients *clients, const IntakeSession *session);
 void clients_disconnected(Clients *clients, const IntakeSession *session);

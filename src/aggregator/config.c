@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "aggregator/config.h"
+#include "aggregator/peers.h"
 #include "basic/batch.h"
 #include "link/link-receiver.h"
 #include "runtime/config-bounds.h"
@@ -17,6 +18,7 @@ static const ConfigBounds window = { BATCH_PAYLOAD_MAX, 1024U * 1024U * 1024U };
 /* Smaller ones would be made all the time. */
 static const ConfigBounds segment_size = { 1024U * 1024U, UINT64_MAX };
 static const ConfigBounds connections = { 1, 1024U * 1024U };
+static const ConfigBounds handshakes = { 1, 65536 };
 /* Senders speak once a second: a shorter time-out would end healthy sessions. */
 static const ConfigBounds silence = { 3 * USEC_PER_SEC, USEC_INFINITY };
 
@@ -44,6 +46,14 @@ static const ConfigKey keys[] = {
                 &silence),
         BOUNDED("MaxConnections", config_parse_unsigned_within, connections_max,
                 "a number from 1 to 1048576", &connections),
+        BOUNDED("MaxConnectionsPerPeer", config_parse_unsigned_within, peer_connections_max,
+                "a number from 1 to 1048576", &connections),
+        BOUNDED("MaxHandshakes", config_parse_unsigned_within, handshakes_max, "a number from 1 to 65536",
+                &handshakes),
+        BOUNDED("MaxHandshakesPerAddress", config_parse_unsigned_within, address_handshakes_max,
+                "a number from 1 to 65536", &handshakes),
+        BOUNDED("PeerRate", config_parse_size_within, peer_rate, "bytes a second, at least 64K",
+                &peer_rate_bounds),
         BOUNDED("SegmentMaxSize", config_parse_size_within, segment_size_max, "a size of at least 1M",
                 &segment_size),
         KEY("SegmentMaxSec", config_parse_usec, segment_age_usec, "a time such as 1d, 0 for none"),
@@ -78,6 +88,9 @@ int aggregator_config_load(const char *path, AggregatorConfig *ret)
                 .network_timeout_usec = 30 * USEC_PER_SEC,
                 .connect_timeout_usec = 10 * USEC_PER_SEC,
                 .connections_max = 4096,
+                .peer_connections_max = 8,
+                .handshakes_max = 128,
+                .address_handshakes_max = 32,
                 .segment_size_max = 128U * 1024U * 1024U,
                 .space_left = { .n = 1024U * 1024U * 1024U },
                 .inodes_left = { .n = 1000 },

@@ -20,7 +20,9 @@ typedef struct AggregatorConfig {
         uint64_t window;
         uint64_t network_timeout_usec;
         uint64_t connect_timeout_usec;
-        uint64_t connections_max;
+        uint64_t connections_max, peer_connections_max;
+        uint64_t handshakes_max, address_handshakes_max;
+        uint64_t peer_rate; /* bytes a second; 0: any */
         uint64_t segment_size_max, segment_age_usec;
         uint64_t use_max;
         DiskAmount keep_free, space_left, inodes_left;

@@ -13,6 +13,8 @@ struct Peers {
 };
 
 static const char *const actions[] = { "allow", "refuse", NULL };
+static const ConfigBounds connections = { 1, 1024U * 1024U };
+const ConfigBounds peer_rate_bounds = { 65536, UINT64_MAX / 2 };
 
 #define BOUNDED(name, parse, field, expected, argument) \
         { "Peer", name, parse, offsetof(Peer, field), expected, argument }
@@ -22,6 +24,10 @@ static const ConfigKey keys[] = {
         BOUNDED("Action", config_parse_enum, action, "allow or refuse", actions),
         BOUNDED("Forget", config_parse_bool, forget, "yes or no", NULL),
         BOUNDED("RelayNames", config_parse_strings, relay_names, "names of nodes", NULL),
+        BOUNDED("MaxConnections", config_parse_unsigned_within, connections_max, "a number from 1 to 1048576",
+                &connections),
+        BOUNDED("Rate", config_parse_size_within, rate, "bytes a second, at least 64K, such as 1M",
+                &peer_rate_bounds),
         { 0 },
 };
 

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* peers.d/NAME.conf: which peers may deliver; for whom they may speak besides themselves. Whom no file names
- * is welcome if a CA of ours certifies him, unless PeersRequired= says otherwise.
+/* peers.d/NAME.conf: which peers may deliver, for whom they may speak besides themselves, and how much. Whom no
+ * file names is welcome if a CA of ours certifies him, unless PeersRequired= says otherwise.
  */
 
 #include "basic/macro.h"
+
+#include "runtime/config-bounds.h"
+
+/* Bytes a second: what one peer may always take of a turn of the loop is made up for in seconds, not in more than
+ * its network time-out. */
+extern const ConfigBounds peer_rate_bounds;
 
 typedef enum PeerAction {
         PEER_ALLOW,
@@ -18,6 +24,8 @@ typedef struct Peer {
         int action;        /* PeerAction */
         bool forget;       /* its streams leave the store's table */
         char **relay_names; /* nodes that it may deliver records of, besides its own */
+        uint64_t connections_max; /* 0: as for all */
+        uint64_t rate;     /* bytes a second; 0: as for all */
 } Peer;
 
 typedef struct Peers Peers;

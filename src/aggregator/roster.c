@@ -133,6 +133,32 @@ void roster_disconnected(Roster *roster, const char *node, const RosterCounters 
         add(&row->ended, counters);
 }
 
+bool roster_charge(RosterRow *row, uint64_t bytes)
+{
+        bool before = row->tokens < 0;
+
+        if (row->rate == 0)
+                return false;
+        row->tokens -= (int64_t) bytes;
+        return !before && row->tokens < 0;
+}
+
+bool roster_refill(Roster *roster, uint64_t elapsed_usec)
+{
+        bool waits = false;
+
+        for (RosterRow *row = NULL; (row = roster_next(roster, row));) {
+                /* As a floating number: a rate times a time may be more than fits. */
+                double filled = (double) row->tokens +
+                                (double) row->rate * (double) elapsed_usec / (double) USEC_PER_SEC;
+
+                row->tokens = row->rate == 0 || filled >= (double) row->rate ? (int64_t) row->rate
+                                                                            : (int64_t) filled;
+                waits = waits || row->tokens < 0;
+        }
+        return waits;
+}
+
 void roster_look_begin(Roster *roster)
 {
         for (RosterRow *row = NULL; (row = roster_next(roster, row));) {

@@ -28,6 +28,8 @@ typedef struct RosterRow {
         int64_t expires;     /* its certificate, seconds since 1970; 0: not known */
         unsigned warned;     /* of that, see expiry.h */
         unsigned sessions;   /* that deliver */
+        uint64_t rate;       /* bytes a second that it may deliver; 0: any */
+        int64_t tokens;      /* bytes of that left; negative: it has to wait */
         bool refused;        /* its last attempt was */
         bool known;          /* during a look: the store has a stream of it */
         LIST_ENTRY(RosterRow) bucket;
@@ -51,6 +53,11 @@ RosterRow *roster_next(Roster *roster, RosterRow *row);
 RosterRow *roster_connected(Roster *roster, const char *node, const char *peer, const StreamId *stream);
 /* It has ended, with these counters. */
 void roster_disconnected(Roster *roster, const char *node, const RosterCounters *counters);
+
+/* A session of its took so many bytes; returns whether it has to wait from now on. */
+bool roster_charge(RosterRow *row, uint64_t bytes);
+/* Time has gone by. Returns whether somebody still has to wait. */
+bool roster_refill(Roster *roster, uint64_t elapsed_usec);
 
 /* A look at all: begin; then each session that delivers, each stream of the store; end, which takes those out
  * that neither has. */

@@ -227,6 +227,11 @@ void connection_finish(Connection *c)
         }
 }
 
+void connection_cut(Connection *c)
+{
+        connection_over(c, 0, "Given up");
+}
+
 void *connection_userdata(const Connection *c)
 {
         return c->userdata;

@@ -64,6 +64,8 @@ int connection_unread(const Connection *connection, size_t *ret) _must_check_;
 /* Sends what is in the output, half-closes, drains to EOF (bounded in time and bytes), then closed() with 0.
  * Nothing more is received. */
 void connection_finish(Connection *connection);
+/* closed() with 0, whatever is still to be sent. */
+void connection_cut(Connection *connection);
 /* "192.0.2.1:4711", "[2001:db8::1]:4711", "pid 4711 uid 0"; "" while it connects. */
 const char *connection_peer(const Connection *connection);
 /* Whether the peer was reached at 127.0.0.0/8 or ::1. */

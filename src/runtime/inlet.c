@@ -8,45 +8,14 @@
  *  3. What one peer does costs the others nothing: not its bad framing, not its silence, not its slowness.
  */
 
-#include "runtime/inlet.h"
-#include "runtime/log.h"
+#include "runtime/inlet-private.h"
 #include "runtime/loop.h"
 
-#include <poll.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
-/* Connections taken from one listener in one turn of the loop. */
-#define ACCEPT_TURN_MAX 16U
-/* So many refusals of a kind are logged in so long; all are counted. A peer that is refused comes back every
- * few seconds, and a fleet with an expired CA all at once. */
-#define REFUSED_LOG_USEC (10 * USEC_PER_SEC)
-#define REFUSED_LOG_BURST 20U
-
-struct InletSession {
-        Inlet *inlet;
-        Connection *connection;
-        IntakeSession intake;
-        bool admitted; /* `intake` is a session */
-        bool told;     /* its refusal was logged and counted */
-        bool held;     /* by the owner: not read */
-        uint64_t since_usec; /* of what it is waited for: HELLO, or being read again */
-        LIST_ENTRY(InletSession) sessions;
-};
-
-struct Inlet {
-        InletOptions options;
-        sd_event *event;
-        sd_event_source *listeners[INLET_LISTENERS_MAX];
-        size_t n_listeners;
-        LIST_HEAD(, InletSession) sessions;
-        size_t n_sessions;
-        bool full; /* the listeners rest */
-        bool overload;
-        uint64_t logged_usec;
-        LogBurst bursts[_LINK_BYE_MAX]; /* each kind of refusal has its own say */
-        InletCounters counters;
-};
+/* A frame that has begun comes at this rate at least, besides the time that silence may last: the largest one
+ * over the slowest line, but not a byte a second for ever. */
+#define FRAME_RATE_MIN 1024U
 
 /* --- Ends of sessions --- */
 
@@ -116,6 +85,8 @@ void inlet_flush(IntakeSession *intake_session)
         if (intake_session->receiver.state == LINK_RECEIVER_ENDED) {
                 if (was_refused(intake_session))
                         tell_refused(session, intake_session->end_code, intake_session->end_why);
+                /* What it still has to say takes nobody's place. */
+                inlet_count(session, false);
                 connection_finish(session->connection);
                 return;
         }
@@ -125,34 +96,76 @@ void inlet_flush(IntakeSession *intake_session)
         connection_pause(session->connection, rests(session));
 }
 
-static void session_free(InletSession *session)
+void inlet_count(InletSession *session, bool counted)
 {
         Inlet *inlet = session->inlet;
 
+        if (session->counted == counted)
+                return;
+        session->counted = counted;
+        inlet->n_counted += counted ? 1 : SIZE_MAX;
+        if (inlet->overload && inlet->n_counted <= inlet->options.connections_max * 9 / 10)
+                inlet_note_overload(inlet, false);
+}
+
+void inlet_session_free(InletSession *session)
+{
+        Inlet *inlet = session->inlet;
+
+        inlet_count(session, false);
         LIST_REMOVE(session, sessions);
         inlet->n_sessions--;
+        admission_leave(inlet->admission, &session->visitor);
         if (session->admitted)
                 intake_session_done(&session->intake);
         connection_free(session->connection);
+        free(session->peer);
         free(session);
 }
 
-/* --- Accepting --- */
+/* --- Places --- */
 
-static void rest_listeners(Inlet *inlet, bool rest)
-{
-        inlet->full = rest;
-        for (size_t i = 0; i < inlet->n_listeners; i++)
-                (void) sd_event_source_set_enabled(inlet->listeners[i], rest ? SD_EVENT_OFF : SD_EVENT_ON);
-}
-
-static void note_overload(Inlet *inlet, bool on)
+void inlet_note_overload(Inlet *inlet, bool on)
 {
         if (inlet->overload == on)
                 return;
         inlet->overload = on;
         if (inlet->options.handler->overload)
                 inlet->options.handler->overload(inlet, on);
+}
+
+/* Whether it is to go before the other: it finishes already, or was heard of longer ago. */
+static bool is_older(const InletSession *a, const InletSession *b)
+{
+        if (a->counted != b->counted)
+                return !a->counted;
+        return connection_heard_usec(a->connection) < connection_heard_usec(b->connection);
+}
+
+bool inlet_make_room(Inlet *inlet, const InletIdentity *identity)
+{
+        bool full = inlet->n_counted >= inlet->options.connections_max;
+        InletSession *session, *oldest = NULL;
+        size_t n = 0;
+
+        LIST_FOREACH(session, &inlet->sessions, sessions) {
+                if (!session->peer || !identity->peer || strcmp(session->peer, identity->peer) != 0)
+                        continue;
+                n++;
+                if (!oldest || is_older(session, oldest))
+                        oldest = session;
+        }
+        if (!oldest || (!full && (identity->connections_max == 0 || n < identity->connections_max)))
+                return !full;
+        /* The newest is alive; of the others nobody knows. */
+        inlet->counters.displaced++;
+        if (!oldest->counted) {
+                connection_cut(oldest->connection);
+                return !full;
+        }
+        intake_session_end(&oldest->intake, LINK_BYE_REPLACED, 0,
+                           "a newer connection of the same peer takes its place");
+        return true;
 }
 
 /* --- The connection's handler --- */
@@ -166,16 +179,21 @@ static int on_established(Connection *connection)
         LinkByeCode code;
         int r;
 
-        if (inlet->n_sessions > inlet->options.connections_max) {
-                inlet->counters.surplus++;
-                note_overload(inlet, true);
-                turn_away(session, LINK_BYE_OVERLOAD, "too many connections, come back later");
-                return 0;
-        }
         code = inlet->options.handler->admit(session, &identity, &why);
         if (code != 0) {
                 turn_away(session, code, why ? why : "refused");
                 return 0;
+        }
+        if (!inlet_make_room(inlet, &identity)) {
+                inlet->counters.surplus++;
+                inlet_note_overload(inlet, true);
+                turn_away(session, LINK_BYE_OVERLOAD, "too many connections, come back later");
+                return 0;
+        }
+        if (identity.peer) {
+                session->peer = strdup(identity.peer);
+                if (!session->peer)
+                        return -ENOMEM;
         }
         r = intake_session_init(&session->intake, inlet->options.intake, connection_output(connection),
                                 identity.owner, identity.node, identity.accept, identity.origin, session);
@@ -183,10 +201,23 @@ static int on_established(Connection *connection)
                 return r;
         session->intake.types = identity.types;
         session->admitted = true;
+        inlet_count(session, true);
+        /* Who was turned away stays a visitor until he is gone: those are few. */
+        inlet_leave(session);
         session->held = identity.held;
         connection_pause(connection, session->held);
         session->since_usec = monotonic_usec();
         return 0;
+}
+
+/* What is left in the input is the beginning of a frame, unless the session rests. */
+static void note_frame(InletSession *session, bool moved, size_t left)
+{
+        if (left == 0)
+                session->frame_usec = 0;
+        else if (moved || session->frame_usec == 0)
+                session->frame_usec = connection_heard_usec(session->connection);
+        session->frame_bytes = left;
 }
 
 static int on_received(Connection *connection, Buffer *input)
@@ -214,6 +245,7 @@ static int on_received(Connection *connection, Buffer *input)
         if (session->intake.receiver.state == LINK_RECEIVER_ENDED)
                 return 0;
         buffer_consume(input, (size_t) n);
+        note_frame(session, n > 0, buffer_size(input));
         if (session->intake.bytes > bytes && session->inlet->options.handler->taken)
                 session->inlet->options.handler->taken(session, session->intake.bytes - bytes);
         connection_pause(connection, rests(session));
@@ -237,117 +269,28 @@ static void on_closed(Connection *connection, int error, const char *why)
                 /* Who does not like our certificate often just goes. */
                 tell_refused(session, LINK_BYE_CERTIFICATE, why ? why : strerror(-error));
         }
-        session_free(session);
-        if (inlet->full && inlet->n_sessions < inlet->options.connections_max + INLET_SURPLUS)
-                rest_listeners(inlet, false);
-        if (inlet->overload && inlet->n_sessions <= inlet->options.connections_max * 9 / 10)
-                note_overload(inlet, false);
+        inlet_leave(session);
+        inlet_session_free(session);
+        if (inlet->full && !inlet_is_full(inlet))
+                inlet_rest(inlet, false);
 }
 
-static const ConnectionHandler connection_handler = {
+const ConnectionHandler inlet_connection_handler = {
         .established = on_established,
         .received = on_received,
         .closed = on_closed,
 };
 
-int inlet_take(Inlet *inlet, int fd)
-{
-        InletSession *session = calloc(1, sizeof *session);
-        TlsSession *tls = NULL;
-        int r = -ENOMEM;
-
-        if (session && inlet->options.handler->secure)
-                r = inlet->options.handler->secure(inlet, fd, &tls);
-        else if (session)
-                r = 0;
-        if (r < 0) {
-                free(session);
-                close_fd(fd);
-                return r;
-        }
-        session->inlet = inlet;
-        r = connection_new(inlet->event, fd, tls, &connection_handler, session, &session->connection);
-        if (r < 0) {
-                free(session);
-                return r;
-        }
-        LIST_INSERT_HEAD(&inlet->sessions, session, sessions);
-        inlet->n_sessions++;
-        inlet->counters.accepted++;
-        r = connection_start(session->connection, inlet->options.connect_usec);
-        if (r < 0)
-                session_free(session);
-        return r;
-}
-
-static int on_listener(sd_event_source *source, int listener, uint32_t events, void *userdata)
-{
-        Inlet *inlet = userdata;
-
-        for (unsigned i = 0; i < ACCEPT_TURN_MAX; i++) {
-                int fd, r;
-
-                if (inlet->n_sessions >= inlet->options.connections_max + INLET_SURPLUS) {
-                        rest_listeners(inlet, true);
-                        return 0;
-                }
-                fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-                if (fd < 0 && errno == ECONNABORTED)
-                        continue;
-                if (fd < 0 && errno != EAGAIN && errno != EINTR) {
-                        /* No descriptors or no memory: again with the next tick, not in a circle. */
-                        rest_listeners(inlet, true);
-                        if (log_limit(&inlet->logged_usec, REFUSED_LOG_USEC))
-                                log_error("Cannot accept a connection: %s", strerror(errno));
-                }
-                if (fd < 0)
-                        return 0;
-                r = inlet_take(inlet, fd);
-                if (r < 0 && log_limit(&inlet->logged_usec, REFUSED_LOG_USEC))
-                        log_warning("Cannot serve a connection: %s", strerror(-r));
-        }
-        return 0;
-}
-
-int inlet_listen(Inlet *inlet, int fd)
-{
-        sd_event_source *source = NULL;
-        int r = -ENOBUFS;
-
-        if (inlet->n_listeners < INLET_LISTENERS_MAX)
-                r = sd_event_add_io(inlet->event, &source, fd, EPOLLIN, on_listener, inlet);
-        if (r < 0) {
-                close_fd(fd);
-                return r;
-        }
-        inlet->listeners[inlet->n_listeners++] = source;
-        (void) sd_event_source_set_description(source, "inlet-listener");
-        r = sd_event_source_set_io_fd_own(source, true);
-        if (r < 0)
-                return r;
-        return sd_event_source_set_priority(source, LOOP_DATA);
-}
-
-bool inlet_waiting(const Inlet *inlet)
-{
-        for (size_t i = 0; i < inlet->n_listeners; i++) {
-                struct pollfd waiting = { .fd = sd_event_source_get_io_fd(inlet->listeners[i]),
-                                          .events = POLLIN };
-
-                if (poll(&waiting, 1, 0) != 0)
-                        return true;
-        }
-        return false;
-}
-
-void inlet_close(Inlet *inlet)
-{
-        for (size_t i = 0; i < inlet->n_listeners; i++)
-                sd_event_source_disable_unref(inlet->listeners[i]);
-        inlet->n_listeners = 0;
-}
-
 /* --- Time --- */
+
+static bool frame_is_late(const InletSession *session, uint64_t now)
+{
+        uint64_t since = MAX(session->frame_usec, session->since_usec);
+        uint64_t idle = session->inlet->options.idle_usec;
+
+        return session->frame_usec != 0 && idle != USEC_INFINITY && now > since &&
+               now - since >= idle + session->frame_bytes * USEC_PER_SEC / FRAME_RATE_MIN;
+}
 
 static void check_time(InletSession *session, uint64_t now)
 {
@@ -365,6 +308,9 @@ static void check_time(InletSession *session, uint64_t now)
                    options->idle_usec != USEC_INFINITY && now > heard && now - heard >= options->idle_usec) {
                 session->inlet->counters.timeouts++;
                 intake_session_end(intake, LINK_BYE_TIMEOUT, 0, "the sender was silent for too long");
+        } else if (frame_is_late(session, now)) {
+                session->inlet->counters.timeouts++;
+                intake_session_end(intake, LINK_BYE_TIMEOUT, 0, "a frame did not come to its end in time");
         }
 }
 
@@ -373,8 +319,7 @@ void inlet_tick(Inlet *inlet)
         InletSession *session, *next;
         uint64_t now = monotonic_usec();
 
-        if (inlet->full && inlet->n_sessions < inlet->options.connections_max + INLET_SURPLUS)
-                rest_listeners(inlet, false);
+        inlet_accept_tick(inlet, now);
         for (session = LIST_FIRST(&inlet->sessions); session; session = next) {
                 next = LIST_NEXT(session, sessions);
                 check_time(session, now);
@@ -433,6 +378,12 @@ size_t inlet_connections(const Inlet *inlet)
         return inlet->n_sessions;
 }
 
+size_t inlet_handshakes(const Inlet *inlet, size_t *ret_waiting)
+{
+        *ret_waiting = admission_waiting(inlet->admission);
+        return admission_served(inlet->admission);
+}
+
 size_t inlet_user_connections(const Inlet *inlet, uid_t uid)
 {
         const InletSession *session;
@@ -487,11 +438,17 @@ InletSession *inlet_session_next(Inlet *inlet, InletSession *session)
 int inlet_new(sd_event *event, const InletOptions *options, Inlet **ret)
 {
         Inlet *inlet = calloc(1, sizeof *inlet);
+        int r;
 
         if (!inlet)
                 return -ENOMEM;
         inlet->options = *options;
         inlet->event = event;
+        r = admission_new(&options->admission, &inlet->admission);
+        if (r < 0) {
+                free(inlet);
+                return r;
+        }
         *ret = inlet;
         return 0;
 }
@@ -503,8 +460,10 @@ Inlet *inlet_free(Inlet *inlet)
         if (!inlet)
                 return NULL;
         inlet_close(inlet);
+        inlet_turn_out(inlet);
         while ((session = LIST_FIRST(&inlet->sessions)))
-                session_free(session);
+                inlet_session_free(session);
+        admission_free(inlet->admission);
         free(inlet);
         return NULL;
 }

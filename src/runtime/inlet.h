@@ -6,6 +6,7 @@
  * log line for each thing that happened to a peer.
  */
 
+#include "runtime/admission.h"
 #include "runtime/connection.h"
 #include "runtime/intake.h"
 #include "runtime/listen.h"
@@ -27,6 +28,8 @@ typedef struct InletIdentity {
         const RecordFilter *types; /* that lines may have, NULL: any */
         BatchOrigin origin; /* 0: as the batches say */
         bool held;          /* not read before inlet_hold() lets it */
+        const char *peer;   /* copied: connections of the same peer are counted together; NULL: they are not */
+        size_t connections_max; /* of these; one more takes the place of the one heard of longest ago; 0: any */
 } InletIdentity;
 
 typedef struct InletHandler {
@@ -47,8 +50,9 @@ typedef struct InletHandler {
 typedef struct InletOptions {
         Intake *intake;
         const InletHandler *handler;
-        size_t connections_max;
-        uint64_t connect_usec; /* for the handshake, and again for HELLO */
+        size_t connections_max; /* a peer that has one may always have another in its place */
+        AdmissionOptions admission; /* handshakes; zero for plain connections */
+        uint64_t connect_usec; /* for waiting for the handshake, the handshake, and again for HELLO */
         uint64_t idle_usec;    /* a connected sender is never silent for so long; USEC_INFINITY: may be */
         void *userdata;
 } InletOptions;
@@ -59,6 +63,8 @@ typedef struct InletCounters {
         uint64_t violations; /* bad framing */
         uint64_t timeouts;
         uint64_t surplus;    /* turned away: too many connections */
+        uint64_t displaced;  /* ended for a newer one of the same peer */
+        uint64_t hurried;    /* handshakes ended, as others waited */
 } InletCounters;
 
 int inlet_new(sd_event *event, const InletOptions *options, Inlet **ret) _must_check_;
@@ -92,6 +98,8 @@ void inlet_hold(Inlet *inlet, bool (*hold)(const InletSession *session));
 void *inlet_userdata(const Inlet *inlet);
 const InletCounters *inlet_counters(const Inlet *inlet);
 size_t inlet_connections(const Inlet *inlet);
+/* Handshakes that are served, and that wait for it. */
+size_t inlet_handshakes(const Inlet *inlet, size_t *ret_waiting);
 /* Those of one user, on a Unix socket. */
 size_t inlet_user_connections(const Inlet *inlet, uid_t uid);
 

@@ -32,6 +32,9 @@
  * a long chain. */
 #define TLS_OUTGOING_MAX (TLS_WRITE_MAX + 256U * 1024U)
 
+/* A peer's handshake messages, and so what GnuTLS may keep of them: long chains fit, and a stranger gets no more. */
+#define TLS_HANDSHAKE_MAX (64U * 1024U)
+
 static void release_if_empty(Buffer *buffer)
 {
         if (buffer->data && buffer_size(buffer) == 0)
@@ -123,6 +126,7 @@ int tls_session_new(Tls *tls, bool server, const char *expected_name, int fd, Tl
         else if (expected_name)
                 (void) gnutls_server_name_set(session->gnutls, GNUTLS_NAME_DNS, expected_name,
                                               strlen(expected_name));
+        gnutls_handshake_set_max_packet_length(session->gnutls, TLS_HANDSHAKE_MAX);
         gnutls_transport_set_ptr(session->gnutls, session);
         gnutls_transport_set_pull_function(session->gnutls, pull);
         gnutls_transport_set_vec_push_function(session->gnutls, push);

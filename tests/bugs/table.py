@@ -32,6 +32,7 @@ def simulated(name, path, right, broken, *more, histories=150):
 SYNC = 'r = job->disk->sync(job->disk, job->handles[i]);'
 CRASH = ('test-store-crash', 'nothing_acked_is_lost')
 FAULTS = ('test-store-faults', 'every_call_may_fail')
+INLET_TLS = 'test-inlet-tls'
 RING_CRASH = ('test-ring-crash', 'a_crash_at_any_step_loses_and_repeats_nothing')
 
 BUGS = [
@@ -348,4 +349,15 @@ BUGS = [
     simulated('lost-told-as-custody', 'store/custody.c', 'o->from = MAX(o->from, collector->seq + 1);', ';', histories=400),
     simulated('welcome-before-the-commit', 'runtime/intake.c', 'session->waiting = intake_stream_pending(session->stream);',
               'session->waiting = false;'),
+    # --- Those who come ---
+    bug('silent-handshakes-stay', INLET_TLS, 'who_says_nothing_gives_way', 'runtime/admission.c',
+        'bool full = admission->n_waiting > 0 && admission->n_served >= admission->options.max;', 'bool full = false;'),
+    bug('address-takes-all-handshakes', INLET_TLS, 'who_says_nothing_keeps_nobody_of_another_address_waiting',
+        'runtime/admission.c', '&& address->served < admission->options.address_max;', ';'),
+    bug('flood-is-kept', INLET_TLS, 'a_flood_of_one_address_is_cut_off', 'runtime/admission.c',
+        'if (address->waiting >= ADMISSION_WAITING * admission->options.address_max) {', 'if (false) {'),
+    bug('dead-connection-keeps-its-place', 'test-inlet', 'a_returning_peer_takes_the_place_of_its_dead_connection',
+        'runtime/inlet.c', 'if (!oldest || (!full &&', 'if (full || !oldest || (!full &&'),
+    bug('byte-a-second-for-ever', 'test-inlet', 'a_frame_a_byte_at_a_time', 'runtime/inlet.c',
+        'return session->frame_usec != 0 &&', 'return false &&'),
 ]

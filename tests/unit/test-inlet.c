@@ -10,6 +10,7 @@
 #include "runtime/loop.h"
 
 #include <dirent.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #define CONNECTIONS_MAX 2U
@@ -23,6 +24,8 @@ static Intake *intake;
 static Inlet *inlet;
 static LinkByeCode admits, judges;
 static bool admits_held;
+static const char *admits_peer;
+static uint64_t idle_usec = 10 * USEC_PER_SEC, hello_usec = 10 * USEC_PER_SEC;
 static unsigned n_refused;
 
 static void on_flush(IntakeSession *session)
@@ -46,7 +49,8 @@ static LinkByeCode on_judge(IntakeSession *session, const LinkHello *hello, cons
 
 static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, char **ret_why)
 {
-        *ret_identity = (InletIdentity) { .owner = "n1", .node = "n1", .accept = "n1", .held = admits_held };
+        *ret_identity = (InletIdentity) { .owner = "n1", .node = "n1", .accept = "n1", .held = admits_held,
+                                          .peer = admits_peer, .connections_max = 1 };
         *ret_why = admits ? strdup("not you") : NULL;
         return admits;
 }
@@ -102,6 +106,7 @@ static void setup(void)
         sink = (FakeSink) { .sink = { .position = sink_position, .append = sink_append }, .room = UINT32_MAX };
         admits = judges = 0;
         admits_held = false;
+        admits_peer = NULL;
         n_refused = 0;
         intake_options = (IntakeOptions) {
                 .sink = &sink.sink,
@@ -116,8 +121,8 @@ static void setup(void)
                 .intake = intake,
                 .handler = &inlet_handler,
                 .connections_max = CONNECTIONS_MAX,
-                .connect_usec = 10 * USEC_PER_SEC,
-                .idle_usec = 10 * USEC_PER_SEC,
+                .connect_usec = hello_usec,
+                .idle_usec = idle_usec,
         };
         ck_assert_int_eq(inlet_new(event, &options, &inlet), 0);
         /* What the loop keeps for any client is not counted. */
@@ -254,6 +259,92 @@ START_TEST(one_too_many_is_turned_away)
 }
 END_TEST
 
+START_TEST(a_returning_peer_takes_the_place_of_its_dead_connection)
+{
+        int dead, other, back;
+
+        admits_peer = "web1";
+        dead = connect_client();
+        admits_peer = "web2";
+        other = connect_client();
+        /* All places are taken, and the peer's own share is. */
+        ck_assert_uint_eq(inlet_connections(inlet), CONNECTIONS_MAX);
+        admits_peer = "web1";
+        back = connect_client();
+        ck_assert_uint_eq(inlet_counters(inlet)->displaced, 1);
+        ck_assert_uint_eq(inlet_counters(inlet)->surplus, 0);
+        expect_bye(dead, LINK_BYE_REPLACED);
+        ck_assert_uint_eq(inlet_connections(inlet), CONNECTIONS_MAX);
+        /* Somebody else has to come back later. */
+        admits_peer = "web3";
+        expect_bye(connect_client(), LINK_BYE_OVERLOAD);
+        (void) close(other);
+        (void) close(back);
+        run_idle();
+        ck_assert_uint_eq(inlet_connections(inlet), 0);
+}
+END_TEST
+
+/* What it was asked to say and does not. */
+static void expect_timeout(int fd)
+{
+        struct pollfd wait = { .fd = fd, .events = POLLIN };
+
+        while (poll(&wait, 1, 20) == 0) {
+                inlet_tick(inlet);
+                run_idle();
+        }
+        expect_bye(fd, LINK_BYE_TIMEOUT);
+        ck_assert_uint_eq(inlet_counters(inlet)->timeouts, 1);
+}
+
+static void setup_hasty(void)
+{
+        hello_usec = idle_usec = 200 * USEC_PER_MSEC;
+        setup();
+}
+
+START_TEST(a_hello_that_never_comes)
+{
+        int fd = connect_client();
+
+        expect_timeout(fd);
+}
+END_TEST
+
+START_TEST(a_frame_a_byte_at_a_time)
+{
+        static uint8_t payload[100000];
+        int fd = connect_client();
+        Batch batch = { .first = 1, .last = 1, .count = 1, .size = sizeof payload, .payload = payload,
+                        .origin = BATCH_ORIGIN_LOCAL };
+        Buffer frame = BUFFER_INIT(LINK_FRAME_MAX);
+        uint8_t bytes[4096];
+        uint64_t begin;
+
+        batch_seal(&batch);
+        ck_assert_int_ge(frame_put_batch(&frame, &batch), 0);
+        send_hello(fd);
+        ck_assert_int_gt(recv(fd, bytes, sizeof bytes, 0), 0);
+        begin = monotonic_usec();
+        /* Never silent, and never done. */
+        while (recv(fd, bytes, 1, MSG_PEEK) < 0) {
+                ck_assert_uint_lt(monotonic_usec() - begin, 30 * USEC_PER_SEC);
+                ck_assert_int_eq(send(fd, buffer_head(&frame), 1, MSG_NOSIGNAL), 1);
+                buffer_consume(&frame, 1);
+                (void) poll(NULL, 0, 20);
+                run_idle();
+                inlet_tick(inlet);
+                run_idle();
+        }
+        ck_assert_uint_ge(monotonic_usec() - begin, idle_usec);
+        ck_assert_uint_eq(inlet_counters(inlet)->timeouts, 1);
+        buffer_done(&frame);
+        (void) close(fd);
+        run_idle();
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("inlet");
@@ -263,6 +354,13 @@ int main(void)
         tcase_add_test(tcase, refused_clients_leave_nothing);
         tcase_add_test(tcase, a_held_session_is_not_read);
         tcase_add_test(tcase, one_too_many_is_turned_away);
+        tcase_add_test(tcase, a_returning_peer_takes_the_place_of_its_dead_connection);
+        suite_add_tcase(suite, tcase);
+        tcase = tcase_create("slow");
+        tcase_set_timeout(tcase, 60);
+        tcase_add_checked_fixture(tcase, setup_hasty, teardown);
+        tcase_add_test(tcase, a_hello_that_never_comes);
+        tcase_add_test(tcase, a_frame_a_byte_at_a_time);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
 }

@@ -60,7 +60,7 @@ START_TEST(a_file_names_a_peer)
 
         scratch_write(directory, "web1.conf", "[Peer]\nAction=refuse\nForget=yes\n");
         scratch_write(directory, "tier.conf",
-                      "[Peer]\nName=Relay.example.org\nRelayNames=db1 db2\n");
+                      "[Peer]\nName=Relay.example.org\nRelayNames=db1 db2\nMaxConnections=3\nRate=1M\n");
         scratch_write(directory, "all.conf", "[Peer]\nName=\n");
         ck_assert_int_eq(peers_load(directory, &peers), 0);
         peer = peers_find(peers, "WEB1");
@@ -71,6 +71,8 @@ START_TEST(a_file_names_a_peer)
         peer = peers_find(peers, "relay.example.org");
         ck_assert_ptr_nonnull(peer);
         ck_assert_int_eq(peer->action, PEER_ALLOW);
+        ck_assert_uint_eq(peer->connections_max, 3);
+        ck_assert_uint_eq(peer->rate, 1024 * 1024);
         ck_assert_ptr_nonnull(peers_find(peers, "all"));
         ck_assert_ptr_null(peers_find(peers, "tier"));
         ck_assert_ptr_nonnull(peers_get(peers, 2));
@@ -101,6 +103,8 @@ START_TEST(a_wrong_file_changes_nothing)
         expect_wrong("RelayNames= has no node's name: a/b");
         scratch_write(directory, "z.conf", "[Peer]\nAction=perhaps\n");
         expect_wrong("allow or refuse");
+        scratch_write(directory, "z.conf", "[Peer]\nRate=1\n");
+        expect_wrong("at least 64K");
         scratch_write(directory, "z.conf", "");
         scratch_write(directory, "a b.conf", "[Peer]\n");
         expect_wrong("the file's name is none: a b");

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* TLS clients of an inlet on a real socket, beside others that only take its time. */
+
+#include "check-main.h"
+#include "capture.h"
+#include "fake-sink.h"
+#include "runtime/inlet.h"
+#include "runtime/log.h"
+#include "runtime/loop.h"
+#include "tls-fixture.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#define HANDSHAKES_MAX 4U
+#define ADDRESS_MAX 2U
+#define GRACE_USEC (500 * USEC_PER_MSEC)
+/* Longer than anything here takes, however loaded the machine is. */
+#define PATIENCE_USEC (30 * USEC_PER_SEC)
+
+static Fixture fixture;
+static Capture capture;
+static sd_event *event;
+static FakeSink sink;
+static Intake *intake;
+static Inlet *inlet;
+static Tls *server_tls, *client_tls;
+static struct sockaddr_in listening;
+static unsigned established, closed;
+
+/* --- The inlet --- */
+
+static void on_flush(IntakeSession *session)
+{
+        inlet_flush(session);
+}
+
+static void on_dirty(Intake *dirty)
+{
+}
+
+static void on_blocked(Intake *blocked, int error)
+{
+}
+
+static int on_secure(Inlet *in, int fd, TlsSession **ret_tls)
+{
+        return tls_session_new(server_tls, true, NULL, fd, ret_tls);
+}
+
+static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, char **ret_why)
+{
+        TlsSession *tls = connection_tls(inlet_session_connection(session));
+
+        *ret_identity = (InletIdentity) { .owner = "n1", .node = "n1", .accept = "n1" };
+        return tls_session_judge(tls, server_tls, ret_why) < 0 ? LINK_BYE_CERTIFICATE : 0;
+}
+
+static const IntakeHandler intake_handler = { .flush = on_flush, .dirty = on_dirty, .blocked = on_blocked };
+static const InletHandler inlet_handler = { .secure = on_secure, .admit = on_admit };
+
+/* --- A client --- */
+
+static int on_established(Connection *connection)
+{
+        established++;
+        return 0;
+}
+
+static int on_received(Connection *connection, Buffer *input)
+{
+        buffer_consume(input, buffer_size(input));
+        return 0;
+}
+
+static void on_closed(Connection *connection, int error, const char *why)
+{
+        closed++;
+        connection_free(connection);
+}
+
+static const ConnectionHandler client_handler = {
+        .established = on_established, .received = on_received, .closed = on_closed
+};
+
+/* A connection from 127.0.0.`host`. */
+static int come(unsigned host)
+{
+        struct sockaddr_in own = { .sin_family = AF_INET, .sin_addr = { htonl(0x7f000000U + host) } };
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        ck_assert_int_eq(bind(fd, (struct sockaddr *) &own, sizeof own), 0);
+        ck_assert_int_eq(connect(fd, (struct sockaddr *) &listening, sizeof listening), 0);
+        ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+        return fd;
+}
+
+static Connection *come_with_certificate(unsigned host)
+{
+        Connection *connection;
+        TlsSession *tls;
+        int fd = come(host);
+
+        ck_assert_int_eq(tls_session_new(client_tls, false, "collector", fd, &tls), 0);
+        ck_assert_int_eq(connection_new(event, fd, tls, &client_handler, NULL, &connection), 0);
+        ck_assert_int_eq(connection_start(connection, PATIENCE_USEC), 0);
+        return connection;
+}
+
+/* Turns of the loop, and the ticks of its clock, until it is so. */
+#define run_until(condition)                                                                \
+        do {                                                                                \
+                uint64_t end = monotonic_usec() + PATIENCE_USEC;                            \
+                                                                                            \
+                while (!(condition)) {                                                      \
+                        ck_assert_int_ge(sd_event_run(event, 20 * USEC_PER_MSEC), 0);        \
+                        if (inlet)                                                          \
+                                inlet_tick(inlet);                                          \
+                        ck_assert_msg(monotonic_usec() < end, "not in time: " #condition);  \
+                }                                                                           \
+        } while (false)
+
+static size_t served(void)
+{
+        size_t waiting;
+
+        return inlet_handshakes(inlet, &waiting);
+}
+
+static size_t waiting(void)
+{
+        size_t n;
+
+        (void) inlet_handshakes(inlet, &n);
+        return n;
+}
+
+/* --- The fixture --- */
+
+static void setup(void)
+{
+        IntakeOptions intake_options;
+        InletOptions options;
+        socklen_t size = sizeof listening;
+        int fd;
+
+        fixture_setup(&fixture);
+        server_tls = fixture_tls(&fixture, ISSUE_COLLECTOR, "collector");
+        client_tls = fixture_tls(&fixture, ISSUE_CLIENT, "n1");
+        capture_begin(&capture);
+        log_init("test", LOG_INFO);
+        established = closed = 0;
+        sink = (FakeSink) { .sink = { .position = sink_position, .append = sink_append }, .room = UINT32_MAX };
+        intake_options = (IntakeOptions) {
+                .sink = &sink.sink,
+                .handler = &intake_handler,
+                .name = "collector",
+                .window = LINK_WINDOW_DEFAULT,
+                .realtime_usec = realtime_usec,
+        };
+        ck_assert_int_ge(sd_event_new(&event), 0);
+        ck_assert_int_eq(intake_new(&intake_options, &intake), 0);
+        options = (InletOptions) {
+                .intake = intake,
+                .handler = &inlet_handler,
+                .connections_max = 100,
+                .admission = { HANDSHAKES_MAX, ADDRESS_MAX, GRACE_USEC },
+                .connect_usec = PATIENCE_USEC,
+                .idle_usec = PATIENCE_USEC,
+        };
+        ck_assert_int_eq(inlet_new(event, &options, &inlet), 0);
+        fd = listen_tcp("127.0.0.1:0");
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(getsockname(fd, (struct sockaddr *) &listening, &size), 0);
+        ck_assert_int_eq(inlet_listen(inlet, fd), 0);
+}
+
+static void teardown(void)
+{
+        inlet = inlet_free(inlet);
+        intake = intake_free(intake);
+        event = sd_event_unref(event);
+        server_tls = tls_unref(server_tls);
+        client_tls = tls_unref(client_tls);
+        (void) capture_end(&capture);
+        fixture_teardown(&fixture);
+}
+
+START_TEST(who_says_nothing_keeps_nobody_of_another_address_waiting)
+{
+        int silent[20];
+
+        for (unsigned i = 0; i < ELEMENTSOF(silent); i++)
+                silent[i] = come(2);
+        run_until(served() + waiting() == ELEMENTSOF(silent));
+        ck_assert_uint_eq(served(), ADDRESS_MAX);
+        /* No handshake had to give way for it: it had a place of its own. */
+        (void) come_with_certificate(3);
+        run_until(established == 1);
+        ck_assert_uint_eq(inlet_counters(inlet)->hurried, 0);
+        for (unsigned i = 0; i < ELEMENTSOF(silent); i++)
+                (void) close(silent[i]);
+        run_until(served() + waiting() == 0);
+        inlet = inlet_free(inlet);
+        run_until(closed == 1);
+}
+END_TEST
+
+START_TEST(who_says_nothing_gives_way)
+{
+        int silent[10];
+
+        /* From many addresses: all places are taken. */
+        for (unsigned i = 0; i < ELEMENTSOF(silent); i++)
+                silent[i] = come(2 + i);
+        run_until(served() == HANDSHAKES_MAX && waiting() == ELEMENTSOF(silent) - HANDSHAKES_MAX);
+        (void) come_with_certificate(99);
+        run_until(established == 1);
+        ck_assert_uint_ge(inlet_counters(inlet)->hurried, 1);
+        for (unsigned i = 0; i < ELEMENTSOF(silent); i++)
+                (void) close(silent[i]);
+        run_until(served() + waiting() == 0);
+        inlet = inlet_free(inlet);
+        run_until(closed == 1);
+}
+END_TEST
+
+START_TEST(all_of_a_crowd_get_through)
+{
+        unsigned n = ADDRESS_MAX + ADMISSION_WAITING * ADDRESS_MAX;
+
+        for (unsigned i = 0; i < n; i++)
+                (void) come_with_certificate(2);
+        run_until(established == n && served() + waiting() == 0);
+        ck_assert_uint_eq(inlet_connections(inlet), n);
+        ck_assert_uint_eq(inlet_counters(inlet)->surplus, 0);
+        inlet = inlet_free(inlet);
+        run_until(closed == n);
+}
+END_TEST
+
+START_TEST(a_flood_of_one_address_is_cut_off)
+{
+        unsigned n = 5 * (ADDRESS_MAX + ADMISSION_WAITING * ADDRESS_MAX);
+        int *flood = calloc(n, sizeof *flood);
+
+        ck_assert_ptr_nonnull(flood);
+        for (unsigned i = 0; i < n; i++)
+                flood[i] = come(2);
+        run_until(inlet_counters(inlet)->accepted == n);
+        ck_assert_uint_eq(served() + waiting(), n / 5);
+        ck_assert_uint_eq(inlet_counters(inlet)->surplus, n / 5 * 4);
+        (void) come_with_certificate(3);
+        run_until(established == 1);
+        for (unsigned i = 0; i < n; i++)
+                (void) close(flood[i]);
+        free(flood);
+        inlet = inlet_free(inlet);
+        run_until(closed == 1);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *suite = suite_create("inlet-tls");
+        TCase *tcase = tcase_create("inlet-tls");
+
+        tcase_set_timeout(tcase, 60);
+        tcase_add_checked_fixture(tcase, setup, teardown);
+        tcase_add_test(tcase, who_says_nothing_keeps_nobody_of_another_address_waiting);
+        tcase_add_test(tcase, who_says_nothing_gives_way);
+        tcase_add_test(tcase, all_of_a_crowd_get_through);
+        tcase_add_test(tcase, a_flood_of_one_address_is_cut_off);
+        suite_add_tcase(suite, tcase);
+        return check_main(suite);
+}
