@@ -53,6 +53,66 @@ def tls_talk(host, address, data, certificate=None, key=None, seconds=20):
     return bytes.fromhex(result.stdout.decode())
 
 
+class FakeCollector:
+    """While it lasts, whoever connects to `host`, which must have no aggregator now, finds its certificate and is answered `data`."""
+
+    def __init__(self, host, data):
+        files = [host.path(f"/etc/audit-relay/tls/{name}.pem") for name in ("cert", "key", "ca")]
+        self.process = subprocess.Popen(["nsenter", f"--net=/run/netns/{host.name}", sys.executable, __file__, "--serve", data.hex(), *files])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+class IdleConnections:
+    """While it lasts, n connections from `host` to the collector on which nothing is said."""
+
+    def __init__(self, host, address, n):
+        self.process = subprocess.Popen(["nsenter", f"--net=/run/netns/{host.name}", sys.executable, __file__, "--idle", address, str(n)],
+                                        stdout=subprocess.PIPE)
+
+    def __enter__(self):
+        self.process.stdout.readline()
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+
+def idle(address, n):
+    import socket
+    import time
+    connections = [socket.create_connection((address, 6560)) for _ in range(int(n))]
+    print(len(connections), flush=True)
+    time.sleep(3600)
+
+
+def serve(data, certificate, key, authority):
+    import socket
+    import ssl
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(certificate, key)
+    context.load_verify_locations(authority)
+    context.set_alpn_protocols(["audit-relay/1"])
+    with socket.create_server(("", 6560)) as listener:
+        while True:
+            plain, _ = listener.accept()
+            try:
+                with context.wrap_socket(plain, server_side=True) as secure:
+                    secure.sendall(bytes.fromhex(data))
+                    while secure.recv(65536):
+                        pass
+            except (OSError, ssl.SSLError):
+                pass
+
+
 def main(address, seconds, data, certificate=None, key=None):
     import socket
     import ssl
@@ -77,4 +137,9 @@ def main(address, seconds, data, certificate=None, key=None):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1] == "--serve":
+        serve(*sys.argv[2:])
+    elif sys.argv[1] == "--idle":
+        idle(*sys.argv[2:])
+    else:
+        main(*sys.argv[1:])
