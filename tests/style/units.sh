@@ -49,6 +49,15 @@ verify() {
     SYSTEMD_UNIT_PATH=$work/units: systemd-analyze verify --man=no "${units[@]}"
 }
 
+# Each ready-made reaction as a drop-in; what only the administrator has is stood in for.
+verify_reaction() {
+    local drop_ins=$work/units/audit-relay-state@remote-disk_full.service.d
+    mkdir -p "$drop_ins"
+    sed "s#/etc/audit-relay/reaction#$work/stand-in/augenrules#" "$1" >"$drop_ins/reaction.conf"
+    SYSTEMD_UNIT_PATH=$work/units: systemd-analyze verify --man=no "$work/units/audit-relay-state@remote-disk_full.service"
+    rm -r "$drop_ins"
+}
+
 # Prints what is over the threshold; systemd-analyze always prints the table.
 secure() {
     systemd-analyze security --offline=true --threshold="$threshold" --no-pager "$1" >"$work/security" 2>&1 ||
@@ -72,6 +81,12 @@ understood_users() {
 
 check "meson install lays out a tree" install_tree
 check "systemd-analyze verify finds nothing to say" verify
+reactions=0
+for reaction in "$work"/root/usr/lib/audit-relay/reactions/*.conf; do
+    reactions=$((reactions + 1))
+    check "the reaction $(basename "$reaction" .conf) is understood" verify_reaction "$reaction"
+done
+check "there are nine reactions" test "$reactions" -eq 9
 services=0
 for unit in "$work"/units/*.service; do
     services=$((services + 1))

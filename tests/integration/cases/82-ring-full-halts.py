@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A host that must not run unaudited: the ring is full, and one enabled path unit is all it takes for the host to react, once.
+"""A host that must not run unaudited: the ring is full, and a reaction that an administrator has linked acts once.
 
 remote is away, and an auditd's records come in by its socket until nothing finds room. First with a harmless command in place of the
 reaction: ring_low comes before ring_full, what was dropped is told to the record when remote is back. Then for good: the host powers off.
@@ -14,11 +14,9 @@ from harness.machine import until
 from harness.relay import REMOTE
 
 FRESH_HOSTS = True
-HARMLESS = """[Service]
-ExecStart=
-ExecStart=/bin/sh -c 'echo reaction >>/run/reactions'
-ReadWritePaths=/run
-"""
+UNIT = "audit-relay-state@dispatcher-ring_full"
+REACTION = f"/etc/systemd/system/{UNIT}.service.d/reaction.conf"
+HARMLESS = "[Service]\nExecStartPre=+/bin/sh -c 'echo reaction >>/run/reactions'\n"
 SIZE = 8000
 RECORD = b"type=SYSCALL msg=audit(1700000000.000:%d): n=%d. "
 PATIENCE_SEC = 60
@@ -55,10 +53,9 @@ def fill(t, auditd):
 
 
 def story(t):
-    unit = "audit-relay-state-{}@dispatcher-ring_full"
-    t.client.write(f"/etc/systemd/system/{unit.format('single')}.service.d/harmless.conf", HARMLESS)
+    t.client.write(REACTION, HARMLESS)
     t.client.systemctl("daemon-reload")
-    t.client.systemctl("enable", "--now", f"{unit.format('single')}.path")
+    t.client.systemctl("enable", "--now", f"{UNIT}.path")
     auditd = Auditd(t.client)
     fill(t, auditd)
     assert "ring_low" in t.conditions("dispatcher")
@@ -81,8 +78,8 @@ def story(t):
     journal = t.client.journal("audit-relay-dispatcher.service")
     assert journal.index("far behind") < journal.index("The ring is full")
 
-    t.client.systemctl("disable", "--now", f"{unit.format('single')}.path")
-    t.client.systemctl("enable", "--now", f"{unit.format('halt')}.path")
+    t.client.sh(f"ln -sf /usr/lib/audit-relay/reactions/halt.conf {REACTION}")
+    t.client.systemctl("daemon-reload")
     t.client.systemctl("stop", "audit-relay-remote.socket", REMOTE)
     try:
         while t.client.process.poll() is None:
@@ -93,5 +90,4 @@ def story(t):
     assert t.client.process.returncode == 0, "an orderly shutdown"
     t.client.process = t.client.leader = None
     t.client.power_on()
-    for name in "single", "halt":
-        t.client.sh(["systemctl", "disable", "--now", f"{unit.format(name)}.path"], check=False)
+    t.client.sh(["systemctl", "disable", "--now", f"{UNIT}.path"], check=False)

@@ -11,6 +11,7 @@ from harness.records import records
 from harness.relay import AGGREGATOR, LOG, REMOTE, SPOOL, TLS
 from harness.states import SmallDisk, watch
 
+FRESH_HOSTS = True
 CONF = "/etc/audit-relay/aggregator.conf"
 TARGET, CLIENT_TARGET = "audit-relay-collector.target", "audit-relay-client.target"
 MIB = 1 << 20
@@ -87,7 +88,6 @@ def damaged(t, w):
 def story(t):
     t.collector.write(CONF, "[Aggregator]\nSpaceLeft=8M\nSegmentMaxSize=1M\nMaxConnections=4\n")
     disk = SmallDisk(t.collector, LOG, 32, TARGET, AGGREGATOR)
-    t.seen = 0
     t.expect_counter("remote", "connected", 1)
     stop(t.client, CLIENT_TARGET, REMOTE)
     t.client.sh(f"rm -rf /root/snapshot && cp -a {SPOOL} /root/snapshot")
@@ -104,6 +104,3 @@ def story(t):
         set_back(t, w, disk)
         overloaded(t, w)
         damaged(t, w)
-    t.collector.remove(CONF)
-    disk.remove()
-    t.skip_stored()

@@ -88,9 +88,8 @@ def watch(t, *names):
     w.close()
 
 
-
 class SmallDisk:
-    """A file system of so many megabytes at `place`, where `program` of `target` keeps its store; a new store, until it is removed."""
+    """A file system of so many megabytes at `place`, where `program` of `target` keeps its store; for as long as the host lives."""
 
     def __init__(self, host, place, megabytes, target, program):
         self.host, self.place, self.target, self.program = host, place, target, program
@@ -120,12 +119,6 @@ class SmallDisk:
     def free(self):
         self.filler.unlink(missing_ok=True)
 
-    def remove(self):
-        self.stop()
-        self.host.sh(f"umount {self.place}")
-        self.host.systemctl("start", self.target)
-
-
 
 class FailingDisk(SmallDisk):
     """The same on a block device whose medium can be made to fail: a file of holes, on a file system that can be filled. The device
@@ -154,11 +147,6 @@ class FailingDisk(SmallDisk):
 
     def fail(self):
         self.leave(0)
-
-    def remove(self):
-        super().remove()
-        run("umount", self.medium)
-        self.medium.rmdir()
 
 
 __all__ = ["FailingDisk", "SmallDisk", "watch"]
