@@ -444,6 +444,11 @@ uint64_t history_repeats(const StreamId *stream)
         return last;
 }
 
+bool history_follows(const StreamId *stream, const StreamId *before)
+{
+        return descends(find_restart(stream), before);
+}
+
 uint64_t history_too_much(unsigned collector, const StreamId *stream, uint64_t first, uint64_t last)
 {
         uint64_t n = 0;

@@ -138,11 +138,13 @@ static void judge_batch(const ReaderBatch *batch, void *userdata)
 
 /* --- What is missing --- */
 
+/* Under its stream, or one that took the place of that: seqs go on. */
 static bool told_as_lost(const Judge *judge, const StreamId *stream, uint64_t seq)
 {
         for (size_t i = 0; i < judge->n_told; i++)
-                if (stream_id_equal(&judge->told[i].stream, stream) && judge->told[i].first <= seq &&
-                    judge->told[i].last >= seq)
+                if (judge->told[i].first <= seq && judge->told[i].last >= seq &&
+                    (stream_id_equal(&judge->told[i].stream, stream) ||
+                     history_follows(&judge->told[i].stream, stream)))
                         return true;
         return false;
 }

@@ -74,6 +74,8 @@ bool history_lost(const StreamId *stream, uint64_t first, uint64_t last);
 /* The stream was begun in place of another, or took the place of that again: up to here it repeats what
  * was held; 0: neither. */
 uint64_t history_repeats(const StreamId *stream);
+/* Whether the stream was begun in place of `before`, directly or not. */
+bool history_follows(const StreamId *stream, const StreamId *before);
 /* How many of first..last must not be with that collector as records: another one had them, and the client
  * knew. */
 uint64_t history_too_much(unsigned collector, const StreamId *stream, uint64_t first, uint64_t last);
