@@ -70,6 +70,8 @@ static void put_own(Writer *writer, uint64_t now_usec)
                 put_commit(writer, 0, now_usec);
         for (size_t i = 0; i < store->n_pending; i++)
                 writer_put(writer, &store->pending[i]);
+        if (store->restart_unsaved)
+                writer_put(writer, &store->restart);
         for (size_t i = 0; i < store->n_collectors; i++)
                 if (store->collectors[i]->unsaved)
                         header_put_custody(writer, store->collectors[i], now_usec);
@@ -125,7 +127,7 @@ static void forget_idle(Store *store, uint64_t now_usec)
 
 static size_t entries_max(const Store *store)
 {
-        size_t n = 2 + store->n_pending + 2 * store->n_collectors + store->n_victims + 1 +
+        size_t n = 3 + store->n_pending + 2 * store->n_collectors + store->n_victims + 1 +
                    store->streams.n_ending + store->group.n + 1;
 
         return store->fresh ? n + 3 + store->streams.n + store->n_replaced : n;
@@ -171,7 +173,7 @@ static void submit(Store *store)
                 store->collectors[i]->unsaved = false;
                 store->collectors[i]->flight = store->collectors[i]->seq;
         }
-        store->custody_due = false;
+        store->custody_due = store->restart_unsaved = false;
         store->group.n = 0;
         store->group.bytes = 0;
         store->n_pending_flight = store->n_pending;

@@ -11,7 +11,8 @@
  *    what it says. Others may have been told that it had the rest, and have no more than that; so of theirs
  *    counts only what is newer than all it ever acked.
  * 4. After the store's stream was restarted nobody has anything of the new one; below the oldest held,
- *    custody is what the old stream's collectors had.
+ *    custody is what the old stream's collectors had. Which these were is not known any more: once one is found to have
+ *    been restored, it is told as lost.
  */
 
 #include "store/store-internal.h"
@@ -141,6 +142,17 @@ int custody_shows(const Collector *collector, uint64_t seq)
         return 1;
 }
 
+/* Its restored custody may have been all there was of the old stream's. A RESTART resets custody: all of it is
+ * written again behind. */
+static void doubt_old_stream(Store *store)
+{
+        MARK("store.old-stream-doubted");
+        store->restart.restart.released = 0;
+        store->restart_unsaved = true;
+        for (size_t i = 0; i < store->n_collectors; i++)
+                store->collectors[i]->unsaved = store->collectors[i]->unsaved || store->collectors[i]->seq > 0;
+}
+
 /* What others were told of its custody is not true any more; whether they have such seqs or only the word for
  * it is not known here. */
 void custody_set_back(Collector *collector, uint64_t seq)
@@ -160,6 +172,8 @@ void custody_set_back(Collector *collector, uint64_t seq)
         collector->flight = MIN(collector->flight, seq);
         collector->durable = MIN(collector->durable, seq);
         collector->unsaved = store->custody_due = true;
+        if (seq < custody_released_before(store))
+                doubt_old_stream(store);
         store->set_backs++;
 }
 

@@ -156,6 +156,7 @@ struct Store {
         StreamId stream;
         IndexEntry restart; /* last RESTART, kind 0: none */
         IndexEntry deleted; /* last DELETED, kind 0: none */
+        bool restart_unsaved; /* changed since it was written */
         bool restart_wanted;
         StreamId restart_stream;
 

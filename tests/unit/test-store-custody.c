@@ -306,6 +306,41 @@ START_TEST(a_restarted_stream_offers_what_is_held)
 }
 END_TEST
 
+/* Who had the old stream is not known any more. */
+START_TEST(a_restored_collector_makes_the_old_streams_custody_doubtful)
+{
+        Source *source;
+        uint64_t oldest;
+
+        options.segment_size_max = 200;
+        options.delete_acked = true;
+        reopen();
+        fill(1, 20);
+        release(store_source(store, "c"), 12);
+        commit_all();
+        ck_assert_int_eq(store_restart_stream(store, now), 0);
+        commit_all();
+        source = store_source(store, "c");
+        oldest = range_of(source).oldest;
+        (void) expect(source, 1, BATCH_CUSTODY, NULL);
+        release(store_source(store, "other"), oldest + 3);
+        release(source, oldest);
+        source->release(source, 0, 0);
+        for (unsigned i = 0; i < 3; i++) {
+                (void) expect(source, 1, BATCH_LOST, "deleted-when-acked");
+                commit_all();
+                /* What the other one has is no more doubtful than before. */
+                (void) expect(source, oldest + 1, BATCH_CUSTODY, "other");
+                if (i == 1) {
+                        store_rotate(store);
+                        commit();
+                }
+                reopen();
+                source = store_source(store, "c");
+        }
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("store-custody");
@@ -323,6 +358,7 @@ int main(void)
         tcase_add_test(tcase, old_segments_go);
         tcase_add_test(tcase, room_is_left_on_the_file_system);
         tcase_add_test(tcase, a_restarted_stream_offers_what_is_held);
+        tcase_add_test(tcase, a_restored_collector_makes_the_old_streams_custody_doubtful);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
 }
