@@ -5,10 +5,12 @@ While it is full, and so nothing is acked: the client is set back to a snapshot 
 (collector_set_back). Then too many connect (overload), and a byte of the log is changed (store_damaged).
 """
 
-from harness.frames import IdleConnections, tls_talk
+import threading
+
+from harness.frames import find_bye, tls_talk
 from harness.machine import until
 from harness.records import records
-from harness.relay import AGGREGATOR, LOG, REMOTE, SPOOL, TLS
+from harness.relay import AGGREGATOR, CA, LOG, REMOTE, SPOOL
 from harness.states import SmallDisk, watch
 
 FRESH_HOSTS = True
@@ -64,9 +66,17 @@ def set_back(t, w, disk):
 
 
 def overloaded(t, w):
-    with IdleConnections(t.client, t.collector.address, 3):
-        tls_talk(t.client, t.collector.address, b"", t.client.path(f"{TLS}/cert.pem"), t.client.path(f"{TLS}/key.pem"), 3)
-        w.begun("aggregator/overload")
+    """There is room for two: another one sits there and says nothing, a third is told to come back later."""
+    for name in "second", "third":
+        t.collector.sh(f"audit-relay cert client {name} --dir {CA}")
+    files = {name: [t.collector.path(f"{CA}/{name}/{part}.pem") for part in ("cert", "key")] for name in ("second", "third")}
+    sitting = threading.Thread(target=tls_talk, args=(t.client, t.collector.address, b"", *files["second"], 4))
+    sitting.start()
+    t.expect_counter("aggregator", "connections", 2)
+    bye = find_bye(tls_talk(t.client, t.collector.address, b"", *files["third"], 3))
+    assert bye and "later" in bye[1], bye
+    w.begun("aggregator/overload")
+    sitting.join()
     w.ended("aggregator/overload")
 
 
@@ -86,7 +96,7 @@ def damaged(t, w):
 
 
 def story(t):
-    t.collector.write(CONF, "[Aggregator]\nSpaceLeft=8M\nSegmentMaxSize=1M\nMaxConnections=4\n")
+    t.collector.write(CONF, "[Aggregator]\nSpaceLeft=8M\nSegmentMaxSize=1M\nMaxConnections=2\n")
     disk = SmallDisk(t.collector, LOG, 32, TARGET, AGGREGATOR)
     t.expect_counter("remote", "connected", 1)
     stop(t.client, CLIENT_TARGET, REMOTE)

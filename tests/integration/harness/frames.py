@@ -68,30 +68,6 @@ class FakeCollector:
         self.process.wait()
 
 
-class IdleConnections:
-    """While it lasts, n connections from `host` to the collector on which nothing is said."""
-
-    def __init__(self, host, address, n):
-        self.process = subprocess.Popen(["nsenter", f"--net=/run/netns/{host.name}", sys.executable, __file__, "--idle", address, str(n)],
-                                        stdout=subprocess.PIPE)
-
-    def __enter__(self):
-        self.process.stdout.readline()
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.communicate()
-
-
-def idle(address, n):
-    import socket
-    import time
-    connections = [socket.create_connection((address, 6560)) for _ in range(int(n))]
-    print(len(connections), flush=True)
-    time.sleep(3600)
-
-
 def serve(data, certificate, key, authority):
     import socket
     import ssl
@@ -139,7 +115,5 @@ def main(address, seconds, data, certificate=None, key=None):
 if __name__ == "__main__":
     if sys.argv[1] == "--serve":
         serve(*sys.argv[2:])
-    elif sys.argv[1] == "--idle":
-        idle(*sys.argv[2:])
     else:
         main(*sys.argv[1:])
