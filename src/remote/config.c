@@ -3,6 +3,7 @@
 #include "remote/config.h"
 #include "basic/batch.h"
 #include "link/link-receiver.h"
+#include "remote/stock-feed.h"
 #include "runtime/config-bounds.h"
 #include "runtime/log.h"
 #include "runtime/outlet.h"
@@ -12,8 +13,10 @@
 #include <stddef.h>
 
 #define PORT_DEFAULT "6560"
+#define STOCK_PORT_DEFAULT "60"
 
 static const ConfigBounds window = { BATCH_PAYLOAD_MAX, 1024U * 1024U * 1024U };
+static const ConfigBounds stock_window = { 1, STOCK_WINDOW_MAX };
 /* Smaller ones would be made and deleted all the time. */
 static const ConfigBounds segment_size = { 1024U * 1024U, UINT64_MAX };
 /* A retry without a wait would be a storm. */
@@ -21,6 +24,7 @@ static const ConfigBounds retry = { 10 * USEC_PER_MSEC, USEC_INFINITY };
 
 /* The dispatcher waits for its ack as long. */
 static const ConfigBounds patience = { 10 * USEC_PER_MSEC, 5 * USEC_PER_SEC };
+static const char *const protocols[] = { "link", "auditd", NULL }; /* RemoteProtocol */
 static const char *const compressions[] = { "no", "yes", "auto", NULL }; /* OutletCompress */
 
 /* yes, no, or for how long */
@@ -50,6 +54,8 @@ static const ConfigKey keys[] = {
         KEY("StateDirectory", config_parse_path, state_directory, "an absolute path"),
         KEY("Listen", config_parse_path, listen, "an absolute path"),
         KEY("DispatcherUser", config_parse_string, dispatcher_user, "a user's name"),
+        { "Remote", "Protocol", config_parse_enum, offsetof(RemoteConfig, protocol), "link or auditd", protocols },
+        BOUNDED("AuditdWindow", config_parse_unsigned_within, auditd_window, "a number from 1 to 1024", &stock_window),
         BOUNDED("Window", config_parse_size_within, window, "a size from 256K to 1G", &window),
         BOUNDED("NetworkTimeout", config_parse_usec_within, network_timeout_usec, "a time such as 30s",
                 &retry),
@@ -83,7 +89,8 @@ static int wrong(const char *what)
 /* "host", "host:port", "[v6]", "[v6]:port". */
 static int split_collector(RemoteConfig *config)
 {
-        const char *text = config->collector, *end, *port = PORT_DEFAULT;
+        const char *text = config->collector, *end;
+        const char *port = config->protocol == PROTOCOL_AUDITD ? STOCK_PORT_DEFAULT : PORT_DEFAULT;
 
         if (!text)
                 return wrong("Collector= is missing: the host to send to");
@@ -114,7 +121,7 @@ static int check(RemoteConfig *config)
 
         if (r < 0)
                 return r;
-        if (!config->collector_name) {
+        if (!config->collector_name && config->protocol == PROTOCOL_LINK) {
                 if (!node_name_is_valid(config->host))
                         return wrong("CollectorName= is missing: the name in the collector's certificate");
                 config->collector_name = strdup(config->host);
@@ -135,6 +142,7 @@ int remote_config_load(const char *path, RemoteConfig *ret)
                 .state_directory = strdup(STATE_DIRECTORY),
                 .dispatcher_user = strdup("audit-relay-dispatcher"),
                 .window = LINK_WINDOW_DEFAULT,
+                .auditd_window = STOCK_WINDOW_DEFAULT,
                 .compress = OUTLET_COMPRESS_AUTO,
                 .enrich_timeout_usec = 500 * USEC_PER_MSEC,
                 .network_timeout_usec = 30 * USEC_PER_SEC,

@@ -6,6 +6,11 @@
 #include "runtime/credentials.h"
 #include "store/disk.h"
 
+typedef enum RemoteProtocol {
+        PROTOCOL_LINK,
+        PROTOCOL_AUDITD, /* to a stock auditd */
+} RemoteProtocol;
+
 typedef struct RemoteConfig {
         char *collector; /* HOST[:PORT] */
         char *collector_name;
@@ -15,6 +20,8 @@ typedef struct RemoteConfig {
         char *state_directory;
         char *listen;
         char *dispatcher_user;
+        int protocol; /* RemoteProtocol */
+        uint64_t auditd_window; /* records */
         uint64_t window;
         uint64_t network_timeout_usec;
         uint64_t connect_timeout_usec;

@@ -8,6 +8,7 @@
 
 #include "remote/remote.h"
 #include "remote/local.h"
+#include "remote/stock-uplink.h"
 #include "remote/uplink.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
@@ -30,7 +31,8 @@ typedef struct Remote {
         char boot_id[64];
         StoreLoop *store;
         Local local;
-        Uplink *uplink;
+        Uplink *uplink;             /* one of these two, as Protocol= says */
+        StockUplink *stock_uplink;
         Passage *passage; /* of commands, between the last two */
 } Remote;
 
@@ -42,6 +44,8 @@ static void on_durable(StoreLoop *store, void *userdata)
 
         if (remote->uplink)
                 uplink_wake(remote->uplink);
+        if (remote->stock_uplink)
+                stock_uplink_wake(remote->stock_uplink);
 }
 
 static const StoreLoopHandler store_handler = {
@@ -78,7 +82,10 @@ static void on_terminate(void *userdata)
         Remote *remote = userdata;
 
         local_close(&remote->local);
-        uplink_stop(remote->uplink);
+        if (remote->stock_uplink)
+                stock_uplink_stop(remote->stock_uplink);
+        else
+                uplink_stop(remote->uplink);
         store_loop_finish(remote->store, on_drained, remote);
 }
 
@@ -95,6 +102,9 @@ static void on_reload(void *userdata)
 {
         Remote *remote = userdata;
 
+        /* A stock collector knows none. */
+        if (remote->stock_uplink)
+                return;
         load_credentials(remote);
         uplink_reload(remote->uplink);
         log_message(LOG_INFO, MESSAGE_ID_RELOADED, NULL, "Read the TLS credentials again");
@@ -113,13 +123,19 @@ static void on_tick(void *userdata)
         StoreStatus status;
 
         inlet_tick(remote->local.inlet);
-        uplink_tick(remote->uplink);
+        if (remote->stock_uplink)
+                stock_uplink_tick(remote->stock_uplink);
+        else
+                uplink_tick(remote->uplink);
         passage_tick(remote->passage);
         credentials_tick(remote->tls, &remote->warned);
         store_status(store_loop_store(remote->store), &status);
         status_begin(remote->state);
         store_loop_status(remote->store);
-        uplink_status(remote->uplink);
+        if (remote->stock_uplink)
+                stock_uplink_status(remote->stock_uplink);
+        else
+                uplink_status(remote->uplink);
         local_status(&remote->local, remote->state);
         credentials_status(remote->tls, remote->state);
         status_counter(remote->state, "deliverers_refused", NULL,
@@ -127,7 +143,9 @@ static void on_tick(void *userdata)
         status_counter(remote->state, "protocol_violations", NULL,
                        inlet_counters(remote->local.inlet)->violations,
                        "Local sessions ended for bad framing");
-        status_end(remote->state, "%s, %" PRIu64 " records waiting", uplink_describe(remote->uplink),
+        status_end(remote->state, "%s, %" PRIu64 " records waiting",
+                   remote->stock_uplink ? stock_uplink_describe(remote->stock_uplink)
+                                        : uplink_describe(remote->uplink),
                    status.newest > status.released ? status.newest - status.released : 0);
 }
 
@@ -195,16 +213,27 @@ static int make_store(Remote *remote)
         return store_loop_new(loop_event(remote->loop), &options, &remote->store);
 }
 
-static int make(Remote *remote)
+static int make_uplink(Remote *remote)
 {
         UplinkOptions uplink = {
                 .config = remote->config,
-                .state = NULL,
+                .node = remote->node,
+                .state = remote->state,
+                .store = remote->store,
                 .tls = &remote->tls,
                 .command = on_command,
                 .disconnected = on_disconnected,
                 .userdata = remote,
         };
+
+        if (remote->config->protocol == PROTOCOL_AUDITD)
+                return stock_uplink_new(loop_event(remote->loop), remote->config, remote->node, remote->state, remote->store,
+                                        &remote->stock_uplink);
+        return uplink_new(loop_event(remote->loop), &uplink, &remote->uplink);
+}
+
+static int make(Remote *remote)
+{
         int r;
 
         r = loop_new(&loop_handler, remote, &remote->loop);
@@ -213,7 +242,8 @@ static int make(Remote *remote)
         r = state_new(remote->config->state_directory, "remote", &remote->state);
         if (r < 0)
                 return r;
-        load_credentials(remote);
+        if (remote->config->protocol == PROTOCOL_LINK)
+                load_credentials(remote);
         r = choose_node(remote);
         if (r < 0)
                 return r;
@@ -223,10 +253,7 @@ static int make(Remote *remote)
         r = passage_new(&remote->local.inlet, &remote->passage);
         if (r < 0)
                 return r;
-        uplink.node = remote->node;
-        uplink.state = remote->state;
-        uplink.store = remote->store;
-        r = uplink_new(loop_event(remote->loop), &uplink, &remote->uplink);
+        r = make_uplink(remote);
         if (r < 0)
                 return r;
         return local_init(&remote->local, loop_event(remote->loop), remote->config, remote->node,
@@ -237,6 +264,7 @@ static void done(Remote *remote)
 {
         local_done(&remote->local);
         uplink_free(remote->uplink);
+        stock_uplink_free(remote->stock_uplink);
         passage_free(remote->passage);
         store_loop_free(remote->store);
         tls_unref(remote->tls);

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What is promised of each pair of ends, tried. Every record carries a number; a collector's log is read as text."""
 
+import signal
 import socket
 import struct
 
-from place import PORT, Aggregator, Auditd, AudispRemote, Count, Failure, record, records, wait_for
+from place import BIG, NODE, PORT, Aggregator, Auditd, AudispRemote, Count, Failure, Remote, record, records, wait_for
 
 FEW = 2000
 # What is in a killed sender and in its pipe is nobody's: an audisp-remote has no acks to those who feed it.
@@ -83,10 +84,10 @@ def audisp_remote_and_full_disk(place):
     collector.start()
     sender = AudispRemote(place, heartbeat_timeout=1)
     sender.start()
-    sender.feed(records(1, FEW))
-    counted(collector, 1, FEW)
+    sender.feed(records(BIG + 1, BIG + 100))
+    counted(collector, BIG + 1, BIG + 100)
     collector.fill()
-    sender.feed(records(FEW + 1, FEW + 100))
+    sender.feed(records(BIG + 101, BIG + FEW))
     wait_for("disk_full", lambda: collector.condition("disk_full"))
     wait_for("a refusal", lambda: collector.counter("stock_requests_refused_total"))
     if not sender.lives():
@@ -94,8 +95,7 @@ def audisp_remote_and_full_disk(place):
     collector.free()
     wait_for("the end of disk_full", lambda: not collector.condition("disk_full"))
     # It comes back with its next heartbeat.
-    sender.feed(records(FEW + 101, 2 * FEW))
-    counted(collector, 1, 2 * FEW, duplicates=int(collector.counter("stock_accepted_total")))
+    counted(collector, BIG + 1, BIG + FEW, duplicates=int(collector.counter("stock_accepted_total")))
 
 
 def aggregator_ends_in_order(place):
@@ -187,6 +187,112 @@ def foreign_address(place):
     wait_for("the counter", lambda: collector.counter("stock_addresses_refused_total") == 1)
 
 
+# --- Our remote to auditd ---
+
+STOCK = f"Protocol=auditd\nCollector=127.0.0.1:{PORT}\n"
+WINDOW = 64
+
+
+def acked(sender, n):
+    wait_for(f"{n} acked", lambda: (sender.counter("acked_seq") or 0) >= n)
+
+
+def remote_to_auditd(place):
+    """Each record once; EOE is left out, a line that is too long is cut at a field, both counted; the status says what the ack is."""
+    collector, sender = Auditd(place, node=NODE), Remote(place, STOCK)
+    collector.start()
+    sender.start()
+    long = b"type=USER msg=audit(1700000000.000:1): op=long a=" + b"a" * 5000 + b" b=" + b"b" * 3800 + b" c=" + b"c" * 300
+    sender.feed(records(1, FEW) + b"type=EOE msg=audit(1700000000.000:1): \n" + long + b"\n")
+    sender.feed(records(FEW + 1, 2 * FEW))
+    counted(collector, 1, 2 * FEW)
+    acked(sender, 2 * FEW + 2)
+    log = collector.log()
+    if f"node={NODE} ".encode() + long[:long.index(b" c=")] + b"\n" not in log or b"type=EOE" in log:
+        raise Failure("the long line is not cut at its field, or an EOE was sent")
+    if sender.counter("stock_eoe_skipped_total") != 1 or sender.counter("stock_lines_cut_total") != 1:
+        raise Failure("EOE and the cut line are not counted")
+    if sender.counter("stock_records_sent_total") != 2 * FEW + 1:
+        raise Failure("more was sent than there is")
+
+
+def remote_through_kills_of_auditd(place):
+    """Nothing is lost, and no more than a window is there twice for each connection."""
+    collector, sender = Auditd(place, node=NODE), Remote(place, STOCK)
+    collector.start()
+    sender.start()
+    kills = 4
+    for i in range(kills):
+        sender.feed(records(i * FEW + 1, (i + 1) * FEW))
+        wait_for("some of them", lambda n=i * FEW + 1: collector.line(n) in collector.log())
+        collector.kill()
+        wait_for("network_down", lambda: sender.condition("network_down"))
+        collector.start()
+    sender.feed(records(kills * FEW + 1, (kills + 1) * FEW))
+    counted(collector, 1, (kills + 1) * FEW, duplicates=kills * WINDOW)
+    wait_for("the end of network_down", lambda: not sender.condition("network_down"))
+
+
+def remote_killed_before_auditd(place):
+    """The store brings back what was not acked: nothing is lost, and no more than a window is there twice for each kill."""
+    collector, sender = Auditd(place, node=NODE), Remote(place, STOCK)
+    collector.start()
+    sender.start()
+    kills = 5
+    for i in range(kills):
+        sender.feed(records(i * FEW + 1, (i + 1) * FEW))
+        wait_for("some of them", lambda n=i * FEW + 1: collector.line(n) in collector.log())
+        sender.kill()
+        sender.start()
+    sender.feed(records(kills * FEW + 1, (kills + 1) * FEW))
+    counted(collector, 1, (kills + 1) * FEW, duplicates=kills * WINDOW)
+
+
+def auditd_ends_in_order(place):
+    """ENDING is the condition collector_ending until it is back."""
+    collector, sender = Auditd(place, node=NODE), Remote(place, STOCK)
+    collector.start()
+    sender.start()
+    sender.feed(records(1, FEW))
+    acked(sender, FEW)
+    collector.stop()
+    wait_for("a condition", lambda: sender.condition("collector_ending") or sender.condition("network_down"))
+    sender.feed(records(FEW + 1, 2 * FEW))
+    collector.start()
+    counted(collector, 1, 2 * FEW)
+    wait_for("the ends of the conditions", lambda: not sender.condition("collector_ending") and not sender.condition("network_down"))
+
+
+def auditd_does_not_answer(place):
+    """A collector that hangs is the condition network_timeout; when it goes on all is there, and what it had and did not say twice."""
+    collector, sender = Auditd(place, node=NODE), Remote(place, STOCK + "NetworkTimeout=1s\n")
+    collector.start()
+    sender.start()
+    sender.feed(records(1, FEW))
+    acked(sender, FEW)
+    collector.process.send_signal(signal.SIGSTOP)
+    sender.feed(records(FEW + 1, 2 * FEW))
+    wait_for("network_timeout", lambda: sender.condition("network_timeout"))
+    collector.process.send_signal(signal.SIGCONT)
+    counted(collector, 1, 2 * FEW, duplicates=int(sender.counter("disconnects_total") + 1) * WINDOW)
+    wait_for("the end of network_timeout", lambda: not sender.condition("network_timeout"))
+
+
+def remote_by_stock_protocol_and_full_disk(place):
+    """Both ends ours, by the stock protocol: a full disk is collector_disk_full, and when there is room all goes on by itself."""
+    collector, sender = Aggregator(place, disk="24m", node=NODE), Remote(place, STOCK)
+    collector.start()
+    sender.start()
+    sender.feed(records(BIG + 1, BIG + 100))
+    counted(collector, BIG + 1, BIG + 100)
+    collector.fill()
+    sender.feed(records(BIG + 101, BIG + FEW))
+    wait_for("collector_disk_full", lambda: sender.condition("collector_disk_full"))
+    collector.free()
+    counted(collector, BIG + 1, BIG + FEW, duplicates=int(sender.counter("connects_total") or 0) * WINDOW)
+    wait_for("the end of collector_disk_full", lambda: not sender.condition("collector_disk_full"))
+
+
 # --- audisp-remote to auditd ---
 
 def audisp_remote_to_auditd(place):
@@ -204,4 +310,5 @@ def audisp_remote_to_auditd(place):
 
 
 ALL = [audisp_remote_to_aggregator, audisp_remote_through_kills_of_aggregator, audisp_remote_killed, audisp_remote_and_full_disk,
-       aggregator_ends_in_order, frames_by_hand, foreign_address, audisp_remote_to_auditd]
+       aggregator_ends_in_order, frames_by_hand, foreign_address, remote_to_auditd, remote_through_kills_of_auditd,
+       remote_killed_before_auditd, auditd_ends_in_order, auditd_does_not_answer, remote_by_stock_protocol_and_full_disk, audisp_remote_to_auditd]
