@@ -226,6 +226,35 @@ def measure(peer, bench, options, load, count):
                                duplicated=verdict["duplicated"], wrong=verdict["disordered"] + verdict["strange"])
 
 
+def to_auditd(rows, bench, options, count):
+    """Our client, and Debian's auditd as its collector: what peer:auditd is with audisp-remote."""
+    try:
+        root = unpack(f"{options.packages}/{Auditd.name}", Auditd.packages)
+    except RuntimeError as e:
+        raise Broken(str(e)) from None
+    with directories(options.place) as (disk, _), contextlib.ExitStack() as stack:
+        place = Place(disk, root, options.build_dir)
+        log = f"{disk}/{Auditd.log}"
+        receiver = Auditd.receiver(place)
+        stack.callback(end, receiver)
+        wait_for("auditd listening", lambda: lives(receiver) and listens(place.port))
+        programs = stack.enter_context(rows.relay())
+        programs.client_of_auditd(place.port)
+        programs.start("remote", "dispatcher")
+        wait_for("remote's connection", lambda: "Connected to stock collector" in programs.words("remote"))
+        meter = Meter({**programs.pids("dispatcher", "remote"), "receiver": [receiver.pid]})
+        size = bench.say("sum", count, relay.NODE)["bytes_without_eoe"]
+        watch = bench.begin("watch", log, size, PATIENCE_SEC)
+        feed = bench.say("feed", programs.input, count)
+        seen = bench.result(watch, "the last record at auditd")
+        used, peak = meter.read()
+        programs.stop()
+        verdict = bench.say("check", count, relay.NODE, Auditd.kind, log)
+        return figures.measure(count, (seen["end_ns"] - feed["begin_ns"]) / 1e9, used, peak,
+                               generator=(feed["cpu_ns"] + seen["cpu_ns"]) / 1e9, lost=verdict["lost"],
+                               duplicated=verdict["duplicated"], wrong=verdict["disordered"] + verdict["strange"])
+
+
 def carried(bench, peer, count):
     return bench.say("sum", count, "-")["bytes_without_eoe" if peer.kind == "auditd" else "bytes"]
 

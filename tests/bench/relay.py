@@ -49,6 +49,14 @@ class Relay:
                      f"[Aggregator]\nName={COLLECTOR}\n{self.tls(COLLECTOR)}Directory={self.store}\n"
                      f"StateDirectory={self.memory}/state\n")
 
+    def client_of_auditd(self, port):
+        """remote with a stock collector."""
+        inbox = self.subscriber("remote", "block")
+        self.dispatcher()
+        self.program("remote", "remote", inbox,
+                     f"[Remote]\nProtocol=auditd\nCollector=127.0.0.1:{port}\nNode={NODE}\nDirectory={self.disk}/remote\n"
+                     f"StateDirectory={self.memory}/state\nRetryMin=10ms\n")
+
     def program(self, name, descriptor, held, configuration):
         path = f"{self.memory}/{name}.conf"
         with open(path, "w") as file:
