@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #define REFUSED_LOG_USEC (10 * USEC_PER_SEC)
+#define REFUSED_LOG_BURST 20U
 
 static Clients *clients_of(const InletSession *session)
 {
@@ -224,6 +225,22 @@ static void on_records_refused(IntakeSession *session, uint32_t n, RecordFault f
                     session->owner, peer_of(session), record_fault_to_string(fault));
 }
 
+/* Who does not like our certificate says so before his HELLO. */
+static void on_bye(IntakeSession *session, const LinkBye *bye)
+{
+        Clients *clients = clients_of(inlet_session_of(session));
+        char field[300];
+
+        if (bye->code != LINK_BYE_CERTIFICATE)
+                return;
+        clients->certificates_refused++;
+        if (!log_burst(&clients->refused_us, REFUSED_LOG_USEC, REFUSED_LOG_BURST))
+                return;
+        (void) snprintf(field, sizeof field, "PEER=%s", peer_of(session));
+        log_message(LOG_WARNING, MESSAGE_ID_PEER_REFUSED, field, "%s refuses us: %.*s", peer_of(session),
+                    (int) bye->reason.size, bye->reason.data);
+}
+
 static void on_gone(IntakeSession *session)
 {
         if (session->welcomed)
@@ -236,6 +253,7 @@ const IntakeHandler clients_intake_handler = {
         .connected = on_connected,
         .refused = on_records_refused,
         .gone = on_gone,
+        .bye = on_bye,
 };
 
 /* --- What the aggregator calls --- */

@@ -23,7 +23,7 @@ typedef struct Clients {
         uint64_t refilled_usec;
         bool waits; /* somebody's rate is used up: not all are read */
         uint64_t waited;
-        LogBurst forgotten;
+        LogBurst forgotten, refused_us;
         uint64_t records_logged_usec;
         uint64_t certificates_refused, nodes_refused;
         char why[512]; /* of a refusal, until the BYE is written */

@@ -208,6 +208,17 @@ static void offer_compression(Outlet *outlet)
                 outlet->sender.features &= (uint16_t) ~LINK_FEATURE_ZSTD;
 }
 
+/* Whoever it is, he is told why. */
+static void refuse_peer(Outlet *outlet, const char *why)
+{
+        LinkBye bye = { .code = LINK_BYE_CERTIFICATE, .reason = link_string(why) };
+
+        outlet_note_trouble(outlet, OUTLET_E_TLS, why);
+        /* Without memory for it the peer gets the EOF alone. */
+        (void) !frame_put_bye(connection_output(outlet->connection), &bye);
+        outlet_finish(outlet);
+}
+
 static int on_established(Connection *connection)
 {
         Outlet *outlet = connection_userdata(connection);
@@ -222,8 +233,8 @@ static int on_established(Connection *connection)
                 int r = tls_session_judge(tls, *outlet->options.tls, &why);
 
                 if (r < 0) {
-                        outlet_note_trouble(outlet, OUTLET_E_TLS, why ? why : strerror(-r));
-                        return r;
+                        refuse_peer(outlet, why ? why : strerror(-r));
+                        return 0;
                 }
         }
         if (outlet->options.speech) {

@@ -9,11 +9,23 @@
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 
+/* Collectors whose ticket a client keeps. */
+#define TLS_TICKETS_MAX 8U
+
+/* What a client needs to go on with a session: of the collector of that name; used once. */
+typedef struct TlsTicket {
+        char *name;
+        gnutls_datum_t data;
+} TlsTicket;
+
 struct Tls {
         unsigned n_ref;
         gnutls_certificate_credentials_t credentials; /* our certificate and key */
         gnutls_x509_trust_list_t trust;               /* CAs and revocation lists, to judge peers by */
         gnutls_priority_t priority;
+        gnutls_datum_t ticket_key;
+        TlsTicket tickets[TLS_TICKETS_MAX];
+        unsigned next_ticket;
         char *ca_path, *crl_path; /* for messages */
         char *name;
         int64_t expires, revocation_expires;
@@ -25,6 +37,7 @@ struct TlsSession {
         int fd;
         bool server;
         bool said_bye;
+        bool kept_ticket;
         bool socket_empty;      /* the last recv() of this call got less than it asked for */
         bool ended;             /* close_notify came */
         int failed;             /* GnuTLS's result that ended reading; 0: none */
@@ -41,6 +54,14 @@ struct TlsSession {
 /* The i-th DNS name of the certificate that is one (printable, no NUL inside), owned by the caller; NULL: no
  * more. */
 char *tls_certificate_dns_name(gnutls_x509_crt_t certificate, unsigned i);
+
+/* GnuTLS's priority string. */
+const char *tls_priority(bool aes_is_fast);
+
+void tls_ticket_done(TlsTicket *ticket);
+/* The data, of gnutls_malloc(), is taken over. */
+void tls_ticket_keep(Tls *tls, const char *name, gnutls_datum_t data);
+bool tls_ticket_take(Tls *tls, const char *name, TlsTicket *ret);
 
 /* Reads the certificate the peer sent, if any. */
 int tls_session_load_peer(TlsSession *session) _must_check_;

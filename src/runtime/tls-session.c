@@ -93,6 +93,34 @@ static ssize_t push(gnutls_transport_ptr_t userdata, const giovec_t *iov, int n)
         return (ssize_t) size;
 }
 
+/* Goes on with the last session with this collector, if it lets us: no signatures, but the certificates of that
+ * session, which are judged again. */
+static void resume(TlsSession *session)
+{
+        TlsTicket ticket;
+
+        (void) gnutls_server_name_set(session->gnutls, GNUTLS_NAME_DNS, session->expected_name,
+                                      strlen(session->expected_name));
+        if (!tls_ticket_take(session->tls, session->expected_name, &ticket))
+                return;
+        /* One that cannot be used means a full handshake. */
+        (void) gnutls_session_set_data(session->gnutls, ticket.data.data, ticket.data.size);
+        tls_ticket_done(&ticket);
+}
+
+/* A ticket has come: it does behind the handshake, with the first bytes that are read. */
+static void keep_ticket(TlsSession *session)
+{
+        gnutls_datum_t data;
+
+        if (session->server || session->kept_ticket || !session->expected_name ||
+            !(gnutls_session_get_flags(session->gnutls) & GNUTLS_SFLAGS_SESSION_TICKET))
+                return;
+        session->kept_ticket = true;
+        if (gnutls_session_get_data2(session->gnutls, &data) >= 0)
+                tls_ticket_keep(session->tls, session->expected_name, data);
+}
+
 int tls_session_new(Tls *tls, bool server, const char *expected_name, int fd, TlsSession **ret)
 {
         static const gnutls_datum_t alpn = { (unsigned char *) LINK_ALPN, sizeof LINK_ALPN - 1 };
@@ -112,11 +140,13 @@ int tls_session_new(Tls *tls, bool server, const char *expected_name, int fd, Tl
                         return -ENOMEM;
         }
         if (gnutls_init(&session->gnutls,
-                        (server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_NONBLOCK | GNUTLS_NO_TICKETS) < 0)
+                        (server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_NONBLOCK) < 0)
                 return -ENOMEM;
         if (gnutls_priority_set(session->gnutls, tls->priority) < 0 ||
             gnutls_credentials_set(session->gnutls, GNUTLS_CRD_CERTIFICATE, tls->credentials) < 0 ||
             gnutls_alpn_set_protocols(session->gnutls, &alpn, 1, GNUTLS_ALPN_MANDATORY) < 0)
+                return -ENOMEM;
+        if (server && gnutls_session_ticket_enable_server(session->gnutls, &tls->ticket_key) < 0)
                 return -ENOMEM;
         if (server)
                 /* Asked for, not insisted on: a refusal is to reach the peer as a sentence. No names of CAs
@@ -124,8 +154,7 @@ int tls_session_new(Tls *tls, bool server, const char *expected_name, int fd, Tl
                  * send it and be told, rather than to send none. */
                 gnutls_certificate_server_set_request(session->gnutls, GNUTLS_CERT_REQUEST);
         else if (expected_name)
-                (void) gnutls_server_name_set(session->gnutls, GNUTLS_NAME_DNS, expected_name,
-                                              strlen(expected_name));
+                resume(session);
         gnutls_handshake_set_max_packet_length(session->gnutls, TLS_HANDSHAKE_MAX);
         gnutls_transport_set_ptr(session->gnutls, session);
         gnutls_transport_set_pull_function(session->gnutls, pull);
@@ -260,11 +289,15 @@ ssize_t tls_session_read(TlsSession *session, void *data, size_t size)
                 r = gnutls_record_recv(session->gnutls, (uint8_t *) data + done, size - done);
                 if (r == GNUTLS_E_WARNING_ALERT_RECEIVED || r == GNUTLS_E_INTERRUPTED)
                         continue;
+                /* That was a ticket or a new key; records follow. */
+                if (r == GNUTLS_E_AGAIN && buffer_size(&session->incoming) > 0)
+                        continue;
                 if (r <= 0)
                         break;
                 done += (size_t) r;
         }
         release_if_empty(&session->incoming);
+        keep_ticket(session);
         if (r < 0 && r != GNUTLS_E_AGAIN)
                 session->failed = (int) r;
         else if (r == 0)
@@ -328,6 +361,11 @@ int tls_session_shutdown(TlsSession *session)
         if (r < 0)
                 return r;
         return shutdown(session->fd, SHUT_WR) < 0 ? -errno : 0;
+}
+
+bool tls_session_resumed(const TlsSession *session)
+{
+        return gnutls_session_is_resumed(session->gnutls) != 0;
 }
 
 const char *tls_session_description(const TlsSession *session)

@@ -6,7 +6,9 @@
  *    with.
  * 2. Whatever is wrong with a file is an error with its name: a revocation list that cannot be used is not
  *    ignored. Only one that does not exist means that nothing is revoked.
- * 3. A revocation list past its next update still revokes what it names: a list that nobody renewed must not
+ * 3. The key of the tickets, and a client's tickets, are part of them: after a reload nobody goes on with a session
+ *    that began with other certificates.
+ * 4. A revocation list past its next update still revokes what it names: a list that nobody renewed must not
  *    stop the collection of evidence, nor let a revoked peer in.
  */
 
@@ -14,12 +16,36 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
-/* TLS 1.3 only. AES-GCM stands before ChaCha20, which costs twelve times the CPU where the hardware has AES;
- * the server's order decides, so that a peer with another taste does not. */
-#define TLS_PRIORITY                                                                                        \
-        "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"            \
+/* TLS 1.3 only. AES-GCM stands before ChaCha20, which costs twelve times the CPU where the hardware has AES, and
+ * behind it where it has not; the server's order decides, as it has the work of all its clients. */
+#define TLS_PRIORITY(ciphers)                                                                               \
+        "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:" ciphers                                                \
         ":-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:%SERVER_PRECEDENCE"
+
+const char *tls_priority(bool aes_is_fast)
+{
+        return aes_is_fast ? TLS_PRIORITY("+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305")
+                           : TLS_PRIORITY("+CHACHA20-POLY1305:+AES-128-GCM:+AES-256-GCM");
+}
+
+/* Whether the CPU has AES and the multiplication that GCM is made of. */
+static bool aes_is_fast(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+        return __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul");
+#elif defined(__aarch64__)
+        return (getauxval(AT_HWCAP) & (HWCAP_AES | HWCAP_PMULL)) == (HWCAP_AES | HWCAP_PMULL);
+#elif defined(__s390x__) || defined(__powerpc64__)
+        return true; /* all that Debian runs on */
+#else
+        return false;
+#endif
+}
 
 static int fail(char **ret_message, int error, const char *format, ...) _printf_(3, 4);
 
@@ -223,9 +249,10 @@ int tls_new(const TlsOptions *options, Tls **ret, char **ret_message)
         tls->crl_path = options->crl ? strdup(options->crl) : NULL;
         if (!tls->ca_path || (options->crl && !tls->crl_path) ||
             gnutls_certificate_allocate_credentials(&tls->credentials) < 0 ||
-            gnutls_x509_trust_list_init(&tls->trust, 0) < 0)
+            gnutls_x509_trust_list_init(&tls->trust, 0) < 0 ||
+            gnutls_session_ticket_key_generate(&tls->ticket_key) < 0)
                 return -ENOMEM;
-        if (gnutls_priority_init2(&tls->priority, TLS_PRIORITY, NULL, 0) < 0)
+        if (gnutls_priority_init2(&tls->priority, tls_priority(aes_is_fast()), NULL, 0) < 0)
                 return fail(ret_message, -ENOTSUP, "This system's GnuTLS offers no TLS 1.3 with AES-GCM");
         r = load_pair(tls, options, ret_message);
         if (r < 0)
@@ -238,6 +265,46 @@ int tls_new(const TlsOptions *options, Tls **ret, char **ret_message)
                 return r;
         *ret = TAKE_PTR(tls);
         return 0;
+}
+
+/* --- Tickets --- */
+
+void tls_ticket_done(TlsTicket *ticket)
+{
+        datum_done(&ticket->data);
+        free(ticket->name);
+        *ticket = (TlsTicket) { 0 };
+}
+
+/* One that is free, or the next to be overwritten. */
+static TlsTicket *ticket_place(Tls *tls, const char *name)
+{
+        for (size_t i = 0; i < TLS_TICKETS_MAX; i++)
+                if (!tls->tickets[i].name || strcmp(tls->tickets[i].name, name) == 0)
+                        return &tls->tickets[i];
+        return &tls->tickets[tls->next_ticket++ % TLS_TICKETS_MAX];
+}
+
+void tls_ticket_keep(Tls *tls, const char *name, gnutls_datum_t data)
+{
+        TlsTicket *ticket = ticket_place(tls, name);
+
+        tls_ticket_done(ticket);
+        *ticket = (TlsTicket) { strdup(name), data };
+        /* Without memory, a full handshake next time. */
+        if (!ticket->name)
+                tls_ticket_done(ticket);
+}
+
+bool tls_ticket_take(Tls *tls, const char *name, TlsTicket *ret)
+{
+        for (size_t i = 0; i < TLS_TICKETS_MAX; i++)
+                if (tls->tickets[i].name && strcmp(tls->tickets[i].name, name) == 0) {
+                        *ret = tls->tickets[i];
+                        tls->tickets[i] = (TlsTicket) { 0 };
+                        return true;
+                }
+        return false;
 }
 
 Tls *tls_ref(Tls *tls)
@@ -256,6 +323,9 @@ Tls *tls_unref(Tls *tls)
                 gnutls_x509_trust_list_deinit(tls->trust, 1);
         if (tls->priority)
                 gnutls_priority_deinit(tls->priority);
+        for (size_t i = 0; i < TLS_TICKETS_MAX; i++)
+                tls_ticket_done(&tls->tickets[i]);
+        datum_done(&tls->ticket_key);
         free(tls->ca_path);
         free(tls->crl_path);
         free(tls->name);

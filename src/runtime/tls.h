@@ -75,6 +75,8 @@ const char *tls_session_peer_name(const TlsSession *session);
 char *tls_session_peer_names(const TlsSession *session, unsigned i);
 /* Seconds since 1970 at which the peer's certificate expires; 0: it sent none. */
 int64_t tls_session_peer_expires(const TlsSession *session);
+/* Whether it goes on with an earlier session; its certificates are those of that one. */
+bool tls_session_resumed(const TlsSession *session);
 /* "TLS1.3 AES-128-GCM", for the log. */
 const char *tls_session_description(const TlsSession *session);
 /* The last error as a sentence. */

@@ -30,6 +30,8 @@
 
 #define TICK_USEC (20 * USEC_PER_MSEC)
 #define LINE_MAX 256U
+/* A machine that plays all the hosts of a fleet may be out of breath. */
+#define PATIENCE_USEC (120 * USEC_PER_SEC)
 
 typedef struct Client {
         Source source;
@@ -252,8 +254,8 @@ static int make_client(const char *directory, unsigned first, unsigned i)
                 .source = &client->source,
                 .handler = &handler,
                 .tls = &client->tls,
-                .connect_usec = 30 * USEC_PER_SEC,
-                .timeout_usec = 60 * USEC_PER_SEC,
+                .connect_usec = PATIENCE_USEC,
+                .timeout_usec = PATIENCE_USEC,
                 .backoff_min_usec = 200 * USEC_PER_MSEC,
                 .backoff_max_usec = 2 * USEC_PER_SEC,
                 .userdata = client,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "check-main.h"
+#include "runtime/tls-private.h"
 #include "tls-fixture.h"
 
 #include <gnutls/gnutls.h>
@@ -258,6 +259,16 @@ static int shake_with_stranger(Pair *pair, gnutls_session_t session, int *ret_cl
         return s;
 }
 
+/* What comes behind the tickets. */
+static int read_stranger(gnutls_session_t session, char *text, size_t size)
+{
+        ssize_t r = GNUTLS_E_AGAIN;
+
+        for (unsigned i = 0; i < 4 && r == GNUTLS_E_AGAIN; i++)
+                r = gnutls_record_recv(session, text, size);
+        return (int) r;
+}
+
 static void refuse_stranger(const char *priority, const char *alpn, const char *words)
 {
         Tls *server = fixture_tls(&fixture, ISSUE_COLLECTOR, COLLECTOR);
@@ -272,7 +283,7 @@ static void refuse_stranger(const char *priority, const char *alpn, const char *
         ck_assert_msg(strstr(tls_session_error(pair.server), words), "%s", tls_session_error(pair.server));
         /* It is told: at once, or with its first read when its side of the handshake was over already. */
         if (c == 0)
-                c = (int) gnutls_record_recv(session, &(char){ 0 }, 1);
+                c = read_stranger(session, &(char){ 0 }, 1);
         ck_assert_int_eq(c, GNUTLS_E_FATAL_ALERT_RECEIVED);
         gnutls_deinit(session);
         gnutls_certificate_free_credentials(credentials);
@@ -316,8 +327,8 @@ START_TEST(client_without_certificate_is_refused_in_words)
         expect_refused(pair.server, server, WORDS("no certificate"));
         ck_assert_int_eq(tls_session_write(pair.server, "bye", 3), 3);
         ck_assert_int_eq(tls_session_shutdown(pair.server), 0);
-        ck_assert_int_eq(gnutls_record_recv(session, text, sizeof text), 3);
-        ck_assert_int_eq(gnutls_record_recv(session, text, sizeof text), 0);
+        ck_assert_int_eq(read_stranger(session, text, sizeof text), 3);
+        ck_assert_int_eq(read_stranger(session, text, sizeof text), 0);
         gnutls_deinit(session);
         gnutls_certificate_free_credentials(credentials);
         pair_close(&pair);
@@ -483,6 +494,84 @@ START_TEST(random_chunks_arrive_in_both_directions)
 }
 END_TEST
 
+/* A session and a record each way, with which the ticket comes. */
+static bool talk(Tls *server, Tls *client, Pair *pair)
+{
+        char text[8];
+
+        pair_open(pair, server, client, COLLECTOR);
+        shake(pair);
+        ck_assert_int_eq(tls_session_write(pair->client, "hello", 5), 5);
+        ck_assert_int_eq(tls_session_read(pair->server, text, sizeof text), 5);
+        ck_assert_int_eq(tls_session_write(pair->server, "world", 5), 5);
+        ck_assert_int_eq(tls_session_read(pair->client, text, sizeof text), 5);
+        ck_assert(tls_session_resumed(pair->client) == tls_session_resumed(pair->server));
+        return tls_session_resumed(pair->server);
+}
+
+START_TEST(a_resumed_session_is_judged_again)
+{
+        IssuePair of_server = fixture_issue(ISSUE_COLLECTOR, COLLECTOR, &fixture.ca, -1, 1);
+        IssuePair of_client = fixture_issue(ISSUE_CLIENT, CLIENT, &fixture.ca, -1, 1);
+        Tls *server = fixture_tls_of(&fixture, &of_server, "ca.pem", NULL), *revoking;
+        Tls *client = fixture_tls_of(&fixture, &of_client, "ca.pem", NULL);
+        char *list, *why;
+        size_t added;
+        Pair pair;
+
+        for (unsigned i = 0; i < 3; i++) {
+                ck_assert(talk(server, client, &pair) == (i > 0));
+                expect_accepted(pair.server, server);
+                expect_accepted(pair.client, client);
+                ck_assert_str_eq(tls_session_peer_name(pair.server), CLIENT);
+                ck_assert_str_eq(tls_session_peer_name(pair.client), COLLECTOR);
+                ck_assert(tls_session_speaks_for(pair.server, CLIENT));
+                pair_close(&pair);
+        }
+        /* Revoked meanwhile. */
+        ck_assert_int_eq(issue_revocations(&fixture.ca, NULL, &of_client.certificate, 1, &list, &added, &why), 0);
+        fixture_write(&fixture, "crl.pem", list);
+        revoking = fixture_tls_of(&fixture, &of_server, "ca.pem", "crl.pem");
+        ck_assert_int_gt(tls_revocation_expires(revoking), time(NULL));
+        ck_assert(talk(server, client, &pair));
+        expect_refused(pair.server, revoking, WORDS("revoked", CLIENT));
+        pair_close(&pair);
+        /* Credentials that were read again know no tickets of those before. */
+        ck_assert(!talk(revoking, client, &pair));
+        expect_refused(pair.server, revoking, WORDS("revoked", CLIENT));
+        pair_close(&pair);
+        free(list);
+        issue_pair_done(&of_server);
+        issue_pair_done(&of_client);
+        tls_unref(server);
+        tls_unref(revoking);
+        tls_unref(client);
+}
+END_TEST
+
+START_TEST(tickets_of_many_collectors)
+{
+        Tls *client = fixture_tls(&fixture, ISSUE_CLIENT, CLIENT);
+        TlsTicket ticket;
+        char name[16];
+
+        for (unsigned i = 0; i < TLS_TICKETS_MAX + 2; i++) {
+                gnutls_datum_t data = { gnutls_malloc(1), 1 };
+
+                (void) snprintf(name, sizeof name, "c%u", i);
+                tls_ticket_keep(client, name, data);
+        }
+        ck_assert(!tls_ticket_take(client, "c0", &ticket));
+        ck_assert(tls_ticket_take(client, "c2", &ticket));
+        tls_ticket_done(&ticket);
+        ck_assert(!tls_ticket_take(client, "c2", &ticket));
+        ck_assert_ptr_ne(strstr(tls_priority(true), "+AES-128-GCM"), NULL);
+        ck_assert(strstr(tls_priority(true), "+AES") < strstr(tls_priority(true), "+CHACHA20"));
+        ck_assert(strstr(tls_priority(false), "+AES") > strstr(tls_priority(false), "+CHACHA20"));
+        tls_unref(client);
+}
+END_TEST
+
 START_TEST(reload_keeps_sessions_and_judges_anew)
 {
         IssuePair pair_of_server = fixture_issue(ISSUE_COLLECTOR, COLLECTOR, &fixture.ca, -1, 1);
@@ -538,6 +627,12 @@ START_TEST(unusable_files_are_named)
         fixture_write(&fixture, "k", pair.key);
         bad.ca = fixture_path(&fixture, "k");
         expect_unusable(&bad, -EINVAL, "The CA ");
+        bad = good;
+        bad.key = "pkcs11:token=there-is-none;object=key;type=private";
+        expect_unusable(&bad, -EINVAL, "with the key pkcs11:token=there-is-none");
+        bad = good;
+        bad.ca = "pkcs11:token=there-is-none;object=ca;type=cert";
+        expect_unusable(&bad, -EINVAL, "The CA pkcs11:token=there-is-none");
         /* No list: nothing is revoked. */
         ck_assert_int_eq(tls_new(&good, &tls, &message), 0);
         ck_assert_ptr_null(message);
@@ -595,6 +690,8 @@ int main(void)
         tcase_add_test(tcase, single_bytes_arrive);
         tcase_add_loop_test(tcase, random_chunks_arrive_in_both_directions, 0, 2);
         tcase_add_test(tcase, reload_keeps_sessions_and_judges_anew);
+        tcase_add_test(tcase, a_resumed_session_is_judged_again);
+        tcase_add_test(tcase, tickets_of_many_collectors);
         tcase_add_test(tcase, unusable_files_are_named);
         tcase_add_test(tcase, names_are_host_names);
         suite_add_tcase(suite, tcase);
