@@ -402,6 +402,8 @@ void store_loop_status(StoreLoop *loop)
         status_gauge(state, "store_released_seq", NULL, (double) s.released,
                      "Last seq that is in others' custody");
         status_gauge(state, "store_bytes", NULL, (double) s.bytes, "Size of all segments");
+        status_gauge(state, "store_awaited_bytes", NULL, (double) s.bytes_awaited,
+                     "Size of those that somebody still waits for");
         status_gauge(state, "store_segments", NULL, (double) s.segments, "Number of segments");
         status_gauge(state, "store_streams", NULL, (double) s.streams, "Streams whose position is known");
 }
