@@ -118,12 +118,21 @@ int retention_admit(Store *store, uint64_t size)
         return 0;
 }
 
+/* Whether there is a collector; those that are only remembered may never come again. */
+static bool is_awaited(const Store *store)
+{
+        for (size_t i = 0; i < store->n_collectors; i++)
+                if (store->collectors[i]->used)
+                        return true;
+        return false;
+}
+
 uint64_t retention_awaited(const Store *store)
 {
         uint64_t bytes = 0;
 
-        /* Without a collector nobody waits; then what may not go is what is awaited. */
-        if (store->n_collectors == 0)
+        /* Where nobody waits, what may not go is what is awaited. */
+        if (!is_awaited(store))
                 return store->options.delete_unacked ? 0 : bytes_held(store);
         for (size_t i = 0; i < store->n_segments; i++)
                 if (i + 1 < store->n_segments ? !is_acked(store, i)
@@ -171,7 +180,7 @@ void retention_remove_files(Store *store, const Segment *segment)
 
 static void count_dropped(Store *store, size_t i)
 {
-        if (store->n_collectors == 0 || is_acked(store, i))
+        if (!is_awaited(store) || is_acked(store, i))
                 return;
         MARK("store.dropped");
         store->dropped += store->segments[i + 1].first - 1 - custody_until(store, store->segments[i].first);

@@ -191,6 +191,11 @@ START_TEST(what_is_awaited_is_what_would_be_missed)
         ck_assert_uint_gt(status().bytes_awaited, 0);
         release(source, 20);
         ck_assert_uint_eq(status().bytes_awaited, 0);
+        fill(21, 20);
+        ck_assert_uint_gt(status().bytes_awaited, 0);
+        /* It is only remembered now. */
+        reopen();
+        ck_assert_uint_eq(status().bytes_awaited, 0);
 }
 END_TEST
 
