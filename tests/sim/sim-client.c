@@ -270,6 +270,8 @@ static int dispatcher_start(Process *process)
         if (r < 0)
                 return r;
         client->leaving = false;
+        /* What the one before said is not its word, whether or not remote gets to hear it. */
+        client->goodbye = false;
         take_landed(client);
         (void) sd_event_add_time(process->event, &client->kernel, CLOCK_MONOTONIC, sim.now, 0, on_kernel,
                                  client);
