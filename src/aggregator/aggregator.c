@@ -167,6 +167,7 @@ static int make_store(Aggregator *aggregator)
                 .name = config->name,
                 .intake = &clients_intake_handler,
                 .window = config->window,
+                .pack = config->segment_compress,
                 .space_left = config->space_left,
                 .inodes_left = config->inodes_left,
                 .handler = &store_handler,

@@ -56,6 +56,7 @@ static const ConfigKey keys[] = {
                 &peer_rate_bounds),
         BOUNDED("SegmentMaxSize", config_parse_size_within, segment_size_max, "a size of at least 1M",
                 &segment_size),
+        KEY("SegmentCompress", config_parse_bool, segment_compress, "yes or no"),
         KEY("SegmentMaxSec", config_parse_usec, segment_age_usec, "a time such as 1d, 0 for none"),
         KEY("MaxUse", config_parse_size, use_max, "a size such as 100G, 0 for none"),
         KEY("KeepFree", config_parse_disk_size, keep_free, "a size such as 10G, or 5%, 0 for none"),

@@ -24,6 +24,7 @@ typedef struct AggregatorConfig {
         uint64_t handshakes_max, address_handshakes_max;
         uint64_t peer_rate; /* bytes a second; 0: any */
         uint64_t segment_size_max, segment_age_usec;
+        bool segment_compress;
         uint64_t use_max;
         DiskAmount keep_free, space_left, inodes_left;
         int when_full; /* WhenFull */

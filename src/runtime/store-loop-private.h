@@ -6,6 +6,7 @@
 #include "runtime/store-loop.h"
 #include "runtime/store-loop-gaps.h"
 #include "runtime/store-loop-owed.h"
+#include "runtime/store-packer.h"
 #include "runtime/worker.h"
 
 typedef enum Ending {
@@ -22,6 +23,7 @@ struct StoreLoop {
         Store *store;
         Intake *intake;
         Worker *worker;
+        StorePacker *packer; /* NULL: closed segments stay as they are */
         sd_event_source *commit;
         sd_event_source *retry;
         StoreJob job;

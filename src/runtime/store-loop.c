@@ -279,6 +279,8 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 
         store_loop_check_space(loop);
         store_loop_check_store(loop);
+        if (loop->packer && loop->ending == ENDING_NOT)
+                store_packer_check(loop->packer);
         if (loop->ending == ENDING_NOT) {
                 bool written = write_gaps(loop);
 
@@ -405,6 +407,7 @@ void store_loop_status(StoreLoop *loop)
         status_gauge(state, "store_awaited_bytes", NULL, (double) s.bytes_awaited,
                      "Size of those that somebody still waits for");
         status_gauge(state, "store_segments", NULL, (double) s.segments, "Number of segments");
+        status_gauge(state, "store_segments_compressed", NULL, (double) s.packed, "Segments that are compressed");
         status_gauge(state, "store_streams", NULL, (double) s.streams, "Streams whose position is known");
 }
 
@@ -517,6 +520,8 @@ static int make_sources(StoreLoop *loop, sd_event *event)
         int r;
 
         r = worker_new(event, "store", LOOP_DATA, &loop->worker);
+        if (r == 0 && loop->options.pack)
+                r = store_packer_new(event, loop->store, &loop->packer);
         if (r < 0)
                 return r;
         r = sd_event_add_defer(event, &loop->commit, on_commit, loop);
@@ -567,6 +572,7 @@ StoreLoop *store_loop_free(StoreLoop *loop)
         if (!loop)
                 return NULL;
         worker_free(loop->worker);
+        store_packer_free(loop->packer);
         if (loop->commit)
                 sd_event_source_disable_unref(loop->commit);
         if (loop->retry)

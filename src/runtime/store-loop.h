@@ -49,6 +49,7 @@ typedef struct StoreLoopOptions {
         const char *boot_id;       /* to tell a machine's death from a crash and from a clean end; NULL: do not */
         const IntakeHandler *intake; /* passed on, but for dirty() and blocked(), which are ours */
         uint64_t window;
+        bool pack;                 /* compress closed segments */
         DiskAmount space_left, inodes_left; /* free bytes and inodes below which STORE_LOW begins */
         const StoreLoopHandler *handler;
         void *userdata;

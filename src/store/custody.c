@@ -69,6 +69,7 @@ Collector *custody_collector(Store *store, const char *name)
                 return NULL;
         collector->store = store;
         collector->files = SEGMENT_FILES_NULL;
+        collector->text = SEGMENT_TEXT_NULL;
         strcpy(collector->name, name);
         reader_init(collector);
         store->collectors[store->n_collectors++] = collector;

@@ -39,10 +39,20 @@ static bool points_to(const Store *store, const char *name, const char *target)
         return store->disk->read_link(store->disk, name, is, sizeof is) == 0 && strcmp(is, target) == 0;
 }
 
+/* Whom ausearch can read: from the newest back to the first that is packed. */
+static size_t n_linked(const Store *store)
+{
+        size_t n = 1;
+
+        while (n < store->n_segments && !store->segments[store->n_segments - 1 - n].packed)
+                n++;
+        return n;
+}
+
 /* Newest and oldest name right and none behind: then those between are, too. */
 static bool agree(const Store *store)
 {
-        size_t n = store->n_segments;
+        size_t n = n_linked(store);
         char name[STORE_NAME_MAX], target[STORE_NAME_MAX];
 
         link_target(store, 0, "", target);
@@ -89,12 +99,13 @@ static int build(Store *store)
         const char *beside = folders[points_to(store, FOLDER, folders[0])];
         const char *old = folders[beside == folders[0]];
         char name[STORE_NAME_MAX], target[STORE_NAME_MAX];
+        size_t n = n_linked(store);
         Disk *disk = store->disk;
         int r;
 
         remove_folder(disk, beside);
         r = disk->make_directory(disk, beside);
-        for (size_t i = 0; r == 0 && i < store->n_segments; i++) {
+        for (size_t i = 0; r == 0 && i < n; i++) {
                 link_name(beside, i, name);
                 link_target(store, i, "../", target);
                 r = disk->link(disk, target, name);

@@ -20,6 +20,7 @@
 void reader_close(Collector *collector)
 {
         segment_files_close(collector->store, &collector->files);
+        segment_text_close(collector->store->disk, &collector->text);
         collector->sized = false;
         collector->n_cached = 0;
 }
@@ -39,7 +40,8 @@ static int open_files(Collector *collector, const Segment *segment)
 {
         Disk *disk = collector->store->disk;
         char name[STORE_NAME_MAX];
-        SegmentFiles files = { .first = segment->first };
+        SegmentFiles files = { .first = segment->first, .text = -EBADF };
+        int r;
 
         if (collector->files.first == segment->first)
                 return 0;
@@ -48,11 +50,8 @@ static int open_files(Collector *collector, const Segment *segment)
         files.index = disk->open(disk, name, O_RDONLY);
         if (files.index < 0 && !file_is_missing(files.index))
                 return files.index;
-        segment_name(segment->first, ".log", name);
-        files.text = disk->open(disk, name, O_RDONLY);
-        if (files.text < 0 && !file_is_missing(files.text)) {
-                int r = files.text;
-
+        r = segment_text_open(disk, segment->first, &collector->text);
+        if (r < 0 && !file_is_missing(r) && !error_is_damage(r)) {
                 segment_files_close(collector->store, &files);
                 return r;
         }
@@ -207,14 +206,14 @@ static int read_payload(Collector *collector, const IndexEntry *entry, Batch *re
         Disk *disk = collector->store->disk;
         int r;
 
-        if (collector->files.text < 0)
+        if (!segment_text_is_open(&collector->text))
                 return 0;
         if (!collector->payload)
                 collector->payload = malloc(BATCH_PAYLOAD_MAX);
         if (!collector->payload)
                 return -ENOMEM;
-        r = segment_read(disk, collector->files.text, collector->payload, entry->batch.stored.size,
-                         entry->batch.offset);
+        r = segment_text_read(disk, &collector->text, collector->payload, entry->batch.stored.size,
+                              entry->batch.offset);
         if (r < 0)
                 return error_is_damage(r) ? 0 : r;
         *ret = entry->batch.stored;

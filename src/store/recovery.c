@@ -28,7 +28,7 @@ static int add_name(Names *names, uint64_t first)
 }
 
 typedef struct Listing {
-        Names indexes, texts;
+        Names indexes, texts, packed;
 } Listing;
 
 static int found_name(const char *entry, void *userdata)
@@ -36,8 +36,10 @@ static int found_name(const char *entry, void *userdata)
         Listing *listing = userdata;
         uint64_t first;
 
-        if (strlen(entry) != 24)
+        if (strlen(entry) < 24)
                 return 0;
+        if (segment_parse_name(entry, STORE_PACKED, &first))
+                return add_name(&listing->packed, first);
         if (segment_parse_name(entry, ".idx", &first))
                 return add_name(&listing->indexes, first);
         if (segment_parse_name(entry, ".log", &first))
@@ -85,7 +87,10 @@ static int list_segments(Store *store, Listing *listing)
                                  segment_file_size(store->disk, segment->first, ".idx");
         }
         (void) store->disk->unlink(store->disk, STORE_INDEX_NEW);
-        return 0;
+        (void) store->disk->unlink(store->disk, STORE_PACK_NEW);
+        for (size_t i = 0; i < listing->packed.n && r == 0; i++)
+                r = pack_settle(store, listing->packed.firsts[i]);
+        return r;
 }
 
 /* Deletions whose entry is durable, finished. */
@@ -144,6 +149,7 @@ static int recover(Store *store, uint64_t now_usec, const Listing *listing, Stor
         if (stream_id_is_null(&store->stream))
                 store->options.random(&store->stream, sizeof store->stream);
         finish_deletions(store, &listing->texts);
+        finish_deletions(store, &listing->packed);
         set_aside_begun(store, &listing->texts);
         drop_announced(store);
         /* Also names that the process before us made and did not sync. */
@@ -170,5 +176,6 @@ int recovery_run(Store *store, uint64_t now_usec, StoreReport *report)
                 r = recover(store, now_usec, &listing, report);
         free(listing.indexes.firsts);
         free(listing.texts.firsts);
+        free(listing.packed.firsts);
         return r;
 }

@@ -161,7 +161,7 @@ void retention_entry(Store *store, size_t i, uint64_t now_usec, IndexEntry *ret)
 
 void retention_remove_files(Store *store, const Segment *segment)
 {
-        static const char *const suffixes[] = { ".idx", ".log" };
+        static const char *const suffixes[] = { ".idx", ".log", STORE_PACKED };
         char name[STORE_NAME_MAX], aside[STORE_NAME_MAX + sizeof ".damaged"];
 
         for (size_t i = 0; i < ELEMENTSOF(suffixes); i++) {

@@ -15,6 +15,7 @@
  *      replay.c     … for each entry
  *      reader.c     the source: from a seq to a batch
  *      text.c       the text of a segment, for who reads
+ *      pack.c       compressing closed segments
  *      view.c       the store as others read it, beside its owner
  *      links.c      names for ausearch and tail
  */
@@ -47,6 +48,9 @@
 #define STORE_NAME_MAX 64U
 /* The index of a segment that has no durable group yet; it gets its own name when its header is durable. */
 #define STORE_INDEX_NEW "new.idx"
+/* What a text is packed into; it gets its own name when all of it is durable. */
+#define STORE_PACK_NEW "new.zst"
+#define STORE_PACKED ".log.zst"
 #define STORE_DAMAGED_REASON "store-damaged"
 
 /* How far the store is: written, in the group in flight, or durable. */
@@ -68,6 +72,8 @@ typedef struct Segment {
         uint64_t created_usec;
         uint8_t head[SHA256_SIZE]; /* chain of the segment before it */
         bool damaged;              /* found so: kept under another name when its turn to be deleted comes */
+        bool packed;
+        bool unpackable; /* its text cannot be read whole */
 } Segment;
 
 /* Handles of a segment's two files, -EBADF when closed. */
@@ -80,10 +86,26 @@ typedef struct SegmentFiles {
 
 /* The text of a segment that is read. */
 typedef struct SegmentText {
-        int plain;
+        int plain, packed; /* one of the two is open */
+        uint32_t n_blocks, last_block; /* size of the last, plain */
+        uint64_t *ends;    /* of each block in the file */
+        uint32_t loaded;   /* the one in `block`, UINT32_MAX: none */
+        uint8_t *block;
 } SegmentText;
 
-#define SEGMENT_TEXT_NULL ((SegmentText) { .plain = -EBADF })
+#define SEGMENT_TEXT_NULL ((SegmentText) { .plain = -EBADF, .packed = -EBADF, .loaded = UINT32_MAX })
+
+/* A packed text (docs/store.md): frames of so much plain text, and the table behind them. */
+#define PACK_BLOCK ((size_t) 1024 * 1024)
+/* Of a frame: ZSTD_compressBound(PACK_BLOCK) and to spare. */
+#define PACK_BOUND (PACK_BLOCK + PACK_BLOCK / 128 + 1024)
+#define PACK_HEAD_SIZE 8U
+#define PACK_ENTRY_SIZE 8U
+#define PACK_FOOTER_SIZE 9U
+#define PACK_MAGIC_TABLE UINT32_C(0x184D2A5E)
+#define PACK_MAGIC_END UINT32_C(0x8F92EAB1)
+/* Blocks of one text: what a table has in memory stays small. Longer ones are not packed. */
+#define PACK_BLOCKS_MAX (64U * 1024U)
 
 typedef struct StreamPoint {
         uint64_t last;
@@ -135,7 +157,8 @@ typedef struct Collector {
         bool used;    /* somebody has the source */
         char old_stream[33];
         /* Reading */
-        SegmentFiles files;
+        SegmentFiles files; /* the index */
+        SegmentText text;
         uint64_t index_entries;
         bool sized; /* … of a closed segment, from the file */
         uint32_t cached_first, n_cached;
@@ -200,6 +223,7 @@ struct Store {
         IndexEntry *pending; /* DAMAGED entries that recovery found */
         size_t n_pending, n_pending_flight;
 
+        bool packing;            /* a StorePack is out */
         size_t n_victims;        /* the oldest segments, chosen */
         uint8_t victim_reason[STORE_VICTIMS_MAX];
         bool space_short; /* keep_free is not met and nothing may be deleted */
@@ -316,10 +340,18 @@ int segment_text_open(Disk *disk, uint64_t first, SegmentText *ret) _must_check_
 void segment_text_close(Disk *disk, SegmentText *text);
 int segment_text_read(Disk *disk, SegmentText *text, void *data, size_t size, uint64_t offset) _must_check_;
 
+/* Size of the plain text. */
+uint64_t segment_text_packed_size(const SegmentText *text);
+
 static inline bool segment_text_is_open(const SegmentText *text)
 {
-        return text->plain >= 0;
+        return text->plain >= 0 || text->packed >= 0;
 }
+
+/* --- pack.c --- */
+
+/* At start: a packed text was found. */
+int pack_settle(Store *store, uint64_t first) _must_check_;
 
 /* --- reader.c --- */
 

@@ -357,7 +357,9 @@ void store_status(const Store *store, StoreStatus *ret)
                 .set_backs = store->set_backs,
                 .stream = store->stream,
         };
-        for (size_t i = 0; i < store->n_segments; i++)
+        for (size_t i = 0; i < store->n_segments; i++) {
                 ret->bytes += store->segments[i].bytes;
+                ret->packed += store->segments[i].packed;
+        }
         ret->bytes += store->group.bytes;
 }

@@ -123,6 +123,21 @@ int store_finish(Store *store, bool clean, uint64_t now_usec) _must_check_;
 /* Closes the open segment at the next commit (SIGUSR1). */
 void store_rotate(Store *store);
 
+/* --- Packing --- */
+
+/* Closed segments may be compressed, by whom and when the owner likes; one at a time. */
+typedef struct StorePack {
+        Disk *disk;
+        uint64_t first; /* of the segment */
+} StorePack;
+
+/* Chooses the oldest that is not packed. Returns whether there is one: run it, then store_pack_end(). */
+bool store_pack_begin(Store *store, StorePack *ret);
+/* On any thread, beside everything else. Returns 0 or the first error. */
+int store_pack_run(const StorePack *pack) _must_check_;
+/* With 0 the plain text goes; with an error all is as it was. Returns `error`. */
+int store_pack_end(Store *store, const StorePack *pack, int error);
+
 /* --- Sending --- */
 
 /* The store as `collector`'s source; there is one per collector. Owned by the store. NULL: no memory, or
@@ -140,6 +155,7 @@ typedef struct StoreStatus {
         uint64_t oldest, newest; /* own seqs, durable */
         uint64_t written;        /* last own seq appended */
         uint64_t segments;
+        uint64_t packed; /* of these */
         uint64_t bytes; /* text and index of all segments */
         uint64_t streams;
         uint64_t released; /* some collector has all up to here in its custody */

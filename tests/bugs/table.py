@@ -63,6 +63,17 @@ BUGS = [
     bug('stream-not-stepped-back', 'test-store-trouble', 'a_failed_commit_steps_back', 'store/streams.c', 'stream->written = stream->durable;', ';'),
     bug('cut-not-synced', *CRASH, 'store/commit.c', 'sync_cut(job);', ';'),
 
+    bug('packed-not-synced', *CRASH, 'store/pack.c', 'r = disk->sync(disk, packer.to);', 'r = 0;'),
+    bug('plain-gone-before-packed-has-its-name', *CRASH, 'store/pack.c', 'return r < 0 ? r : disk->sync_directory(disk);', 'return r;'),
+    bug('packed-last', 'test-store-pack', 'the_oldest_first_and_never_the_last', 'store/pack.c',
+        'size_t keep = 1 + store->fresh;', 'size_t keep = 1;'),
+    bug('packed-not-compared', 'test-store-pack', 'zstd_that_errs', 'store/pack.c',
+        'memcmp(packer->again, packer->block, size) != 0', 'false'),
+    bug('times-of-another-segment', 'test-store-view', 'times_outlive_a_restart', 'store/recovery-segment.c',
+        '.span = replay->span,', '.span = BATCH_SPAN_NONE,'),
+    bug('followed-before-durable', 'test-store-view', 'following_shows_what_is_durable', 'store/view.c',
+        'i = view->mark > 0 || view->follow ? view->mark : n;', 'i = view->follow ? n : view->mark;'),
+
     # --- The store: what comes back after a crash ---
     bug('torn-tail-not-cut', *CRASH, 'store/recovery-segment.c',
         'r = disk->truncate(disk, files->text, found->replay.text_size);', 'r = 0;'),

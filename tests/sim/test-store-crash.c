@@ -180,7 +180,8 @@ static uint64_t environment(const char *name, uint64_t otherwise)
 
 /* What a store can get into; so many seeds reach each. */
 static const char *const states[] = {"store.begun",     "store.replaced", "store.deleted",
-                                     "store.step-back", "store.cut",      "store.taken-back"};
+                                     "store.step-back", "store.cut",      "store.taken-back",
+                                     "store.packed"};
 
 START_TEST(nothing_acked_is_lost)
 {

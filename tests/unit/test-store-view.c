@@ -300,6 +300,9 @@ START_TEST(times_outlive_a_restart)
         store_view_select(view, 45 * MINUTE, 45 * MINUTE, 0);
         expect_batch(view, 41, 50);
         ck_assert_uint_lt(bytes_read, 8192);
+        ck_assert_int_eq(store_view_seek(view, UINT64_MAX), 1);
+        store_view_select(view, 15 * MINUTE, 15 * MINUTE, 0);
+        expect_batch(view, 11, 20);
         store_view_free(view);
 }
 END_TEST
