@@ -201,6 +201,32 @@ START_TEST(who_is_neither_connected_nor_known_leaves)
 }
 END_TEST
 
+START_TEST(a_rate_is_for_all_sessions_of_a_peer)
+{
+        StreamId id = stream(1);
+        RosterRow *row = roster_connected(roster, "web1", "x:1", &id);
+
+        /* Any. */
+        ck_assert(!roster_charge(row, UINT32_MAX));
+        ck_assert(!roster_refill(roster, USEC_PER_SEC));
+        row->rate = row->tokens = 100000;
+        ck_assert(!roster_charge(row, 100000));
+        ck_assert(roster_charge(row, 150000));
+        /* It waits already. */
+        ck_assert(!roster_charge(row, 1));
+        ck_assert(roster_refill(roster, USEC_PER_SEC));
+        ck_assert_int_lt(row->tokens, 0);
+        ck_assert(!roster_refill(roster, USEC_PER_SEC));
+        ck_assert_int_gt(row->tokens, 0);
+        /* No more than a second's worth is saved up. */
+        ck_assert(!roster_refill(roster, 1000 * USEC_PER_SEC));
+        ck_assert_int_eq(row->tokens, 100000);
+        row->rate = INT64_MAX;
+        ck_assert(!roster_refill(roster, UINT64_MAX / 2));
+        ck_assert_int_eq(row->tokens, INT64_MAX);
+}
+END_TEST
+
 /* --- Expiry --- */
 
 START_TEST(each_warning_is_given_once)
@@ -245,6 +271,7 @@ int main(void)
         tcase_add_test(tcase, a_peer_that_is_away_keeps_its_row);
         tcase_add_test(tcase, its_stream_is_the_one_it_delivers_or_the_last_that_moved);
         tcase_add_test(tcase, who_is_neither_connected_nor_known_leaves);
+        tcase_add_test(tcase, a_rate_is_for_all_sessions_of_a_peer);
         tcase_add_test(tcase, each_warning_is_given_once);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
