@@ -14,9 +14,12 @@
 typedef enum LoopPriority {
         LOOP_EXIT_TIMEOUT = SD_EVENT_PRIORITY_IMPORTANT - 20,
         LOOP_SIGNAL = SD_EVENT_PRIORITY_IMPORTANT - 10,
+        /* Once a second and bounded: before the data, or a loop that is never idle would be taken for stuck. */
+        LOOP_STATUS = SD_EVENT_PRIORITY_IMPORTANT,
         LOOP_DATA = SD_EVENT_PRIORITY_NORMAL,
-        LOOP_COMMIT = SD_EVENT_PRIORITY_NORMAL + 1, /* so that a round of input forms the group */
-        LOOP_STATUS = SD_EVENT_PRIORITY_NORMAL + 10,
+        /* Equals go in the order in which they became ready: what was there when the commit was asked for forms the
+         * group, and what never ends does not hold it up. */
+        LOOP_COMMIT = LOOP_DATA,
         LOOP_EXIT_IDLE = SD_EVENT_PRIORITY_NORMAL + 20,
 } LoopPriority;
 
