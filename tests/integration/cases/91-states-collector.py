@@ -85,9 +85,10 @@ def damaged(t, w):
     t.send(lines)
     t.expect_others("op=to-be-damaged n=1000 ")
     stop(t.collector, TARGET, AGGREGATOR)
+    # The newest record is in the newest segment, which is read at the start.
     for segment in t.segments():
         content = segment.read_bytes()
-        segment.write_bytes(content.replace(b"op=to-be-damaged n=500 ", b"op=to-be-damaged n=5x0 "))
+        segment.write_bytes(content.replace(b"op=to-be-damaged n=1000 ", b"op=to-be-damaged n=1x00 "))
     t.collector.systemctl("start", TARGET)
     w.begun("aggregator/store_damaged", "DIRECTORY")
     # Until an administrator has looked and restarted it.

@@ -68,9 +68,10 @@ def damaged(t, w):
     until(lambda: sum(path.read_bytes().count(b"op=to-be-damaged ") for path in spool.glob("[0-9]*.log")) >= 1000, "all is in the spool")
     t.client.systemctl("stop", CLIENT_TARGET)
     until(lambda: not t.client.is_active(REMOTE), "remote is down")
+    # The newest record is in the newest segment, which is read at the start.
     for segment in spool.glob("[0-9]*.log"):
         content = segment.read_bytes()
-        segment.write_bytes(content.replace(b"op=to-be-damaged n=500 ", b"op=to-be-damaged n=5x0 "))
+        segment.write_bytes(content.replace(b"op=to-be-damaged n=1000 ", b"op=to-be-damaged n=1x00 "))
     t.client.systemctl("start", CLIENT_TARGET)
     w.begun("remote/store_damaged", "DIRECTORY")
     t.collector.systemctl("start", TARGET)
