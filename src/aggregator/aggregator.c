@@ -108,6 +108,7 @@ static void on_reload(void *userdata)
         if (load_credentials(aggregator) < 0 || load_peers(aggregator) < 0)
                 return;
         clients_review(&aggregator->clients);
+        stock_clients_reload(aggregator->stock_clients);
         log_message(LOG_INFO, MESSAGE_ID_RELOADED, NULL, "Read the TLS credentials and peers.d again");
 }
 

@@ -38,6 +38,7 @@ static const ConfigKey keys[] = {
         KEY("PeersDirectory", config_parse_path, peers_directory, "an absolute path"),
         KEY("PeersRequired", config_parse_bool, peers_required, "yes or no"),
         KEY("AuditdListen", config_parse_strings, auditd_listen, "ADDRESS:PORT, [ADDRESS]:PORT or PORT"),
+        KEY("AuditdPSKDirectory", config_parse_path, auditd_psk_directory, "an absolute path"),
         KEY("AuditdAllow", config_parse_strings, auditd_allow_texts, "networks such as 192.0.2.0/24 2001:db8::/32"),
         BOUNDED("Window", config_parse_size_within, window, "a size from 256K to 1G", &window),
         BOUNDED("NetworkTimeout", config_parse_usec_within, network_timeout_usec, "a time of at least 3s",

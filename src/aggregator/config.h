@@ -17,6 +17,7 @@ typedef struct AggregatorConfig {
         bool peers_required;
         char **auditd_listen;
         char **auditd_allow_texts;
+        char *auditd_psk_directory; /* NULL: plain TCP */
         uint64_t window;
         uint64_t network_timeout_usec;
         uint64_t connect_timeout_usec;

@@ -25,7 +25,8 @@ int address_of(const struct sockaddr *socket_address, Address *ret)
         if (socket_address->sa_family == AF_INET)
                 map(&((const struct sockaddr_in *) socket_address)->sin_addr, ret);
         else if (socket_address->sa_family == AF_INET6)
-                memcpy(ret->bytes, &((const struct sockaddr_in6 *) socket_address)->sin6_addr, sizeof ret->bytes);
+                memcpy(ret->bytes, &((const struct sockaddr_in6 *) socket_address)->sin6_addr,
+                       sizeof ret->bytes);
         else
                 return -EAFNOSUPPORT;
         return 0;

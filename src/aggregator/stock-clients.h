@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The end for stock audisp-remote: connections that speak the stock protocol, into the same store and the same group
- * commit as all others.
+/* The end for stock audisp-remote: connections that speak the stock protocol, into the same store and the
+ * same group commit as all others.
  */
 
 #include "aggregator/config.h"
@@ -12,8 +12,8 @@
 
 typedef struct StockClients StockClients;
 
-/* Takes the descriptors named `auditd` and the addresses of AuditdListen=; without any there is nobody to serve, and
- * *ret is NULL. Logs why it fails. */
+/* Takes the descriptors named `auditd` and the addresses of AuditdListen=; without any there is nobody to
+ * serve, and *ret is NULL. Logs why it fails. */
 int stock_clients_new(sd_event *event, const AggregatorConfig *config, ListenFds *fds, StoreLoop *store,
                       StockClients **ret) _must_check_;
 /* These take NULL, too. */
@@ -24,6 +24,8 @@ void stock_clients_submitted(StockClients *clients);
 void stock_clients_settled(StockClients *clients, int error);
 /* Takes no more; says ENDING to each when what it sent is durable. */
 void stock_clients_end(StockClients *clients);
+/* Reads the pre-shared keys again: ends the connections of those who are not known any more. */
+void stock_clients_reload(StockClients *clients);
 /* Call once a second: accepts again. */
 void stock_clients_tick(StockClients *clients);
 /* Writes their metrics into the status being written. */

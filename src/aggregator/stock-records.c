@@ -28,14 +28,15 @@ static bool named_node(const uint8_t *text, size_t size, char ret_node[static NO
         return true;
 }
 
-static size_t refuse(StockRecords *records, const uint8_t *text, size_t size, RecordFault fault, const char *node,
-                     uint64_t realtime_usec, uint8_t *out)
+static size_t refuse(StockRecords *records, const uint8_t *text, size_t size, RecordFault fault,
+                     const char *node, uint64_t realtime_usec, uint8_t *out)
 {
         RecordRules rules = { .node = node };
 
         if (records->refused_now++ == 0)
                 records->fault = fault;
-        return record_refuse_line(text, size, fault, &rules, record_time(realtime_usec, ++records->serial), out);
+        return record_refuse_line(text, size, fault, &rules, record_time(realtime_usec, ++records->serial),
+                                  out);
 }
 
 int stock_records_add(StockRecords *records, const uint8_t *text, size_t size, const char *node, bool any,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What stock clients send, as batches: each client's records are a stream that is made here, owned by the client and
- * numbered on from one connection to the next. */
+/* What stock clients send, as batches: each client's records are a stream that is made here, owned by the
+ * client and numbered on from one connection to the next. */
 
 #include "record/record.h"
 
@@ -19,8 +19,9 @@ typedef struct StockRecords {
 int stock_records_init(StockRecords *records) _must_check_;
 void stock_records_done(StockRecords *records);
 
-/* Adds a record's text as a line. Without a node= it gets `node`; one with another stands as it is if `any`, else it is
- * stored escaped, as every text is that is no record. Returns 0, or -EAGAIN when there is no room. */
+/* Adds a record's text as a line. Without a node= it gets `node`; one with another stands as it is if `any`,
+ * else it is stored escaped, as every text is that is no record. Returns 0, or -EAGAIN when there is no
+ * room. */
 int stock_records_add(StockRecords *records, const uint8_t *text, size_t size, const char *node, bool any,
                       uint64_t realtime_usec) _must_check_;
 
@@ -30,6 +31,6 @@ void stock_records_batch(const StockRecords *records, Batch *ret);
 /* The lines are in the store, or not: begins anew. */
 void stock_records_end(StockRecords *records, bool stored);
 
-/* The stream of a client (its identity or its address), told from any other by the store it is in: so it is the same one
- * whenever the client returns, and nowhere kept but in the store's table. */
+/* The stream of a client (its identity or its address), told from any other by the store it is in: so it is
+ * the same one whenever the client returns, and nowhere kept but in the store's table. */
 void stock_records_stream(const StreamId *store, const char *client, bool authenticated, StreamId *ret);

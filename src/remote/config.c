@@ -56,6 +56,8 @@ static const ConfigKey keys[] = {
         KEY("DispatcherUser", config_parse_string, dispatcher_user, "a user's name"),
         { "Remote", "Protocol", config_parse_enum, offsetof(RemoteConfig, protocol), "link or auditd", protocols },
         BOUNDED("AuditdWindow", config_parse_unsigned_within, auditd_window, "a number from 1 to 1024", &stock_window),
+        KEY("AuditdPSKIdentity", config_parse_string, auditd_psk_identity, "an identity"),
+        KEY("AuditdPSKFile", config_parse_path, auditd_psk_file, "an absolute path"),
         BOUNDED("Window", config_parse_size_within, window, "a size from 256K to 1G", &window),
         BOUNDED("NetworkTimeout", config_parse_usec_within, network_timeout_usec, "a time such as 30s",
                 &retry),
@@ -121,6 +123,8 @@ static int check(RemoteConfig *config)
 
         if (r < 0)
                 return r;
+        if (!config->auditd_psk_identity != !config->auditd_psk_file)
+                return wrong("AuditdPSKIdentity= and AuditdPSKFile= need each other");
         if (!config->collector_name && config->protocol == PROTOCOL_LINK) {
                 if (!node_name_is_valid(config->host))
                         return wrong("CollectorName= is missing: the name in the collector's certificate");

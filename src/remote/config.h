@@ -22,6 +22,7 @@ typedef struct RemoteConfig {
         char *dispatcher_user;
         int protocol; /* RemoteProtocol */
         uint64_t auditd_window; /* records */
+        char *auditd_psk_identity, *auditd_psk_file;
         uint64_t window;
         uint64_t network_timeout_usec;
         uint64_t connect_timeout_usec;

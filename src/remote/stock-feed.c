@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*  1. A batch is released when each of its lines was acked, left out, or acked before: never earlier.
- *  2. What passes without being sent (EOE, batches in another collector's custody) passes with the record before it, if that is
- *     still under way.
+ *  2. What passes without being sent (EOE, batches in another collector's custody) passes with the record
+ * before it, if that is still under way.
  *  3. The batch is copied: the source's own bytes are valid only until the next call, and release() is one.
  */
 
@@ -116,7 +116,8 @@ static int load(StockFeed *feed, uint64_t realtime_usec)
 
 static size_t line_size(const StockFeed *feed)
 {
-        size_t left = feed->batch.size - feed->offset, size = record_next(feed->payload + feed->offset, left);
+        size_t left = feed->batch.size - feed->offset,
+               size = record_next(feed->payload + feed->offset, left);
 
         return MIN(size, left);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* From a source's batches to the lines that a stock collector is sent, and from its acks back to the batches. Without
- * I/O and clock. */
+/* From a source's batches to the lines that a stock collector is sent, and from its acks back to the
+ * batches. Without I/O and clock. */
 
 #include "basic/batch.h"
 
@@ -18,30 +18,33 @@ typedef struct StockMark {
 
 typedef struct StockFeed {
         Source *source;
-        const char *node; /* of gap records */
+        const char *node;                                     /* of gap records */
         void (*passed)(struct StockFeed *feed, uint64_t seq); /* up to here nothing is sent again */
         Cursor cursor;
-        uint64_t acked;    /* records */
-        uint64_t released; /* batches */
-        uint8_t *payload;  /* BATCH_PAYLOAD_MAX: the batch that is being sent */
-        Batch batch;       /* size 0: none */
-        size_t offset;     /* of the next line */
-        uint64_t seq;      /* of that line */
+        uint64_t acked;                    /* records */
+        uint64_t released;                 /* batches */
+        uint8_t *payload;                  /* BATCH_PAYLOAD_MAX: the batch that is being sent */
+        Batch batch;                       /* size 0: none */
+        size_t offset;                     /* of the next line */
+        uint64_t seq;                      /* of that line */
         StockMark marks[STOCK_WINDOW_MAX]; /* of the records under way, from `first` on */
         size_t first, n;
         uint64_t skipped_eoe, gaps; /* counters */
 } StockFeed;
 
-/* Everything up to `released`, the end of a batch, is in somebody's custody; up to `acked` it was acked before. */
-int stock_feed_init(StockFeed *feed, Source *source, const char *node, uint64_t released, uint64_t acked) _must_check_;
+/* Everything up to `released`, the end of a batch, is in somebody's custody; up to `acked` it was acked
+ * before. */
+int stock_feed_init(StockFeed *feed, Source *source, const char *node, uint64_t released,
+                    uint64_t acked) _must_check_;
 void stock_feed_done(StockFeed *feed);
 
 /* A new session: what was under way is sent again. */
 void stock_feed_restart(StockFeed *feed);
 
-/* The next line to send, with its newline; valid until stock_feed_sent(). Returns 1; 0: there is none; -errno of the
- * source. */
-int stock_feed_next(StockFeed *feed, uint64_t realtime_usec, const uint8_t **ret_line, size_t *ret_size) _must_check_;
+/* The next line to send, with its newline; valid until stock_feed_sent(). Returns 1; 0: there is none;
+ * -errno of the source. */
+int stock_feed_next(StockFeed *feed, uint64_t realtime_usec, const uint8_t **ret_line,
+                    size_t *ret_size) _must_check_;
 /* That line is under way; there is room for it in the window. */
 void stock_feed_sent(StockFeed *feed);
 /* The oldest one under way was acked. */

@@ -32,7 +32,8 @@ static int make(const char *path, int *ret_fd)
         return 0;
 }
 
-int stock_position_open(StockPosition *position, const char *directory, const StreamId *stream, const char *collector)
+int stock_position_open(StockPosition *position, const char *directory, const StreamId *stream,
+                        const char *collector)
 {
         uint64_t hash = checksum64(collector, strlen(collector));
         _cleanup_(close_fdp) int fd = -EBADF;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* How far a stock collector has acked, to the record: it cannot be asked, and the store remembers whole batches. A small
- * mapped file in the store's directory, which survives a kill; after a power cut it may be older than the truth, which
- * costs duplicates and nothing else.
+/* How far a stock collector has acked, to the record: it cannot be asked, and the store remembers whole
+ * batches. A small mapped file in the store's directory, which survives a kill; after a power cut it may be
+ * older than the truth, which costs duplicates and nothing else.
  */
 
 #include "basic/batch.h"

@@ -2,26 +2,26 @@
 
 /* One connection at a time to a stock auditd.
  *
- *  1. Its ack says that a record is written, not that it will survive the collector: it is treated as custody, since there
- *     is nothing better, and the status says so.
+ *  1. Its ack says that a record is written, not that it will survive the collector: it is treated as
+ * custody, since there is nothing better, and the status says so.
  *  2. Replies are always read: auditd drops those that its socket does not take.
- *  3. Connected means a reply: a heartbeat goes first. Only an acked record resets the backoff, as a collector that
- *     stores nothing answers heartbeats all the same.
- *  4. Of the conditions that say why there is no connection at most one holds; a reply ends it. What the collector said
- *     of its disk ends with an ack.
+ *  3. Connected means a reply: a heartbeat goes first. Only an acked record resets the backoff, as a
+ * collector that stores nothing answers heartbeats all the same.
+ *  4. Of the conditions that say why there is no connection at most one holds; a reply ends it. What the
+ * collector said of its disk ends with an ack.
  */
 
 #include "remote/stock-uplink.h"
 #include "remote/stock-feed.h"
+#include "remote/stock-look-up.h"
 #include "remote/stock-position.h"
 #include "runtime/connection.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
-#include "runtime/worker.h"
+#include "runtime/tls-psk.h"
 #include "stock/stock-sender.h"
 
 #include <inttypes.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -29,28 +29,21 @@
 
 /* Parts of NetworkTimeout= after which a silent connection is asked for a sign of life. */
 #define BEATS 3U
-/* auditd says DISKLOW to each record, our own aggregator once a connection: the condition ends when none came for so
- * long and records did. */
+/* auditd says DISKLOW to each record, our own aggregator once a connection: the condition ends when none
+ * came for so long and records did. */
 #define LOW_USEC (60 * USEC_PER_SEC)
 #define PEER_MAX 300U
-
-/* Alive as long as its look-up, which cannot be ended. */
-typedef struct LookUp {
-        Worker *worker;
-        char *host, *port;
-        struct addrinfo *addresses;
-        StockUplink *uplink;
-} LookUp;
 
 struct StockUplink {
         const RemoteConfig *config;
         sd_event *event;
         State *state;
         StoreLoop *store;
-        LookUp *look_up;
+        StockLookUp *look_up;
         struct addrinfo *addresses, *next; /* of this round; next to be tried */
         sd_event_source *timer;            /* until the next round */
         uint64_t backoff_usec;
+        Tls *tls; /* NULL: plain */
         Connection *connection;
         StockSender sender;
         StockFeed feed;
@@ -65,7 +58,8 @@ struct StockUplink {
         uint64_t sent, acked, cut, connects, disconnects, refusals; /* counters */
 };
 
-static const char *const connection_conditions[] = { "network_down", "network_timeout", "collector_ending", "collector_error" };
+static const char *const connection_conditions[] = { "network_down", "network_timeout", "tls_refused",
+                                                     "collector_ending", "collector_error" };
 static const char *const disk_conditions[] = { "collector_disk_full", "collector_disk_error" };
 
 static void clear_conditions(StockUplink *uplink, const char *const *names, size_t n, const char *except)
@@ -104,7 +98,8 @@ static void wait_for_round(StockUplink *uplink)
         if (uplink->stopped || uplink->timer)
                 return;
         uplink->backoff_usec = MIN(uplink->backoff_usec * 2, uplink->config->retry_max_usec);
-        r = sd_event_add_time_relative(uplink->event, &uplink->timer, CLOCK_MONOTONIC, wait, 0, on_timer, uplink);
+        r = sd_event_add_time_relative(uplink->event, &uplink->timer, CLOCK_MONOTONIC, wait, 0, on_timer,
+                                       uplink);
         if (r < 0)
                 log_error("Cannot set a timer: %s", strerror(-r));
 }
@@ -154,7 +149,8 @@ static int fill(StockUplink *uplink)
 {
         int r = 0;
 
-        while (uplink->answered && uplink->sender.in_flight < uplink->sender.window && !uplink->sender.beating) {
+        while (uplink->answered && uplink->sender.in_flight < uplink->sender.window &&
+               !uplink->sender.beating) {
                 const uint8_t *line;
                 size_t size;
 
@@ -172,7 +168,8 @@ static int fill(StockUplink *uplink)
         }
         if (r < 0) {
                 uplink->condition = "spool_error";
-                (void) snprintf(uplink->reason, sizeof uplink->reason, "The store cannot be read: %s", strerror(-r));
+                (void) snprintf(uplink->reason, sizeof uplink->reason, "The store cannot be read: %s",
+                                strerror(-r));
         }
         return r;
 }
@@ -214,8 +211,9 @@ static void on_refused(StockSender *sender, uint32_t type, const uint8_t *text, 
         uplink->condition = type == STOCK_DISKFULL    ? "collector_disk_full"
                             : type == STOCK_DISKERROR ? "collector_disk_error"
                                                       : "collector_error";
-        (void) snprintf(uplink->reason, sizeof uplink->reason, "The collector does not store: it says 0x%08" PRIx32 " \"%.*s\"",
-                        type, n, (const char *) text);
+        (void) snprintf(uplink->reason, sizeof uplink->reason,
+                        "The collector does not store: it says 0x%08" PRIx32 " \"%.*s\"", type, n,
+                        (const char *) text);
 }
 
 static const StockSenderHandler sender_handler = {
@@ -249,8 +247,8 @@ static void note_answer(StockUplink *uplink)
         uplink->connects++;
         forget_addresses(uplink);
         (void) snprintf(field, sizeof field, "PEER=%s", uplink->peer);
-        log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, field, "Connected to stock collector %s; its ack is no custody",
-                    uplink->peer);
+        log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, field,
+                    "Connected to stock collector %s; its ack is no custody", uplink->peer);
         clear_conditions(uplink, connection_conditions, ELEMENTSOF(connection_conditions), NULL);
         state_clear(uplink->state, "spool_error");
 }
@@ -263,8 +261,8 @@ static int on_received(Connection *connection, Buffer *input)
 
         if (n < 0) {
                 uplink->condition = "collector_error";
-                (void) snprintf(uplink->reason, sizeof uplink->reason, "The collector broke the protocol: %s",
-                                uplink->sender.why);
+                (void) snprintf(uplink->reason, sizeof uplink->reason,
+                                "The collector broke the protocol: %s", uplink->sender.why);
                 return (int) n;
         }
         buffer_consume(input, (size_t) n);
@@ -290,13 +288,16 @@ static void on_closed(Connection *connection, int error, const char *why)
 {
         StockUplink *uplink = connection_userdata(connection);
         bool tried = uplink->established;
-        const char *condition = error == -ETIMEDOUT ? "network_timeout" : "network_down";
+        const char *condition = error == -ETIMEDOUT ? "network_timeout"
+                                : error == -EPROTO  ? "tls_refused"
+                                                    : "network_down";
 
         uplink->established = uplink->answered = false;
         if (uplink->condition)
                 condition = uplink->condition;
         else /* the connection's words go with it */
-                (void) snprintf(uplink->reason, sizeof uplink->reason, "%s", why ? why : "The connection broke");
+                (void) snprintf(uplink->reason, sizeof uplink->reason, "%s",
+                                why ? why : "The connection broke");
         uplink->connection = connection_free(connection);
         note_failure(uplink, condition, uplink->reason);
         uplink->condition = NULL;
@@ -321,8 +322,10 @@ static const ConnectionHandler connection_handler = {
 
 static int connect_to(StockUplink *uplink, const struct addrinfo *address)
 {
-        _cleanup_(close_fdp) int fd = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                                             address->ai_protocol);
+        _cleanup_(close_fdp) int fd =
+                socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                       address->ai_protocol);
+        TlsSession *tls = NULL;
         int on = 1, r;
 
         if (fd < 0)
@@ -330,7 +333,13 @@ static int connect_to(StockUplink *uplink, const struct addrinfo *address)
         (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         if (connect(fd, address->ai_addr, address->ai_addrlen) < 0 && errno != EINPROGRESS)
                 return -errno;
-        r = connection_new(uplink->event, TAKE_FD(fd), NULL, &connection_handler, uplink, &uplink->connection);
+        if (uplink->tls) {
+                r = tls_session_new(uplink->tls, false, NULL, fd, &tls);
+                if (r < 0)
+                        return r;
+        }
+        r = connection_new(uplink->event, TAKE_FD(fd), tls, &connection_handler, uplink,
+                           &uplink->connection);
         if (r < 0)
                 return r;
         r = connection_start(uplink->connection, uplink->config->connect_timeout_usec);
@@ -359,37 +368,50 @@ static void try_next(StockUplink *uplink)
         wait_for_round(uplink);
 }
 
-static int look_up(void *userdata)
+static void on_looked_up(int error, struct addrinfo *addresses, void *userdata)
 {
-        static const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
-        LookUp *look_up = userdata;
-
-        return getaddrinfo(look_up->host, look_up->port, &hints, &look_up->addresses);
-}
-
-static void on_looked_up(int error, void *userdata)
-{
-        LookUp *look_up = userdata;
-        StockUplink *uplink = look_up->uplink;
+        StockUplink *uplink = userdata;
         char why[400];
 
-        uplink->addresses = uplink->next = TAKE_PTR(look_up->addresses);
+        forget_addresses(uplink);
+        uplink->addresses = uplink->next = addresses;
         if (uplink->stopped)
                 return;
         if (error == 0) {
                 try_next(uplink);
                 return;
         }
-        (void) snprintf(why, sizeof why, "The collector's name \"%.250s\" is not found: %s", look_up->host,
-                        gai_strerror(error));
+        (void) snprintf(why, sizeof why, "The collector's name \"%.250s\" is not found: %s",
+                        uplink->config->host, gai_strerror(error));
         note_failure(uplink, "network_down", why);
         wait_for_round(uplink);
 }
 
+/* Read anew for each round: a key that was replaced is used at once. */
+static bool have_key(StockUplink *uplink)
+{
+        _cleanup_(freep) char *why = NULL;
+        Tls *tls = NULL;
+
+        if (!uplink->config->auditd_psk_file)
+                return true;
+        if (tls_psk_client_new(uplink->config->auditd_psk_identity, uplink->config->auditd_psk_file, &tls,
+                               &why) < 0) {
+                note_failure(uplink, "tls_refused", why ? why : "Out of memory");
+                wait_for_round(uplink);
+                return false;
+        }
+        tls_unref(uplink->tls);
+        uplink->tls = tls;
+        return true;
+}
+
 static void start_round(StockUplink *uplink)
 {
-        if (!uplink->stopped && !worker_busy(uplink->look_up->worker))
-                worker_start(uplink->look_up->worker, look_up, on_looked_up, uplink->look_up);
+        if (!uplink->stopped && !have_key(uplink))
+                return;
+        if (!uplink->stopped)
+                stock_look_up_start(uplink->look_up);
 }
 
 /* --- What remote calls --- */
@@ -455,52 +477,27 @@ void stock_uplink_status(StockUplink *uplink)
                      "Last seq that the collector says to have written; that is no custody");
         status_counter(state, "connects", NULL, uplink->connects, "Sessions begun with a collector");
         status_counter(state, "disconnects", NULL, uplink->disconnects, "Sessions and attempts that ended");
-        status_counter(state, "stock_records_sent", NULL, uplink->sent, "Records sent to the stock collector, again ones too");
+        status_counter(state, "stock_records_sent", NULL, uplink->sent,
+                       "Records sent to the stock collector, again ones too");
         status_counter(state, "stock_records_acked", NULL, uplink->acked, "Records it said to have written");
         status_counter(state, "stock_eoe_skipped", NULL, uplink->feed.skipped_eoe,
                        "EOE records, which a stock collector is not sent");
-        status_counter(state, "stock_lines_cut", NULL, uplink->cut, "Records cut at a field: longer than it takes");
-        status_counter(state, "stock_refusals", NULL, uplink->refusals, "Times it said that a record was not stored");
+        status_counter(state, "stock_lines_cut", NULL, uplink->cut,
+                       "Records cut at a field: longer than it takes");
+        status_counter(state, "stock_refusals", NULL, uplink->refusals,
+                       "Times it said that a record was not stored");
 }
 
 const char *stock_uplink_describe(StockUplink *uplink)
 {
         (void) snprintf(uplink->text, sizeof uplink->text,
-                        uplink->answered ? "connected to auditd %s, whose ack is no custody" : "no connection to auditd %s",
+                        uplink->answered ? "connected to auditd %s, whose ack is no custody"
+                                         : "no connection to auditd %s",
                         uplink->peer);
         return uplink->text;
 }
 
 /* --- Life --- */
-
-static LookUp *look_up_free(LookUp *look_up)
-{
-        /* One that runs cannot be ended, and may take longer than a stop may: what it uses stays until the process ends. */
-        if (!look_up || (look_up->worker && worker_busy(look_up->worker)))
-                return NULL;
-        worker_free(look_up->worker);
-        if (look_up->addresses)
-                freeaddrinfo(look_up->addresses);
-        free(look_up->host);
-        free(look_up->port);
-        free(look_up);
-        return NULL;
-}
-
-static int look_up_new(StockUplink *uplink)
-{
-        LookUp *look_up = calloc(1, sizeof *look_up);
-
-        uplink->look_up = look_up;
-        if (!look_up)
-                return -ENOMEM;
-        look_up->uplink = uplink;
-        look_up->host = strdup(uplink->config->host);
-        look_up->port = strdup(uplink->config->port);
-        if (!look_up->host || !look_up->port)
-                return -ENOMEM;
-        return worker_new(uplink->event, "resolver", LOOP_DATA, &look_up->worker);
-}
 
 static int make_feed(StockUplink *uplink, const char *node)
 {
@@ -523,13 +520,14 @@ static int make_feed(StockUplink *uplink, const char *node)
                 return r;
         }
         acked = stock_position_get(&uplink->position);
-        r = stock_feed_init(&uplink->feed, source, node, status.released, acked <= status.newest ? acked : 0);
+        r = stock_feed_init(&uplink->feed, source, node, status.released,
+                            acked <= status.newest ? acked : 0);
         uplink->feed.passed = on_passed;
         return r;
 }
 
-int stock_uplink_new(sd_event *event, const RemoteConfig *config, const char *node, State *state, StoreLoop *store,
-                     StockUplink **ret)
+int stock_uplink_new(sd_event *event, const RemoteConfig *config, const char *node, State *state,
+                     StoreLoop *store, StockUplink **ret)
 {
         _cleanup_(stock_uplink_freep) StockUplink *uplink = calloc(1, sizeof *uplink);
         int r;
@@ -542,7 +540,7 @@ int stock_uplink_new(sd_event *event, const RemoteConfig *config, const char *no
         uplink->store = store;
         uplink->backoff_usec = config->retry_min_usec;
         (void) snprintf(uplink->peer, sizeof uplink->peer, "%.200s:%.50s", config->host, config->port);
-        r = look_up_new(uplink);
+        r = stock_look_up_new(event, config->host, config->port, on_looked_up, uplink, &uplink->look_up);
         if (r >= 0)
                 r = make_feed(uplink, node);
         if (r < 0)
@@ -557,8 +555,9 @@ StockUplink *stock_uplink_free(StockUplink *uplink)
         if (!uplink)
                 return NULL;
         stock_uplink_stop(uplink);
-        uplink->look_up = look_up_free(uplink->look_up);
+        uplink->look_up = stock_look_up_free(uplink->look_up);
         forget_addresses(uplink);
+        tls_unref(uplink->tls);
         stock_feed_done(&uplink->feed);
         stock_position_close(&uplink->position);
         free(uplink);

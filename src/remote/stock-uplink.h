@@ -9,8 +9,8 @@
 
 typedef struct StockUplink StockUplink;
 
-int stock_uplink_new(sd_event *event, const RemoteConfig *config, const char *node, State *state, StoreLoop *store,
-                     StockUplink **ret) _must_check_;
+int stock_uplink_new(sd_event *event, const RemoteConfig *config, const char *node, State *state,
+                     StoreLoop *store, StockUplink **ret) _must_check_;
 StockUplink *stock_uplink_free(StockUplink *uplink);
 DEFINE_CLEANUP(StockUplink *, stock_uplink_free)
 

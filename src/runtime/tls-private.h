@@ -20,6 +20,11 @@ typedef struct TlsTicket {
 
 struct Tls {
         unsigned n_ref;
+        /* With pre-shared keys one of these is set, and of the rest only the priority. */
+        gnutls_psk_client_credentials_t psk_client;
+        gnutls_psk_server_credentials_t psk_server;
+        struct TlsPsk *psks; /* the server's */
+        size_t n_psks;
         gnutls_certificate_credentials_t credentials; /* our certificate and key */
         gnutls_x509_trust_list_t trust;               /* CAs and revocation lists, to judge peers by */
         gnutls_priority_t priority;
@@ -62,6 +67,12 @@ void tls_ticket_done(TlsTicket *ticket);
 /* The data, of gnutls_malloc(), is taken over. */
 void tls_ticket_keep(Tls *tls, const char *name, gnutls_datum_t data);
 bool tls_ticket_take(Tls *tls, const char *name, TlsTicket *ret);
+
+static inline bool tls_is_psk(const Tls *tls)
+{
+        return tls->psk_client || tls->psk_server;
+}
+void tls_psk_free(Tls *tls);
 
 /* Reads the certificate the peer sent, if any. */
 int tls_session_load_peer(TlsSession *session) _must_check_;

@@ -121,9 +121,24 @@ static void keep_ticket(TlsSession *session)
                 tls_ticket_keep(session->tls, session->expected_name, data);
 }
 
-int tls_session_new(Tls *tls, bool server, const char *expected_name, int fd, TlsSession **ret)
+static int set_certificate(TlsSession *session)
 {
         static const gnutls_datum_t alpn = { (unsigned char *) LINK_ALPN, sizeof LINK_ALPN - 1 };
+        int r = gnutls_credentials_set(session->gnutls, GNUTLS_CRD_CERTIFICATE, session->tls->credentials);
+
+        return r < 0 ? r : gnutls_alpn_set_protocols(session->gnutls, &alpn, 1, GNUTLS_ALPN_MANDATORY);
+}
+
+static int set_key(TlsSession *session)
+{
+        const Tls *tls = session->tls;
+
+        return gnutls_credentials_set(session->gnutls, GNUTLS_CRD_PSK,
+                                      session->server ? (void *) tls->psk_server : (void *) tls->psk_client);
+}
+
+int tls_session_new(Tls *tls, bool server, const char *expected_name, int fd, TlsSession **ret)
+{
         _cleanup_(tls_session_freep) TlsSession *session = NULL;
 
         session = calloc(1, sizeof *session);
@@ -140,15 +155,16 @@ int tls_session_new(Tls *tls, bool server, const char *expected_name, int fd, Tl
                         return -ENOMEM;
         }
         if (gnutls_init(&session->gnutls,
-                        (server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_NONBLOCK) < 0)
+                        (server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_NONBLOCK |
+                                (tls_is_psk(tls) ? GNUTLS_NO_TICKETS : 0)) < 0)
                 return -ENOMEM;
         if (gnutls_priority_set(session->gnutls, tls->priority) < 0 ||
-            gnutls_credentials_set(session->gnutls, GNUTLS_CRD_CERTIFICATE, tls->credentials) < 0 ||
-            gnutls_alpn_set_protocols(session->gnutls, &alpn, 1, GNUTLS_ALPN_MANDATORY) < 0)
+            (tls_is_psk(tls) ? set_key(session) : set_certificate(session)) < 0)
                 return -ENOMEM;
-        if (server && gnutls_session_ticket_enable_server(session->gnutls, &tls->ticket_key) < 0)
+        gnutls_session_set_ptr(session->gnutls, session);
+        if (server && !tls_is_psk(tls) && gnutls_session_ticket_enable_server(session->gnutls, &tls->ticket_key) < 0)
                 return -ENOMEM;
-        if (server)
+        if (server && !tls_is_psk(tls))
                 /* Asked for, not insisted on: a refusal is to reach the peer as a sentence. No names of CAs
                  * go with it, as the credentials hold none: a peer with a certificate of another CA is to
                  * send it and be told, rather than to send none. */
@@ -252,12 +268,12 @@ static int agree(TlsSession *session)
         gnutls_datum_t protocol;
 
         /* A peer that offers no protocol names at all gets this far. */
-        if (gnutls_alpn_get_selected_protocol(session->gnutls, &protocol) < 0)
+        if (!tls_is_psk(session->tls) && gnutls_alpn_get_selected_protocol(session->gnutls, &protocol) < 0)
                 return refuse(session, GNUTLS_E_NO_APPLICATION_PROTOCOL);
         snprintf(session->description, sizeof session->description, "%s %s",
                  gnutls_protocol_get_name(gnutls_protocol_get_version(session->gnutls)),
                  gnutls_cipher_get_name(gnutls_cipher_get(session->gnutls)));
-        return tls_session_load_peer(session);
+        return tls_is_psk(session->tls) ? 0 : tls_session_load_peer(session);
 }
 
 int tls_session_handshake(TlsSession *session)

@@ -317,6 +317,7 @@ Tls *tls_unref(Tls *tls)
 {
         if (!tls || --tls->n_ref > 0)
                 return NULL;
+        tls_psk_free(tls);
         if (tls->credentials)
                 gnutls_certificate_free_credentials(tls->credentials);
         if (tls->trust)

@@ -29,9 +29,9 @@ typedef enum StockType {
         STOCK_MESSAGE = 0x00000000,
         STOCK_HEARTBEAT = 0x00000001,
         STOCK_ACK = 0x40000000,
-        STOCK_ENDING = 0x40000001,   /* seq 0, unasked: come back later */
-        STOCK_DISKLOW = 0x50000001,  /* stored; the disk is nearly full */
-        STOCK_DISKFULL = 0x60000001, /* not stored */
+        STOCK_ENDING = 0x40000001,    /* seq 0, unasked: come back later */
+        STOCK_DISKLOW = 0x50000001,   /* stored; the disk is nearly full */
+        STOCK_DISKFULL = 0x60000001,  /* not stored */
         STOCK_DISKERROR = 0x60000002, /* not stored */
 } StockType;
 
@@ -54,8 +54,9 @@ static inline size_t stock_frame_size(const StockFrame *frame)
 }
 
 /* Appends a frame. Returns 0 or -ENOBUFS. */
-int stock_frame_put(Buffer *output, uint32_t type, uint32_t seq, const void *payload, uint16_t size) _must_check_;
+int stock_frame_put(Buffer *output, uint32_t type, uint32_t seq, const void *payload,
+                    uint16_t size) _must_check_;
 
-/* Reads the frame at the front. Returns 1; 0 when it is not all there; -EBADMSG when the bytes, as far as they
- * are there, do not begin with the magic. */
+/* Reads the frame at the front. Returns 1; 0 when it is not all there; -EBADMSG when the bytes, as far as
+ * they are there, do not begin with the magic. */
 int stock_frame_parse(const uint8_t *data, size_t size, StockFrame *ret) _must_check_;

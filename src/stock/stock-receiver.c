@@ -3,9 +3,9 @@
 /* The collector's half of the stock protocol (docs/stock-protocol.md, "The collector").
  *
  *  1. Replies leave in the order of the requests, one for each, ACK and DISKLOW only for what is durable.
- *  2. The records of one feed are delivered together or not at all; what was not delivered leaves no trace, and
- *     when it is refused, only the first of them is answered: a client closes at a refusal, and sends the rest
- *     again anyway.
+ *  2. The records of one feed are delivered together or not at all; what was not delivered leaves no trace,
+ * and when it is refused, only the first of them is answered: a client closes at a refusal, and sends the
+ * rest again anyway.
  *  3. A refusal or ENDING is the last that is said.
  */
 
@@ -138,7 +138,8 @@ static int take(StockReceiver *receiver, const StockFrame *frame)
         } else if (frame->type != STOCK_HEARTBEAT) {
                 return broken(receiver, "a frame of a type that no client sends");
         }
-        *request(receiver, receiver->taken++) = (StockRequest) { frame->seq, frame->type == STOCK_HEARTBEAT };
+        *request(receiver, receiver->taken++) =
+                (StockRequest) { frame->seq, frame->type == STOCK_HEARTBEAT };
         return 1;
 }
 
@@ -152,7 +153,8 @@ static ssize_t take_all(StockReceiver *receiver, const uint8_t *data, size_t siz
                 int r = stock_frame_parse(data + used, size - used, &frame);
 
                 if (r < 0)
-                        return broken(receiver, "no frame where one should begin (format = ascii is not taken)");
+                        return broken(receiver,
+                                      "no frame where one should begin (format = ascii is not taken)");
                 if (r > 0)
                         r = take(receiver, &frame);
                 if (r < 0)

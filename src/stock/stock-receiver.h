@@ -27,8 +27,8 @@ typedef struct StockReceiverHandler {
         /* A record, without the newline it came with; other control characters are the owner's to judge.
          * Returns 0; -EAGAIN: no room beside those of this feed, offer it at the next one. */
         int (*record)(StockReceiver *receiver, const uint8_t *text, size_t size);
-        /* Behind the last record of a feed: all of them are to be taken now, or none. Returns 0; -EAGAIN: not
-         * now, offer all again at the next feed; another negative errno: they are refused. */
+        /* Behind the last record of a feed: all of them are to be taken now, or none. Returns 0; -EAGAIN:
+         * not now, offer all again at the next feed; another negative errno: they are refused. */
         int (*deliver)(StockReceiver *receiver);
 } StockReceiverHandler;
 
@@ -40,8 +40,8 @@ typedef struct StockRequest {
 struct StockReceiver {
         const StockReceiverHandler *handler;
         StockReceiverState state;
-        uint64_t taken;    /* requests since the beginning */
-        uint64_t replied;  /* the first of them */
+        uint64_t taken;                          /* requests since the beginning */
+        uint64_t replied;                        /* the first of them */
         StockRequest pending[STOCK_PENDING_MAX]; /* [i % …] for replied <= i < taken */
         uint32_t refused_seq;
         uint32_t refusal; /* its reply's type */
@@ -54,11 +54,12 @@ void stock_receiver_init(StockReceiver *receiver, const StockReceiverHandler *ha
 /* Takes received bytes. Returns how many were consumed: whole frames, as far as there is room and the owner
  * takes them; all of them once nothing more is taken. Negative: -EBADMSG when the peer broke the protocol
  * (why says what); -ENOBUFS when it does not read. */
-ssize_t stock_receiver_feed(StockReceiver *receiver, const uint8_t *data, size_t size, Buffer *output) _must_check_;
+ssize_t stock_receiver_feed(StockReceiver *receiver, const uint8_t *data, size_t size,
+                            Buffer *output) _must_check_;
 
-/* The first `taken` requests are durable. While `low` the first reply of each session says DISKLOW instead of
- * ACK: a client to which each one did would send each record again if its disk_low_action is warn_once. Then
- * says what stood behind them (state ENDED: send it and close). Returns 0 or -ENOBUFS. */
+/* The first `taken` requests are durable. While `low` the first reply of each session says DISKLOW instead
+ * of ACK: a client to which each one did would send each record again if its disk_low_action is warn_once.
+ * Then says what stood behind them (state ENDED: send it and close). Returns 0 or -ENOBUFS. */
 int stock_receiver_durable(StockReceiver *receiver, Buffer *output, uint64_t taken, bool low) _must_check_;
 
 /* The first `taken` requests are durable and those behind them will never be: the first of these is refused.

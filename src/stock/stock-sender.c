@@ -2,11 +2,11 @@
 
 /* The client's half of the stock protocol (docs/stock-protocol.md, "The client").
  *
- *  1. Replies come in the order of the requests; one that is to another request breaks the session: what is in
- *     flight is not known any more.
+ *  1. Replies come in the order of the requests; one that is to another request breaks the session: what is
+ * in flight is not known any more.
  *  2. A heartbeat is in flight alone, so that each other reply is to a record.
- *  3. After a reply that says "not stored" or ENDING nothing counts any more: what is in flight is sent again in
- *     another session.
+ *  3. After a reply that says "not stored" or ENDING nothing counts any more: what is in flight is sent
+ * again in another session.
  */
 
 #include "stock/stock-sender.h"

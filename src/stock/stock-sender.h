@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The client's half of the stock protocol: a state machine without I/O and without a clock. Records go out as
- * far as the window allows; each reply says of the oldest that it was stored, or that it was not and what is
- * behind it should be sent again, later.
+/* The client's half of the stock protocol: a state machine without I/O and without a clock. Records go out
+ * as far as the window allows; each reply says of the oldest that it was stored, or that it was not and what
+ * is behind it should be sent again, later.
  */
 
 #include "stock/stock-frame.h"
@@ -18,8 +18,8 @@ typedef struct StockSenderHandler {
         void (*acked)(StockSender *sender);
         /* It is, but: STOCK_DISKLOW or another type with STOCK_WARNING. acked() comes first. */
         void (*warned)(StockSender *sender, uint32_t type, const uint8_t *text, size_t size);
-        /* STOCK_ENDING, or the oldest record was not stored: STOCK_DISKFULL, STOCK_DISKERROR, or another type
-         * with STOCK_FATAL. The session is over. */
+        /* STOCK_ENDING, or the oldest record was not stored: STOCK_DISKFULL, STOCK_DISKERROR, or another
+         * type with STOCK_FATAL. The session is over. */
         void (*refused)(StockSender *sender, uint32_t type, const uint8_t *text, size_t size);
 } StockSenderHandler;
 

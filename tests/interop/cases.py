@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What is promised of each pair of ends, tried. Every record carries a number; a collector's log is read as text."""
 
+import os
 import signal
 import socket
 import struct
+import subprocess
 
-from place import BIG, NODE, PORT, Aggregator, Auditd, AudispRemote, Count, Failure, Remote, record, records, wait_for
+from place import (BASE, BIG, NODE, PORT, Aggregator, Auditd, AudispRemote, Count, Failure, Remote, listens, record, records,
+                   wait_for)
 
 FEW = 2000
 # What is in a killed sender and in its pipe is nobody's: an audisp-remote has no acks to those who feed it.
@@ -293,6 +296,97 @@ def remote_by_stock_protocol_and_full_disk(place):
     wait_for("the end of collector_disk_full", lambda: not sender.condition("collector_disk_full"))
 
 
+# --- TLS with pre-shared keys, as 4.2 has it ---
+
+KEY, OTHER_KEY = "00112233445566778899aabbccddeeff" * 2, "ff" * 32
+PSK = f"AuditdPSKIdentity={NODE}\nAuditdPSKFile={BASE}/key\n"
+# What 4.2 sets in OpenSSL, of which both our ends use a part.
+SUITES = ["-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384", "-groups", "X25519"]
+
+
+def write_key(path, key):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", opener=lambda p, flags: os.open(p, flags, 0o400)) as file:
+        file.write(f"{key}\n")
+
+
+def psk_between_our_ends(place):
+    """The identity is the node: its records are stored, those that name another are escaped. A client without the key is told
+    nothing, and one that loses it by a reload loses its connection."""
+    write_key(f"{BASE}/keys/{NODE}.psk", KEY)
+    write_key(f"{BASE}/key", OTHER_KEY)
+    collector, sender = Aggregator(place, f"AuditdPSKDirectory={BASE}/keys\n", node=NODE), Remote(place, STOCK + PSK)
+    collector.start()
+    sender.start()
+    sender.feed(records(1, FEW))
+    wait_for("tls_refused", lambda: sender.condition("tls_refused"))
+    if collector.log():
+        raise Failure("something is stored")
+    os.unlink(f"{BASE}/key")
+    write_key(f"{BASE}/key", KEY)
+    counted(collector, 1, FEW)
+    wait_for("the end of tls_refused", lambda: not sender.condition("tls_refused"))
+    os.unlink(f"{BASE}/keys/{NODE}.psk")
+    os.kill(collector.program.pid, signal.SIGHUP)
+    wait_for("tls_refused", lambda: sender.condition("tls_refused"))
+    sender.feed(records(FEW + 1, 2 * FEW))
+    write_key(f"{BASE}/keys/{NODE}.psk", KEY)
+    os.kill(collector.program.pid, signal.SIGHUP)
+    counted(collector, 1, 2 * FEW, duplicates=WINDOW)
+    collector.kill()
+    collector.start()
+    sender.feed(records(2 * FEW + 1, 3 * FEW))
+    counted(collector, 1, 3 * FEW, duplicates=2 * WINDOW)
+
+
+def openssl_to_aggregator(place):
+    """OpenSSL with the settings of 4.2's client, and the frames that were captured of it."""
+    write_key(f"{BASE}/keys/h1.psk", KEY)
+    collector = Aggregator(place, f"AuditdPSKDirectory={BASE}/keys\n")
+    collector.start()
+    command = ["openssl", "s_client", "-quiet", *SUITES, "-connect", f"127.0.0.1:{PORT}", "-psk_identity", "h1", "-psk"]
+    with subprocess.Popen([*command, KEY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as client:
+        try:
+            client.stdin.write(frame(MESSAGE, 2, record(1)) + frame(MESSAGE, 3, b"node=impostor " + record(2)) + frame(HEARTBEAT, 8))
+            client.stdin.flush()
+            answer = client.stdout.read(3 * HEADER.size)
+        finally:
+            client.kill()
+    if answer != frame(ACK, 2) + frame(ACK, 3) + frame(ACK, 8):
+        raise Failure(f"answered {answer.hex()}")
+    log = collector.log()
+    if b"node=h1 " + record(1) not in log or b'op=relay-refused fault="foreign\\x20node" peer=h1 ' not in log:
+        raise Failure(f"stored {log!r}")
+    refused = subprocess.run([*command, OTHER_KEY], input=frame(MESSAGE, 2, record(3)), capture_output=True, timeout=20, check=False)
+    if refused.stdout or b" n=3 " in collector.log():
+        raise Failure("another key is taken")
+
+
+def remote_to_openssl(place):
+    """OpenSSL with the settings of 4.2's collector."""
+    write_key(f"{BASE}/key", KEY)
+    sender = Remote(place, STOCK + PSK)
+    command = ["openssl", "s_server", "-quiet", "-nocert", *SUITES, "-accept", f"127.0.0.1:{PORT}", "-psk_identity", NODE, "-psk", KEY]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        try:
+            wait_for("openssl listening", lambda: listens(PORT))
+            sender.start()
+            sender.feed(records(1, 10))
+            got, answered = [], 0
+            while len(got) < 10:
+                _, _, _, kind, size, seq = HEADER.unpack(server.stdout.read(HEADER.size))
+                payload = server.stdout.read(size)
+                got += [payload] if kind == MESSAGE else []
+                server.stdin.write(frame(ACK, seq))
+                server.stdin.flush()
+                answered += 1
+            acked(sender, 10)
+        finally:
+            server.kill()
+    if got != [b"node=" + NODE.encode() + b" " + record(n) for n in range(1, 11)] or answered < 11:
+        raise Failure(f"sent {got}")
+
+
 # --- audisp-remote to auditd ---
 
 def audisp_remote_to_auditd(place):
@@ -311,4 +405,4 @@ def audisp_remote_to_auditd(place):
 
 ALL = [audisp_remote_to_aggregator, audisp_remote_through_kills_of_aggregator, audisp_remote_killed, audisp_remote_and_full_disk,
        aggregator_ends_in_order, frames_by_hand, foreign_address, remote_to_auditd, remote_through_kills_of_auditd,
-       remote_killed_before_auditd, auditd_ends_in_order, auditd_does_not_answer, remote_by_stock_protocol_and_full_disk, audisp_remote_to_auditd]
+       remote_killed_before_auditd, psk_between_our_ends, openssl_to_aggregator, remote_to_openssl, auditd_ends_in_order, auditd_does_not_answer, remote_by_stock_protocol_and_full_disk, audisp_remote_to_auditd]
