@@ -66,7 +66,7 @@ BUGS = [
     bug('packed-not-synced', *CRASH, 'store/pack.c', 'r = disk->sync(disk, packer.to);', 'r = 0;'),
     bug('plain-gone-before-packed-has-its-name', *CRASH, 'store/pack.c', 'return r < 0 ? r : disk->sync_directory(disk);', 'return r;'),
     bug('packed-last', 'test-store-pack', 'the_oldest_first_and_never_the_last', 'store/pack.c',
-        'size_t keep = 1 + store->fresh;', 'size_t keep = 1;'),
+        '1 + store->fresh', '1'),
     bug('packed-not-compared', 'test-store-pack', 'zstd_that_errs', 'store/pack.c',
         'memcmp(packer->again, packer->block, size) != 0', 'false'),
     bug('times-of-another-segment', 'test-store-view', 'times_outlive_a_restart', 'store/recovery-segment.c',
@@ -375,4 +375,19 @@ BUGS = [
         'runtime/inlet.c', 'if (!oldest || (!full &&', 'if (full || !oldest || (!full &&'),
     bug('byte-a-second-for-ever', 'test-inlet', 'a_frame_a_byte_at_a_time', 'runtime/inlet.c',
         'return session->frame_usec != 0 &&', 'return false &&'),
+
+    # --- Stock ends ---
+    bug('stock-acked-before-durable', 'test-stock', 'a_record_is_acked_when_it_is_durable', 'stock/stock-receiver.c',
+        'r = reply_beats(receiver, output); return r < 0 ? r : n;',
+        'r = stock_receiver_durable(receiver, output, receiver->taken, false); return r < 0 ? r : n;'),
+    bug('stock-refused-before-what-is-pending', 'test-stock', 'a_full_disk_refuses_behind_what_is_pending',
+        'stock/stock-receiver.c', 'if (stock_receiver_pending(receiver)) return 0;', ';'),
+    bug('stock-taken-though-not-delivered', 'test-stock', 'what_is_not_taken_is_offered_again', 'stock/stock-receiver.c',
+        'if (r < 0) receiver->taken = before;', ';'),
+    bug('stock-any-reply-is-an-ack', 'test-stock', 'a_reply_that_fits_nothing_breaks_it', 'stock/stock-sender.c',
+        'frame->seq != sender->seq - sender->in_flight', 'false'),
+    bug('stock-eoe-passes-first', 'test-stock-feed', 'eoe_passes_with_what_is_before_it', 'remote/stock-feed.c',
+        'feed->n == 0', 'true'),
+    bug('stock-restart-keeps-its-place', 'test-stock-feed', 'a_restart_in_the_middle_of_a_batch_leaves_nothing_of_it',
+        'remote/stock-feed.c', 'feed->offset = 0; feed->cursor = (Cursor) { 0 };', 'feed->cursor = (Cursor) { 0 };'),
 ]
