@@ -45,7 +45,6 @@ def dropping(t, w):
     t.client.systemctl("restart", REMOTE)
     lines = records(60_000, "dropping", size=267)
     t.send(lines)
-    w.begun("remote/spool_low", "DIRECTORY")
     w.begun("remote/spool_dropping", "DIRECTORY")
     t.collector.systemctl("start", TARGET)
     t.expect_others("op=dropping n=60000 ")
@@ -57,7 +56,6 @@ def dropping(t, w):
     assert lost > 0 and arrived == as_stored(lines).splitlines()[lost:], f"{lost} are told as lost, {len(arrived)} have arrived"
     assert t.counter_settled("remote", "records_dropped") == lost
     t.skip_stored()
-    w.ended("remote/spool_low")
     w.ended("remote/spool_dropping")
 
 
