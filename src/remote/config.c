@@ -3,6 +3,7 @@
 #include "remote/config.h"
 #include "basic/batch.h"
 #include "link/link-receiver.h"
+#include "remote/collectors.h"
 #include "remote/stock-feed.h"
 #include "runtime/config-bounds.h"
 #include "runtime/log.h"
@@ -11,8 +12,8 @@
 #include "runtime/when-full.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
-#define PORT_DEFAULT "6560"
 #define STOCK_PORT_DEFAULT "60"
 
 static const ConfigBounds window = { BATCH_PAYLOAD_MAX, 1024U * 1024U * 1024U };
@@ -25,6 +26,7 @@ static const ConfigBounds retry = { 10 * USEC_PER_MSEC, USEC_INFINITY };
 /* The dispatcher waits for its ack as long. */
 static const ConfigBounds patience = { 10 * USEC_PER_MSEC, 5 * USEC_PER_SEC };
 static const char *const protocols[] = { "link", "auditd", NULL }; /* RemoteProtocol */
+static const ConfigBounds fail_back = { 1 * USEC_PER_SEC, USEC_INFINITY };
 static const char *const compressions[] = { "no", "yes", "auto", NULL }; /* OutletCompress */
 
 /* yes, no, or for how long */
@@ -43,8 +45,11 @@ static int parse_keep_acked(const ConfigKey *key, const char *value, void *field
 #define KEY(name, parse, field, expected) BOUNDED(name, parse, field, expected, NULL)
 
 static const ConfigKey keys[] = {
-        KEY("Collector", config_parse_string, collector, "HOST, HOST:PORT or [ADDRESS]:PORT"),
+        KEY("Collector", config_parse_strings, collectors, "HOST, HOST:PORT, [ADDRESS]:PORT or srv:DOMAIN"),
         KEY("CollectorName", config_parse_node, collector_name, "a host name"),
+        KEY("Spread", config_parse_bool, spread, "yes or no"),
+        BOUNDED("FailBackSec", config_parse_usec_within, fail_back_usec, "a time of at least 1s, or infinity",
+                &fail_back),
         KEY("Node", config_parse_node, node, "a host name"),
         KEY("TLSCertificate", config_parse_string, tls.certificate, "a path or pkcs11: URL"),
         KEY("TLSKey", config_parse_string, tls.key, "a path or pkcs11: URL"),
@@ -88,50 +93,73 @@ static int wrong(const char *what)
         return -EINVAL;
 }
 
-/* "host", "host:port", "[v6]", "[v6]:port". */
-static int split_collector(RemoteConfig *config)
+/* CollectorName= is an older way to say #NAME. */
+static int name_collector(RemoteConfig *config)
 {
-        const char *text = config->collector, *end;
-        const char *port = config->protocol == PROTOCOL_AUDITD ? STOCK_PORT_DEFAULT : PORT_DEFAULT;
+        char *named;
 
-        if (!text)
+        if (!config->collector_name)
+                return 0;
+        if (config->collectors[1] || collectors_is_service(config->collectors[0]) ||
+            strchr(config->collectors[0], '#'))
+                return wrong("CollectorName= is for a single collector: write Collector=HOST#NAME");
+        if (asprintf(&named, "%s#%s", config->collectors[0], config->collector_name) < 0)
+                return -ENOMEM;
+        free(config->collectors[0]);
+        config->collectors[0] = named;
+        return 0;
+}
+
+/* To one that has no certificate. */
+static int check_stock_collector(RemoteConfig *config)
+{
+        char text[300];
+        const char *why;
+        int r;
+
+        if (strings_count(config->collectors) != 1 || config->collector_name)
+                return wrong("Protocol=auditd needs one Collector=, and no CollectorName=");
+        r = collectors_split(config->collectors[0], STOCK_PORT_DEFAULT, &config->host, &config->port, &why);
+        if (r != -EINVAL)
+                return r;
+        (void) snprintf(text, sizeof text, "Collector=%.150s: %s", config->collectors[0], why);
+        return wrong(text);
+}
+
+static int check_collectors(RemoteConfig *config)
+{
+        Collectors *collectors = NULL;
+        char text[300];
+        const char *why;
+        int r;
+
+        if (strings_count(config->collectors) == 0)
                 return wrong("Collector= is missing: the host to send to");
-        if (text[0] == '[') {
-                text++;
-                end = strchr(text, ']');
-                if (!end || (end[1] != '\0' && end[1] != ':'))
-                        return wrong("Collector= is not [ADDRESS] or [ADDRESS]:PORT");
-                if (end[1] == ':')
-                        port = end + 2;
-        } else {
-                end = strchr(text, ':');
-                if (end)
-                        port = end + 1;
-                else
-                        end = text + strlen(text);
-        }
-        if (end == text || *port == '\0' || strspn(port, "0123456789") != strlen(port))
-                return wrong("Collector= is not HOST, HOST:PORT or [ADDRESS]:PORT");
-        config->host = strndup(text, (size_t) (end - text));
-        config->port = strdup(port);
-        return config->host && config->port ? 0 : -ENOMEM;
+        r = name_collector(config);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; config->collectors[i]; i++)
+                if (collectors_check(config->collectors[i], &why) < 0) {
+                        (void) snprintf(text, sizeof text, "Collector=%.150s: %s", config->collectors[i], why);
+                        return wrong(text);
+                }
+        r = collectors_new(config->collectors, "", false, &collectors);
+        collectors_free(collectors);
+        if (r == -E2BIG)
+                return wrong("Collector= names too many: at most 16");
+        if (r == -EEXIST)
+                return wrong("Collector= names one collector twice: each has a name of its own, behind a #");
+        return r;
 }
 
 static int check(RemoteConfig *config)
 {
-        int r = split_collector(config);
+        int r = config->protocol == PROTOCOL_AUDITD ? check_stock_collector(config) : check_collectors(config);
 
         if (r < 0)
                 return r;
         if (!config->auditd_psk_identity != !config->auditd_psk_file)
                 return wrong("AuditdPSKIdentity= and AuditdPSKFile= need each other");
-        if (!config->collector_name && config->protocol == PROTOCOL_LINK) {
-                if (!node_name_is_valid(config->host))
-                        return wrong("CollectorName= is missing: the name in the collector's certificate");
-                config->collector_name = strdup(config->host);
-                if (!config->collector_name)
-                        return -ENOMEM;
-        }
         if (config->when_full == WHEN_FULL_DROP_OLDEST && config->use_max == 0 && config->keep_free.n == 0)
                 return wrong("WhenFull=drop-oldest needs MaxUse= or KeepFree=, which say when the store is full");
         if (config->retry_max_usec < config->retry_min_usec)
@@ -153,6 +181,7 @@ int remote_config_load(const char *path, RemoteConfig *ret)
                 .connect_timeout_usec = 10 * USEC_PER_SEC,
                 .retry_min_usec = 500 * USEC_PER_MSEC,
                 .retry_max_usec = 30 * USEC_PER_SEC,
+                .fail_back_usec = 5 * 60 * USEC_PER_SEC,
                 .segment_size_max = 16U * 1024U * 1024U,
                 .space_left = { .n = 256U * 1024U * 1024U },
                 .inodes_left = { .n = 1000 },

@@ -12,8 +12,9 @@ typedef enum RemoteProtocol {
 } RemoteProtocol;
 
 typedef struct RemoteConfig {
-        char *collector; /* HOST[:PORT] */
-        char *collector_name;
+        char **collectors; /* as collectors_new() takes them */
+        char *collector_name; /* already said in the first of them */
+        bool spread;
         char *node;
         CredentialsPaths tls;
         char *directory;
@@ -26,7 +27,7 @@ typedef struct RemoteConfig {
         uint64_t window;
         uint64_t network_timeout_usec;
         uint64_t connect_timeout_usec;
-        uint64_t retry_min_usec, retry_max_usec;
+        uint64_t retry_min_usec, retry_max_usec, fail_back_usec;
         uint64_t segment_size_max, segment_age_usec;
         uint64_t use_max;
         DiskAmount keep_free, space_left, inodes_left;
@@ -37,8 +38,7 @@ typedef struct RemoteConfig {
         bool enrich;
         uint64_t enrich_timeout_usec;
 
-        /* Made of the above. */
-        char *host, *port;
+        char *host, *port; /* of the stock collector, made of the above */
 } RemoteConfig;
 
 /* Reads remote.conf, or `path` alone. Says itself what is wrong. */

@@ -280,8 +280,8 @@ int remote_run(const RemoteConfig *config)
 
         r = make(&remote);
         if (r >= 0) {
-                log_message(LOG_INFO, MESSAGE_ID_STARTED, NULL, "remote of %s, to collector %s", remote.node,
-                            config->collector);
+                log_message(LOG_INFO, MESSAGE_ID_STARTED, NULL, "remote of %s, to %s%s", remote.node,
+                            config->collectors[0], config->collectors[1] ? " and others" : "");
                 r = loop_run(remote.loop);
         }
         if (r < 0)

@@ -1,23 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Name look-up on a thread of its own: getaddrinfo() blocks and knows no time-out. */
+/* Name look-up on a thread of its own: the C library's blocks and knows no time-out. */
 
-#include "basic/macro.h"
+#include "remote/collectors.h"
 
 #include <netdb.h>
 #include <systemd/sd-event.h>
 
 typedef struct Resolver Resolver;
 
-/* error: of getaddrinfo(), 0 with the addresses, which are the callee's to free. */
-typedef void (*ResolverDone)(int error, struct addrinfo *addresses, void *userdata);
+/* Called from the loop. */
+typedef struct ResolverHandler {
+        /* error: of getaddrinfo(), 0 with the addresses, which are the callee's to free. */
+        void (*host)(int error, struct addrinfo *addresses, void *userdata);
+        /* error: as of service_find(), 0 with the services. */
+        void (*service)(int error, const CollectorsService *services, size_t n, void *userdata);
+} ResolverHandler;
 
-int resolver_new(sd_event *event, const char *host, const char *port, ResolverDone done, void *userdata,
-                 Resolver **ret) _must_check_;
+int resolver_new(sd_event *event, const ResolverHandler *handler, void *userdata, Resolver **ret) _must_check_;
 /* For the end of the process: a look-up that runs is left running. */
 Resolver *resolver_free(Resolver *resolver);
 DEFINE_CLEANUP(Resolver *, resolver_free)
 
-/* Begins a look-up, unless one runs. done() is called from the loop. */
-void resolver_start(Resolver *resolver);
+/* Each begins a look-up. Returns 0; -EBUSY when one runs that nobody waits for any more; -ENOMEM. */
+int resolver_find_host(Resolver *resolver, const char *host, const char *port) _must_check_;
+int resolver_find_service(Resolver *resolver, const char *domain) _must_check_;

@@ -13,6 +13,7 @@ const Condition conditions[] = {
         { "remote", "tls_refused", LOG_ERR, MESSAGE_ID_REMOTE_TLS_REFUSED },
         { "remote", "refused", LOG_ERR, MESSAGE_ID_REMOTE_REFUSED },
         { "remote", "stream_restarted", LOG_WARNING, MESSAGE_ID_REMOTE_STREAM_RESTARTED },
+        { "remote", "failed_over", LOG_WARNING, MESSAGE_ID_REMOTE_FAILED_OVER },
         { "remote", "collector_set_back", LOG_WARNING, MESSAGE_ID_REMOTE_COLLECTOR_SET_BACK },
         { "remote", "collector_disk_low", LOG_WARNING, MESSAGE_ID_REMOTE_COLLECTOR_DISK_LOW },
         { "remote", "collector_disk_full", LOG_ERR, MESSAGE_ID_REMOTE_COLLECTOR_DISK_FULL },

@@ -33,6 +33,7 @@ struct Outlet {
         OutletTrouble trouble;
         char *why;
         bool told;    /* the two */
+        bool welcomed; /* this attempt became a session */
         bool at_once; /* the next attempt waits for no backoff */
         bool stop;    /* there is no next attempt */
         bool accepted;

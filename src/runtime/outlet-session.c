@@ -43,6 +43,7 @@ static void on_welcomed(LinkSender *sender, const LinkWelcome *welcome)
         Outlet *outlet = outlet_of(sender);
 
         outlet->phase = PHASE_CONNECTED;
+        outlet->welcomed = true;
         outlet->backoff_usec = outlet->options.backoff_min_usec;
         outlet->acked = sender->acked;
         if (outlet->options.handler->connected)
@@ -111,6 +112,7 @@ static void on_bye(LinkSender *sender, const LinkBye *bye)
         /* The peer may slow us down, not switch us off. */
         outlet->retry_after_usec = MIN(retry_after, outlet->options.backoff_max_usec);
         why = strndup(bye->reason.data, bye->reason.size);
+        outlet->at_once = bye->code == LINK_BYE_RESUME;
         outlet_note_trouble(outlet, outlet_trouble_of_bye(bye->code), why ? why : "out of memory");
 }
 
@@ -306,22 +308,11 @@ static void on_closed(Connection *connection, int error, const char *why)
 {
         Outlet *outlet = connection_userdata(connection);
         OutletTrouble trouble = outlet_trouble_of_error(error, connection_tls(connection));
-        bool silent;
 
         if (!why)
                 why = error == 0 ? "the peer closed the connection" : strerror(-error);
-        silent = !outlet->established && outlet->trouble == OUTLET_OK && trouble != OUTLET_E_TLS;
         outlet_note_trouble(outlet, trouble, why);
         outlet->connection = connection_free(connection);
-        if (silent && !outlet->stop && outlet->options.handler->another &&
-            outlet->options.handler->another(outlet)) {
-                free(TAKE_PTR(outlet->why));
-                outlet->trouble = OUTLET_OK;
-                outlet->phase = PHASE_WAITING;
-                outlet->deadline_usec = 0;
-                outlet_arm(outlet);
-                return;
-        }
         outlet_over(outlet);
         if (outlet->accepted && outlet->options.handler->ended)
                 outlet->options.handler->ended(outlet); /* it may be gone now */

@@ -14,6 +14,8 @@ OutletTrouble outlet_trouble_of_bye(uint16_t code)
                 return OUTLET_E_PROTOCOL;
         case LINK_BYE_TIMEOUT:
                 return OUTLET_E_TIMEOUT;
+        case LINK_BYE_RESUME:
+                return OUTLET_E_RESUME;
         default:
                 return OUTLET_E_ENDING;
         }

@@ -24,6 +24,8 @@
 #include <sys/random.h>
 
 #define TIMER_ACCURACY_USEC (20 * USEC_PER_MSEC)
+/* Sessions that end as soon as they begin are not begun anew, or elsewhere, at once more often than this. */
+#define AT_ONCE_USEC (500 * USEC_PER_MSEC)
 
 /* --- The timer --- */
 
@@ -82,25 +84,36 @@ static bool source_has_something(const Outlet *outlet)
         return range.newest >= range.oldest && range.newest > outlet->acked;
 }
 
-/* Plans the next attempt. */
+static bool has_another(Outlet *outlet)
+{
+        return outlet->options.handler->another && outlet->options.handler->another(outlet);
+}
+
+/* Plans the next attempt. From one peer that cannot be reached to another there is no wait, as there is an end of
+ * them; behind sessions, which may end as soon as they begin, there is. */
 static void plan(Outlet *outlet)
 {
         uint64_t now = monotonic_usec(), wait;
+        bool another;
 
         if (outlet->stop) {
                 outlet->phase = PHASE_STOPPED;
                 return;
         }
-        if (outlet->at_once && now - outlet->at_once_usec >= outlet->options.backoff_min_usec) {
+        another = has_another(outlet);
+        if (another && !outlet->welcomed) {
+                wait = 0;
+        } else if ((another || outlet->at_once) &&
+                   now - outlet->at_once_usec >= MIN(outlet->options.backoff_min_usec, AT_ONCE_USEC)) {
                 outlet->at_once_usec = now;
                 wait = 0;
         } else {
                 wait = jitter(outlet->backoff_usec);
                 wait = MAX(wait, outlet->retry_after_usec);
                 outlet->backoff_usec = MIN(outlet->backoff_usec * 2, outlet->options.backoff_max_usec);
+                outlet->retry_after_usec = 0;
         }
-        outlet->at_once = false;
-        outlet->retry_after_usec = 0;
+        outlet->at_once = outlet->welcomed = false;
         outlet->deadline_usec = now + wait;
         outlet->phase = PHASE_WAITING;
         outlet_arm(outlet);
@@ -332,6 +345,11 @@ const LinkSender *outlet_sender(const Outlet *outlet)
 void *outlet_userdata(const Outlet *outlet)
 {
         return outlet->options.userdata;
+}
+
+void outlet_set_source(Outlet *outlet, Source *source)
+{
+        outlet->sender.source = outlet->options.source = source;
 }
 
 void outlet_name_peer(Outlet *outlet, const char *name)

@@ -17,7 +17,8 @@ typedef enum OutletTrouble {
         OUTLET_E_TLS,      /* certificate or handshake, ours or the peer's judgement */
         OUTLET_E_REFUSED,  /* BYE: node, stream, version */
         OUTLET_E_PROTOCOL, /* bad framing */
-        OUTLET_E_ENDING,   /* BYE: ending, overload, resume */
+        OUTLET_E_ENDING,   /* BYE: ending, overload */
+        OUTLET_E_RESUME,   /* BYE: resume; it reconnects at once */
         OUTLET_E_SOURCE,   /* our own source cannot be read */
 } OutletTrouble;
 
@@ -32,9 +33,9 @@ typedef struct OutletHandler {
          * -EINPROGRESS when it will call outlet_offer() later (a look-up on the worker), or another negative
          * errno with *ret_why (owned by the outlet). */
         int (*open)(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why);
-        /* An attempt failed before the peer answered: is there another address that open() should try at
-         * once? Only when not is the attempt at an end: disconnected() is called, and the backoff counts.
-         * May be NULL: no. */
+        /* An attempt or a session is over, which disconnected() has said: is there another peer, or another
+         * address of this one, that open() should try at once? Only when not does the backoff count; behind
+         * sessions that end as soon as they begin it counts, too. May be NULL: no. */
         bool (*another)(Outlet *outlet);
         /* A subscriber that connected to us says who it is and what it wants. Returns 0 with the source it
          * is sent from, or the code of a BYE with its reason (owned by the outlet). */
@@ -124,5 +125,7 @@ const Connection *outlet_connection(const Outlet *outlet);
 const LinkSender *outlet_sender(const Outlet *outlet);
 /* From open() or before outlet_offer(): whom it tries, for outlet_peer(). Copied, cut to OUTLET_PEER_MAX. */
 void outlet_name_peer(Outlet *outlet, const char *name);
+/* Likewise: what the peer is sent. Until then options.source may be NULL. */
+void outlet_set_source(Outlet *outlet, Source *source);
 /* "192.0.2.1:6560", or what open() last tried. */
 const char *outlet_peer(const Outlet *outlet);

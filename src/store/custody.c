@@ -44,7 +44,7 @@ static bool displace(Store *store)
         Collector **victim = NULL;
 
         for (size_t i = 0; i < store->n_collectors; i++)
-                if (!store->collectors[i]->used && (!victim || store->collectors[i]->seq < (*victim)->seq))
+                if (store->collectors[i]->users == 0 && (!victim || store->collectors[i]->seq < (*victim)->seq))
                         victim = &store->collectors[i];
         if (!victim)
                 return false;
@@ -156,11 +156,8 @@ static void doubt_old_stream(Store *store)
 
 /* What others were told of its custody is not true any more; whether they have such seqs or only the word for
  * it is not known here. */
-void custody_set_back(Collector *collector, uint64_t seq)
+void custody_distrust(Store *store, const Collector *collector)
 {
-        Store *store = collector->store;
-
-        MARK("store.set-back");
         for (size_t i = 0; i < store->n_collectors; i++) {
                 Collector *o = store->collectors[i];
 
@@ -169,6 +166,14 @@ void custody_set_back(Collector *collector, uint64_t seq)
                         o->unsaved = true;
                 }
         }
+}
+
+void custody_set_back(Collector *collector, uint64_t seq)
+{
+        Store *store = collector->store;
+
+        MARK("store.set-back");
+        custody_distrust(store, collector);
         collector->seq = seq;
         collector->flight = MIN(collector->flight, seq);
         collector->durable = MIN(collector->durable, seq);
@@ -249,6 +254,18 @@ Source *store_source(Store *store, const char *collector_name)
 
         if (!collector)
                 return NULL;
-        collector->used = true;
+        collector->users++;
         return &collector->source;
+}
+
+void store_source_end(Source *source)
+{
+        Collector *collector = container_of(source, Collector, source);
+
+        if (--collector->users > 0)
+                return;
+        reader_close(collector);
+        free(TAKE_PTR(collector->cache));
+        free(TAKE_PTR(collector->payload));
+        collector->n_cached = 0;
 }

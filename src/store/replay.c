@@ -56,6 +56,9 @@ static int replay_custody(Store *store, const IndexEntry *entry)
 
         if (!collector)
                 return -ENOMEM;
+        /* It was set back; of what that means for others (custody_set_back()) the entries may be torn off. */
+        if (entry->custody.seq < collector->seq)
+                custody_distrust(store, collector);
         collector->seq = entry->custody.seq;
         collector->checksum = entry->custody.checksum;
         collector->time_usec = entry->custody.time_usec;

@@ -122,7 +122,7 @@ int retention_admit(Store *store, uint64_t size)
 static bool is_awaited(const Store *store)
 {
         for (size_t i = 0; i < store->n_collectors; i++)
-                if (store->collectors[i]->used)
+                if (store->collectors[i]->users > 0)
                         return true;
         return false;
 }

@@ -154,7 +154,7 @@ typedef struct Collector {
         uint64_t from;            /* what it has of others' is not certain before: see custody_set_back() */
         uint64_t time_usec;
         bool unsaved; /* its entry goes with the next commit */
-        bool used;    /* somebody has the source */
+        unsigned users; /* who have the source */
         char old_stream[33];
         /* Reading */
         SegmentFiles files; /* the index */
@@ -328,6 +328,7 @@ void custody_explain(Collector *collector, uint64_t seq, Batch *ret);
 /* The collector has less than it acked: it was restored from a backup. Nobody else is believed any more to
  * have what it had. */
 void custody_set_back(Collector *collector, uint64_t seq);
+void custody_distrust(Store *store, const Collector *collector);
 /* A new stream: nobody has anything of it. */
 void custody_forget(Store *store);
 void custody_explain_damage(uint64_t seq, uint64_t last, Batch *ret);

@@ -144,6 +144,9 @@ int store_pack_end(Store *store, const StorePack *pack, int error);
  * too many. Batches received without records (filtered, custody) are not shown: own seqs stay contiguous.
  * What another collector has in custody is not offered but explained, even if it is still held. */
 Source *store_source(Store *store, const char *collector);
+/* Ends one use of it: when there is none left, nothing is kept open for it, and another collector may take its
+ * place in the table. */
+void store_source_end(Source *source);
 
 /* Gives the store a new stream id (the peer knows another history); all held batches are then offered under
  * it, seqs below the oldest held explained. Takes effect with the next commit. */

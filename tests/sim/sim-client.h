@@ -30,6 +30,7 @@ typedef struct Client {
         Uplink *uplink;
         OutletHandler uplink_handler;    /* the uplink's own */
         OutletHandler uplink_observer;   /* … with the oracle's ears */
+        OutletHandler trial_handler, trial_observer;
         unsigned collector;              /* which one it uses */
         bool begun;                      /* the mark of a clean end is taken back, in this boot */
         bool goodbye;                    /* the last thing the dispatcher said was BYE, with all acked */

@@ -18,11 +18,13 @@
 
 #undef NDEBUG
 #include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #define LOSSES_MAX 256U
 #define RESTARTS_MAX 128U
 #define LIMITS_MAX 1024U
+#define NEVER UINT_MAX /* is no era */
 
 /* A client, as far as it delivers to collectors. */
 typedef struct Sender {
@@ -35,6 +37,7 @@ typedef struct Sender {
         bool set_back;                      /* it did, under this stream: what others have is in doubt */
         bool may_diverge;
         uint64_t deletable; /* by what it knew when the commit in flight, if there is one, began */
+        bool left; /* the stream: another takes its place */
         uint64_t oldest;   /* held */
         uint64_t repeats;  /* newest when it had to begin a new stream */
 } Sender;
@@ -191,8 +194,12 @@ void oracle_welcomed(unsigned client, unsigned collector, const StreamId *stream
         uint64_t end;
 
         store_status(store, &status);
-        if (!stream_id_equal(&sender->stream, stream))
+        if (!stream_id_equal(&sender->stream, stream)) {
                 begin_stream(sender, stream);
+                /* A stream that came back with its disk. */
+                for (unsigned k = 0; k < sim.n_collectors; k++)
+                        sender->known[k] = reader_custody(sim.current->machine->disk, sim_collector_name(k));
+        }
         if (last < sender->known[collector] && !is_lost_from(collector, stream, last + 1, &end))
                 sim_fail("%s has %" PRIu64 " of c%u, and acked more", sim_collector_name(collector), last, client);
         if (last > status.newest)
@@ -226,6 +233,7 @@ void oracle_diverged(unsigned client, uint64_t newest)
         if (!sender->may_diverge && !sender->set_back)
                 sim_fail("c%u: a collector knows another history, though there is none", client);
         sender->repeats = MAX(sender->repeats, newest);
+        sender->left = true;
         era++;
 }
 
@@ -296,6 +304,14 @@ typedef struct Line {
         uint64_t acked;
 } Line;
 
+/* Whether its client can find out: by the stream that it sends, not by one that it has left. */
+static bool may_learn(Place place, const StreamId *stream)
+{
+        const Sender *sender = &senders[oracle_epochs[place.epoch].client];
+
+        return !sender->left && stream_id_equal(&sender->stream, stream);
+}
+
 static void drop_line(Place place, uint64_t seq, void *userdata)
 {
         const Line *line = userdata;
@@ -310,7 +326,8 @@ static void drop_line(Place place, uint64_t seq, void *userdata)
                         dropped = reallocarray(dropped, allocated_dropped, sizeof *dropped);
                         assert(dropped);
                 }
-                dropped[n_dropped++] = (Dropped){place, line->scan->collector, *line->stream, seq, era, false};
+                dropped[n_dropped++] = (Dropped){place, line->scan->collector, *line->stream, seq,
+                                                 may_learn(place, line->stream) ? era : NEVER, false};
         }
 }
 

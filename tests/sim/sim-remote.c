@@ -2,8 +2,9 @@
 
 /* remote: a keeper, and the uplink that ships. The oracle listens between uplink and outlet (ld --wrap).
  *
- * The uplink knows one collector. Another one is used as an administrator would: the configuration names it
- * from the next start on; or the uplink is made anew within the process, which is the same, but sooner.
+ * In half of the histories with two collectors the uplink knows both, and fails over and back by itself. Besides, an
+ * administrator prefers the other one (in the other half: names only that) from the next start on; or the uplink is
+ * made anew within the process, which is the same, but sooner.
  */
 
 #include "sim-client.h"
@@ -19,11 +20,12 @@
 #define CONNECT_USEC (10 * USEC_PER_SEC)
 #define BACKOFF_MIN_USEC (100 * USEC_PER_MSEC)
 #define BACKOFF_MAX_USEC (5 * USEC_PER_SEC)
+#define FAIL_BACK_USEC (3 * USEC_PER_SEC)
 /* A host may have several addresses; the first ones may not answer. */
 #define ADDRESSES_MAX 3U
 
 static char names[SIM_COLLECTORS_MAX][16] = {"collector-0", "collector-1"};
-static char ports[SIM_COLLECTORS_MAX][8] = {"6560", "6561"};
+static char hosts[SIM_COLLECTORS_MAX][32] = {"collector-0:6560", "collector-1:6561"};
 
 const char *sim_collector_name(unsigned number)
 {
@@ -35,7 +37,7 @@ const char *sim_collector_name(unsigned number)
 struct Resolver {
         sd_event_source *timer;
         const char *port;
-        ResolverDone done;
+        const ResolverHandler *handler;
         void *userdata;
 };
 
@@ -61,22 +63,21 @@ static int on_resolved(sd_event_source *source, uint64_t usec, void *userdata)
         struct addrinfo *addresses = NULL;
 
         if (sim.current->machine->cut_until > sim.now) {
-                resolver->done(EAI_AGAIN, NULL, resolver->userdata);
+                resolver->handler->host(EAI_AGAIN, NULL, resolver->userdata);
                 return 0;
         }
         for (uint64_t n = 1 + sim_below(ADDRESSES_MAX); n > 0; n--)
                 addresses = make_address(resolver->port, addresses);
-        resolver->done(0, addresses, resolver->userdata);
+        resolver->handler->host(0, addresses, resolver->userdata);
         return 0;
 }
 
-int resolver_new(sd_event *event, const char *host, const char *port, ResolverDone done, void *userdata,
-                 Resolver **ret)
+int resolver_new(sd_event *event, const ResolverHandler *handler, void *userdata, Resolver **ret)
 {
         Resolver *resolver = calloc(1, sizeof *resolver);
 
         assert(resolver);
-        *resolver = (Resolver){.port = port, .done = done, .userdata = userdata};
+        *resolver = (Resolver){.handler = handler, .userdata = userdata};
         *ret = resolver;
         return sd_event_add_time(event, &resolver->timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_resolved,
                                  resolver);
@@ -90,10 +91,18 @@ Resolver *resolver_free(Resolver *resolver)
         return NULL;
 }
 
-void resolver_start(Resolver *resolver)
+int resolver_find_host(Resolver *resolver, const char *host, const char *port)
 {
+        resolver->port = port;
         (void) sd_event_source_set_time(resolver->timer, sim.now + sim_spread(sim.delay_usec));
         (void) sd_event_source_set_enabled(resolver->timer, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+int resolver_find_service(Resolver *resolver, const char *domain)
+{
+        assert(!"there are services");
+        return 0;
 }
 
 int credentials_load(const CredentialsPaths *paths, Tls **tls, char **ret_why)
@@ -109,17 +118,35 @@ static Store *store_of(Client *client)
         return keeper_store(client->keeper);
 }
 
+static unsigned welcomed_by(Client *client, const Outlet *outlet, const LinkWelcome *welcome)
+{
+        const StreamId *stream = &outlet_sender(outlet)->stream;
+        unsigned collector = 0;
+
+        while (strncmp(welcome->name.data, names[collector], welcome->name.size) != 0)
+                assert(++collector < sim.n_collectors);
+        sim_trace("connected to %s, %" PRIu64 " of stream %02x%02x are in custody", names[collector], welcome->last,
+                  stream->bytes[0], stream->bytes[1]);
+        if (!sim_process_is_gone(sim.current))
+                oracle_welcomed(client->number, collector, stream, welcome->last, store_of(client));
+        return collector;
+}
+
 static void observe_connected(Outlet *outlet, const LinkWelcome *welcome)
 {
         Client *client = client_of(sim.current);
 
-        const StreamId *stream = &outlet_sender(outlet)->stream;
-
-        sim_trace("connected to %s, %" PRIu64 " of stream %02x%02x are in custody", names[client->collector],
-                  welcome->last, stream->bytes[0], stream->bytes[1]);
-        if (!sim_process_is_gone(sim.current))
-                oracle_welcomed(client->number, client->collector, stream, welcome->last, store_of(client));
+        client->collector = welcomed_by(client, outlet, welcome);
         client->uplink_handler.connected(outlet, welcome);
+}
+
+static void observe_trial_connected(Outlet *outlet, const LinkWelcome *welcome)
+{
+        Client *client = client_of(sim.current);
+        unsigned collector = welcomed_by(client, outlet, welcome);
+
+        sim_trace("%s could be used in place of %s", names[collector], names[client->collector]);
+        client->trial_handler.connected(outlet, welcome);
 }
 
 static void observe_acked(Outlet *outlet, uint64_t seq)
@@ -163,7 +190,12 @@ int __wrap_outlet_new(sd_event *event, const OutletOptions *options, Outlet **re
         Client *client = client_of(sim.current);
         OutletOptions observed = *options;
 
-        if (sim.current == client->remote) {
+        /* Who is only asked whether he is there acks nothing. */
+        if (sim.current == client->remote && !options->handler->acked) {
+                client->trial_handler = client->trial_observer = *options->handler;
+                client->trial_observer.connected = observe_trial_connected;
+                observed.handler = &client->trial_observer;
+        } else if (sim.current == client->remote) {
                 client->uplink_handler = client->uplink_observer = *options->handler;
                 client->uplink_observer.connected = observe_connected;
                 client->uplink_observer.acked = observe_acked;
@@ -227,6 +259,7 @@ static void on_finished(void *userdata)
 
 static int make_uplink(Client *client)
 {
+        static char *lists[SIM_COLLECTORS_MAX][SIM_COLLECTORS_MAX + 1];
         static RemoteConfig configs[SIM_COLLECTORS_MAX];
         static char credentials;
         static Tls *tls;
@@ -239,11 +272,12 @@ static int make_uplink(Client *client)
         };
 
         tls = (Tls *) (void *) &credentials;
+        memset(lists[client->collector], 0, sizeof lists[client->collector]);
+        for (unsigned i = 0; i < (sim.fails_over ? sim.n_collectors : 1); i++)
+                lists[client->collector][i] = hosts[(client->collector + i) % sim.n_collectors];
         *config = (RemoteConfig){
-                .collector = names[client->collector],
-                .collector_name = names[client->collector],
-                .host = names[client->collector],
-                .port = ports[client->collector],
+                .collectors = lists[client->collector],
+                .fail_back_usec = FAIL_BACK_USEC,
                 .network_timeout_usec = sim.timeout_usec,
                 .connect_timeout_usec = CONNECT_USEC,
                 .retry_min_usec = BACKOFF_MIN_USEC,

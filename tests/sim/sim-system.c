@@ -243,6 +243,11 @@ void status_gauge(State *state, const char *name, const char *labels, double val
 {
 }
 
+const char *status_label(State *state, const char *key, const char *value)
+{
+        return key;
+}
+
 /* --- What the ring calls where a kill may strike --- */
 
 void step_hit(void)

@@ -169,6 +169,7 @@ typedef struct World {
         uint64_t segment_size, window, socket_size, delay_usec, job_usec, text_max, long_percent;
         uint64_t timeout_usec, interval_usec, age_usec;
         bool compress;  /* on the way to collectors */
+        bool fails_over; /* the clients know all collectors */
         bool activated; /* listening sockets are kept by somebody else while their process is dead */
 } World;
 

@@ -64,6 +64,7 @@ static void choose_sizes(void)
         sim.activated = sim_chance(50);
         /* Not drawn: the seeds of old findings keep their histories. */
         sim.compress = sim.seed % 3 == 0;
+        sim.fails_over = sim.n_collectors > 1 && sim.seed % 2 == 0;
         sim.age_usec = sim_chance(20) ? (1 + sim_below(10)) * USEC_PER_SEC : 0;
 }
 

@@ -369,7 +369,7 @@ START_TEST(another_address_is_tried_at_once)
         start(&o);
         RUN_UNTIL(acked == 1);
         ck_assert_uint_eq(n_opens, 2);
-        ck_assert_uint_eq(n_disconnected, 0);
+        ck_assert_uint_eq(n_disconnected, 1);
 }
 END_TEST
 
