@@ -364,6 +364,16 @@ BUGS = [
     simulated('lost-told-as-custody', 'store/custody.c', 'o->from = MAX(o->from, collector->seq + 1);', ';', histories=400),
     simulated('welcome-before-the-commit', 'runtime/intake.c', 'session->waiting = intake_stream_pending(session->stream);',
               'session->waiting = false;'),
+    # --- Several collectors ---
+    bug('half-a-set-back', 'test-store-custody', 'half_a_set_back_is_a_whole_one', 'store/replay.c',
+        'custody_distrust(store, collector);', ';'),
+    bug('round-without-end', 'test-collectors', 'a_round_tries_each_once_in_order', 'remote/collectors.c',
+        'collector->tried = true;', ';'),
+    bug('lost-one-first', 'test-collectors', 'behind_a_lost_one_come_the_others', 'remote/collectors.c',
+        'current->tried = true;', ';'),
+    bug('back-to-worse-ones', 'test-collectors', 'only_better_ones', 'remote/collectors.c',
+        'if (step != COLLECTORS_NONE || find_host(&collectors->entries[i], collectors->until)) return step;',
+        'if (step != COLLECTORS_NONE) return step;'),
     # --- Those who come ---
     bug('silent-handshakes-stay', INLET_TLS, 'who_says_nothing_gives_way', 'runtime/admission.c',
         'bool full = admission->n_waiting > 0 && admission->n_served >= admission->options.max;', 'bool full = false;'),

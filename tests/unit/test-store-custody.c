@@ -153,6 +153,58 @@ START_TEST(what_a_collector_lost_is_not_said_to_be_at_another)
 }
 END_TEST
 
+/* The same, when of what is written about it the second half is torn off. */
+START_TEST(half_a_set_back_is_a_whole_one)
+{
+        static const char index[] = "00000000000000000001.idx";
+        Source *first, *second;
+        IndexEntry entry;
+        StoreJob job;
+        uint64_t size;
+        uint32_t last;
+
+        fill(1, 20);
+        first = store_source(store, "first");
+        second = store_source(store, "second");
+        release(first, 10);
+        commit_all();
+        release(second, 14);
+        commit_all();
+        first->release(first, 6, 0);
+        ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
+        last = 0;
+        (void) sim_disk_bytes(sim, index, &size);
+        for (uint32_t i = 0; i < size / INDEX_ENTRY_SIZE; i++)
+                if (index_decode(sim_disk_bytes(sim, index, &size) + (size_t) i * INDEX_ENTRY_SIZE, i, &entry) == 0 &&
+                    entry.kind == INDEX_CUSTODY && strcmp(entry.custody.collector, "second") == 0)
+                        last = i;
+        ck_assert_uint_gt(last, 0);
+        sim_disk_flip(sim, index, (uint64_t) last * INDEX_ENTRY_SIZE + 40, 1);
+        reopen();
+        first = store_source(store, "first");
+        second = store_source(store, "second");
+        ck_assert_uint_eq(expect(first, 7, BATCH_RECORDS, NULL), 7);
+        ck_assert_uint_eq(expect(first, 11, BATCH_CUSTODY, "second"), 14);
+        ck_assert_uint_eq(expect(second, 1, BATCH_CUSTODY, "first"), 6);
+}
+END_TEST
+
+START_TEST(a_source_has_several_users)
+{
+        Source *source = store_source(store, "c");
+
+        fill(1, 20);
+        ck_assert_ptr_eq(store_source(store, "c"), source);
+        ck_assert_uint_eq(expect(source, 1, BATCH_RECORDS, NULL), 1);
+        store_source_end(source);
+        ck_assert_uint_eq(expect(source, 2, BATCH_RECORDS, NULL), 2);
+        /* The last one gone, what was opened for it is closed; and may be opened again. */
+        store_source_end(source);
+        ck_assert_ptr_eq(store_source(store, "c"), source);
+        ck_assert_uint_eq(expect(source, 3, BATCH_RECORDS, NULL), 3);
+}
+END_TEST
+
 START_TEST(what_is_deleted_unacked_is_told_as_lost)
 {
         Source *source;
@@ -352,6 +404,8 @@ int main(void)
         tcase_add_test(tcase, custody_is_told_when_it_is_written_down);
         tcase_add_test(tcase, what_is_held_goes_to_a_collector_that_was_set_back);
         tcase_add_test(tcase, what_a_collector_lost_is_not_said_to_be_at_another);
+        tcase_add_test(tcase, half_a_set_back_is_a_whole_one);
+        tcase_add_test(tcase, a_source_has_several_users);
         tcase_add_test(tcase, what_is_deleted_unacked_is_told_as_lost);
         tcase_add_test(tcase, without_leave_to_delete_a_full_store_says_so);
         tcase_add_loop_test(tcase, on_a_full_disk_the_record_that_says_so_still_fits, 0, 2);
