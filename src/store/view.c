@@ -313,7 +313,11 @@ static bool take_rest(StoreView *view, ViewBatch *ret)
 {
         uint64_t last = view->end > 0 ? view->end - 1 : view->mark_last;
 
-        return last > view->last && put_damage(view, last, ret);
+        if (last <= view->last)
+                return false;
+        /* A segment of which nothing is asked for is not opened. */
+        (void) put_damage(view, last, ret);
+        return true;
 }
 
 /* The newest segment was read to its end: has it, or the store, gone on? 1; 0; or a negative errno. */
