@@ -8,6 +8,7 @@
 
 #include "aggregator/aggregator.h"
 #include "aggregator/clients.h"
+#include "aggregator/publisher.h"
 #include "aggregator/stock-clients.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
@@ -25,6 +26,7 @@ typedef struct Aggregator {
         CredentialsWarned warned;
         StoreLoop *store;
         Clients clients;
+        Publisher *publisher;        /* NULL: nothing is published */
         StockClients *stock_clients; /* NULL: no socket for them */
 } Aggregator;
 
@@ -35,6 +37,14 @@ static void on_condition(StoreLoop *store, StoreCondition condition, bool on, vo
         Aggregator *aggregator = userdata;
 
         clients_tell(&aggregator->clients, condition, on);
+}
+
+static void on_durable(StoreLoop *store, void *userdata)
+{
+        Aggregator *aggregator = userdata;
+
+        if (aggregator->publisher)
+                publisher_wake(aggregator->publisher);
 }
 
 static void on_submitted(StoreLoop *store, void *userdata)
@@ -52,6 +62,7 @@ static void on_settled(StoreLoop *store, int error, void *userdata)
 }
 
 static const StoreLoopHandler store_handler = {
+        .durable = on_durable,
         .submitted = on_submitted,
         .settled = on_settled,
         .condition = on_condition,
@@ -80,6 +91,8 @@ static void on_terminate(void *userdata)
         Aggregator *aggregator = userdata;
 
         inlet_close(aggregator->clients.inlet);
+        if (aggregator->publisher)
+                publisher_stop(aggregator->publisher);
         stock_clients_end(aggregator->stock_clients);
         store_loop_finish(aggregator->store, on_drained, aggregator);
 }
@@ -131,6 +144,8 @@ static void on_tick(void *userdata)
         store_loop_status(aggregator->store);
         credentials_status(aggregator->tls, aggregator->state);
         clients_status(&aggregator->clients);
+        if (aggregator->publisher)
+                publisher_status(aggregator->publisher);
         stock_clients_status(aggregator->stock_clients, aggregator->state);
         status_end(aggregator->state, "%zu connections, %" PRIu64 " records taken",
                    inlet_connections(aggregator->clients.inlet), counters->records);
@@ -178,6 +193,19 @@ static int make_store(Aggregator *aggregator)
         return store_loop_new(loop_event(aggregator->loop), &options, &aggregator->store);
 }
 
+static int make_publisher(Aggregator *aggregator)
+{
+        const AggregatorConfig *config = aggregator->config;
+        PublisherOptions options = {
+                .socket = config->publish_socket,
+                .name = config->name,
+                .state = aggregator->state,
+                .store = aggregator->store,
+        };
+
+        return config->publish ? publisher_new(loop_event(aggregator->loop), &options, &aggregator->publisher) : 0;
+}
+
 static int listen_on(Aggregator *aggregator)
 {
         sd_event *event = loop_event(aggregator->loop);
@@ -216,6 +244,9 @@ static int make(Aggregator *aggregator)
         r = make_store(aggregator);
         if (r < 0)
                 return r;
+        r = make_publisher(aggregator);
+        if (r < 0)
+                return r;
         return listen_on(aggregator);
 }
 
@@ -223,6 +254,7 @@ static void done(Aggregator *aggregator)
 {
         clients_done(&aggregator->clients);
         stock_clients_free(aggregator->stock_clients);
+        publisher_free(aggregator->publisher);
         store_loop_free(aggregator->store);
         tls_unref(aggregator->tls);
         peers_free(aggregator->peers);

@@ -241,6 +241,11 @@ static void on_bye(IntakeSession *session, const LinkBye *bye)
                     (int) bye->reason.size, bye->reason.data);
 }
 
+static char *const *on_also(const IntakeSession *session)
+{
+        return peers_relay_names(*clients_of(inlet_session_of(session))->peers, session->owner);
+}
+
 static void on_gone(IntakeSession *session)
 {
         if (session->welcomed)
@@ -251,6 +256,7 @@ const IntakeHandler clients_intake_handler = {
         .flush = inlet_flush,
         .judge = on_judge,
         .connected = on_connected,
+        .also = on_also,
         .refused = on_records_refused,
         .gone = on_gone,
         .bye = on_bye,

@@ -66,6 +66,8 @@ static const ConfigKey keys[] = {
         KEY("InodesLeft", config_parse_disk_count, inodes_left, "a number, or 5%, 0 for none"),
         KEY("MaxRetentionSec", config_parse_usec, retention_usec, "a time such as 365d, 0 for ever"),
         KEY("StreamForget", config_parse_usec, stream_forget_usec, "a time such as 400d, 0 for never"),
+        KEY("Publish", config_parse_bool, publish, "yes or no"),
+        KEY("PublishSocket", config_parse_socket, publish_socket, "an absolute path of at most 107 bytes"),
         { 0 },
 };
 
@@ -98,10 +100,11 @@ int aggregator_config_load(const char *path, AggregatorConfig *ret)
                 .inodes_left = { .n = 1000 },
                 .when_full = WHEN_FULL_DROP_OLDEST,
                 .stream_forget_usec = 400 * DAY_USEC,
+                .publish_socket = strdup("/run/audit-relay/input"),
         };
         int r = -ENOMEM;
 
-        if (config.name && config.directory && config.state_directory)
+        if (config.name && config.directory && config.state_directory && config.publish_socket)
                 r = config_load("aggregator", path, keys, &config);
         if (r >= 0)
                 r = check(&config);

@@ -31,6 +31,8 @@ typedef struct AggregatorConfig {
         int when_full; /* WhenFull */
         uint64_t retention_usec;
         uint64_t stream_forget_usec;
+        bool publish;
+        char *publish_socket;
 
         /* Made of the above. */
         Networks auditd_allow;

@@ -13,6 +13,9 @@
 
 static const char *const kernel_modes[] = { "auto", "none", "unicast", "multicast", NULL };
 
+/* As whom the aggregator of this host runs, where there is one. */
+#define AGGREGATOR_USER "audit-relay-aggregator"
+
 static const ConfigBounds ring_sizes = { RING_SIZE_MIN, UINT64_C(64) * 1024 * 1024 * 1024 };
 /* setsockopt() takes an int, which the kernel doubles. */
 static const ConfigBounds receive_buffers = { 64U * 1024U, INT32_MAX / 2 };
@@ -51,6 +54,7 @@ static const ConfigKey dispatcher_keys[] = {
         DISPATCHER("ProducerTypes", config_parse_string, producer_types, "record types", NULL),
         DISPATCHER("TrustedProducers", config_parse_strings, trusted_producers, "names or numbers of users",
                    NULL),
+        DISPATCHER("RemoteProducers", config_parse_strings, remote_producers, "names or numbers of users", NULL),
         DISPATCHER("Kernel", config_parse_enum, kernel, "auto, none, unicast or multicast", kernel_modes),
         DISPATCHER("ReceiveBuffer", config_parse_size_within, receive_buffer,
                    "a size from 64K to 1023M, such as 64M", &receive_buffers),
@@ -72,7 +76,7 @@ static int make_types(DispatcherConfig *config)
 }
 
 /* A user who is not there (yet) is trusted with nothing: that keeps nobody's records from being carried. */
-static bool look_up_user(const char *name, uid_t *ret)
+static bool look_up_user(const char *key, const char *name, uid_t *ret)
 {
         char *end;
         unsigned long number;
@@ -85,26 +89,39 @@ static bool look_up_user(const char *name, uid_t *ret)
                 return true;
         }
         user = getpwnam(name);
+        /* Most hosts are no collectors. */
+        if (!user && strcmp(name, AGGREGATOR_USER) == 0)
+                return false;
         if (!user) {
                 log_message(LOG_WARNING, MESSAGE_ID_CONFIG_WARNING, NULL,
-                            "TrustedProducers=: there is no user \"%s\"", name);
+                            "%s=: there is no user \"%s\"", key, name);
                 return false;
         }
         *ret = user->pw_uid;
         return true;
 }
 
-static int look_up_trusted(DispatcherConfig *config)
+static int look_up_users(const char *key, char *const *names, uid_t **ret, size_t *ret_n)
 {
-        size_t n = strings_count(config->trusted_producers);
+        size_t n = strings_count(names);
 
-        config->trusted_uids = calloc(n + 1, sizeof *config->trusted_uids);
-        if (!config->trusted_uids)
+        *ret = calloc(n + 1, sizeof **ret);
+        if (!*ret)
                 return -ENOMEM;
         for (size_t i = 0; i < n; i++)
-                config->n_trusted += look_up_user(config->trusted_producers[i],
-                                                  &config->trusted_uids[config->n_trusted]);
+                *ret_n += look_up_user(key, names[i], *ret + *ret_n);
         return 0;
+}
+
+static int look_up_producers(DispatcherConfig *config)
+{
+        int r = look_up_users("TrustedProducers", config->trusted_producers, &config->trusted_uids,
+                              &config->n_trusted);
+
+        if (r >= 0)
+                r = look_up_users("RemoteProducers", config->remote_producers, &config->remote_uids,
+                                  &config->n_remote);
+        return r;
 }
 
 int dispatcher_config_load(const char *path, DispatcherConfig *ret)
@@ -124,15 +141,17 @@ int dispatcher_config_load(const char *path, DispatcherConfig *ret)
                 .producer_rate = 4U * 1024U * 1024U,
                 .producer_types = strdup("user"),
         };
-        int r = -ENOMEM;
+        int r = strings_append(&config.remote_producers, AGGREGATOR_USER);
 
+        if (r >= 0)
+                r = -ENOMEM;
         if ((config.path || !path) && config.node && config.ring_file && config.state_directory &&
             config.producer_types)
                 r = config_load("dispatcher", path, dispatcher_keys, &config);
         if (r >= 0)
                 r = make_types(&config);
         if (r >= 0)
-                r = look_up_trusted(&config);
+                r = look_up_producers(&config);
         if (r < 0) {
                 dispatcher_config_done(&config);
                 return r;
@@ -157,5 +176,7 @@ void dispatcher_config_done(DispatcherConfig *config)
         record_filter_free(config->producer_filter);
         strings_free(config->trusted_producers);
         free(config->trusted_uids);
+        strings_free(config->remote_producers);
+        free(config->remote_uids);
         *config = (DispatcherConfig) { 0 };
 }

@@ -37,6 +37,9 @@ typedef struct DispatcherConfig {
         char **trusted_producers;      /* names or numbers of users */
         uid_t *trusted_uids;           /* of them, those that there are */
         size_t n_trusted;
+        char **remote_producers;       /* the same of those who deliver records of other hosts */
+        uid_t *remote_uids;
+        size_t n_remote;
 } DispatcherConfig;
 
 /* Reads dispatcher.conf, or `path` alone. Says itself what is wrong. */

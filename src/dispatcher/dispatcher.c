@@ -390,6 +390,8 @@ static int add_input(Dispatcher *dispatcher, ListenFds *fds)
                         .trusted = dispatcher->config.trusted_uids,
                         .n_trusted = dispatcher->config.n_trusted,
                 },
+                .remote = dispatcher->config.remote_uids,
+                .n_remote = dispatcher->config.n_remote,
                 .published = on_published,
                 .userdata = dispatcher,
         };

@@ -5,7 +5,8 @@
  * connection is an inlet's session, one of plain lines, or handed to the reader of auditd.
  *
  *  1. A producer that speaks the link is acked when its batch is in the ring, and resumes after a restart of
- *     ours. Its records are of this node and of origin local, whatever it says.
+ *     ours. Its records are of this node and of origin local, whatever it says; but those of RemoteProducers= are of
+ *     other nodes, and of origin remote.
  *  2. Back-pressure is not reading, for plain producers, and no credit for the others; what they hold is
  *     theirs to lose. Nothing of this touches the kernel's socket.
  *  3. Whatever a producer sends harms nobody but itself. Its user's connections, bytes a second and share of the
@@ -14,6 +15,7 @@
 
 #include "dispatcher/input.h"
 #include "basic/bytes.h"
+#include "dispatcher/foreign.h"
 #include "dispatcher/input-peers.h"
 #include "dispatcher/lines.h"
 #include "runtime/inlet.h"
@@ -50,6 +52,7 @@ struct Input {
         Inlet *inlet;
         InputPeers peers;
         LinesCounters lines;
+        Foreign foreign;
         Quota quota;
         sd_event_source *refill; /* while somebody waits for his rate or share */
         uint64_t turned_away, waited;
@@ -70,6 +73,15 @@ static void producer_pause(Producer *producer, bool pause)
 }
 
 /* --- Quotas --- */
+
+/* Whether he delivers what others have recorded, and nothing else. */
+static bool is_remote(const Input *input, uid_t uid)
+{
+        for (size_t i = 0; i < input->options.n_remote; i++)
+                if (input->options.remote[i] == uid)
+                        return true;
+        return false;
+}
 
 static uid_t session_uid(const InletSession *session)
 {
@@ -120,6 +132,8 @@ static void charge(Input *input, uid_t uid, uint64_t bytes)
 {
         bool before = quota_exhausted(&input->quota, uid);
 
+        if (is_remote(input, uid))
+                return;
         quota_charge(&input->quota, uid, bytes);
         if (before || !quota_exhausted(&input->quota, uid))
                 return;
@@ -133,10 +147,15 @@ static void on_taken(InletSession *session, uint64_t bytes)
         charge(inlet_userdata(inlet_session_inlet(session)), session_uid(session), bytes);
 }
 
+static bool trusts(const Input *input, uid_t uid)
+{
+        return quota_trusts(&input->quota, uid) || is_remote(input, uid);
+}
+
 /* What he may send. */
 static const RecordFilter *types_of(const Input *input, uid_t uid)
 {
-        return quota_trusts(&input->quota, uid) ? NULL : input->options.types;
+        return trusts(input, uid) ? NULL : input->options.types;
 }
 
 static void producer_free(Producer *producer)
@@ -194,8 +213,17 @@ static void on_gone(IntakeSession *session)
         input_peers_gone(&input->peers, session);
 }
 
+static void on_screen(IntakeSession *session, Batch *batch)
+{
+        Input *input = intake_userdata(session->intake);
+
+        if (session->origin == BATCH_ORIGIN_REMOTE)
+                foreign_keep(&input->foreign, ring_node(input->options.ring), batch);
+}
+
 static const IntakeHandler intake_handler = {
         .flush = inlet_flush,
+        .screen = on_screen,
         .dirty = on_dirty,
         .blocked = on_blocked,
         .refused = on_refused,
@@ -211,14 +239,15 @@ static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, 
         Input *input = inlet_userdata(inlet_session_inlet(session));
         const char *node = ring_node(input->options.ring);
         uid_t uid = session_uid(session);
+        bool remote = is_remote(input, uid);
 
         (void) snprintf(owner, sizeof owner, "uid:%u", uid);
         *ret_identity = (InletIdentity) {
                 .owner = owner,
                 .node = node,
-                .accept = node,
+                .accept = remote ? NULL : node,
                 .types = types_of(input, uid),
-                .origin = BATCH_ORIGIN_LOCAL,
+                .origin = remote ? BATCH_ORIGIN_REMOTE : BATCH_ORIGIN_LOCAL,
                 .held = quota_exhausted(&input->quota, uid),
         };
         return 0;
@@ -474,6 +503,7 @@ void input_counters(const Input *input, InputCounters *ret)
                 .plain_batches = input->lines.batches,
                 .link_records = intake->records,
                 .link_batches = intake->batches,
+                .came_back = input->foreign.came_back,
         };
         memcpy(ret->refused, input->lines.refused, sizeof ret->refused);
 }

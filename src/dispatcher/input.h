@@ -21,6 +21,8 @@ typedef struct InputOptions {
         Commands *commands;
         const RecordFilter *types;         /* of records that producers may send; not owned */
         QuotaOptions quota;                /* of each user's producers */
+        const uid_t *remote;               /* users who deliver records of other hosts; not owned */
+        size_t n_remote;
         void (*published)(void *userdata); /* subscribers have more */
         void *userdata;
 } InputOptions;
@@ -47,6 +49,7 @@ typedef struct InputCounters {
         uint64_t violations;  /* of the link: bad framing */
         uint64_t plain_records, plain_batches;
         uint64_t link_records, link_batches;
+        uint64_t came_back; /* records of this host, from one who delivers those of others */
         uint64_t refused[_RECORD_FAULT_MAX];
 } InputCounters;
 

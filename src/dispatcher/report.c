@@ -39,6 +39,8 @@ static uint64_t report_records(const Report *report)
                      "Producers connected");
         status_counter(report->state, "producers_turned_away", NULL, input.turned_away,
                        "Producers that were too many, of their user or of all");
+        status_counter(report->state, "records_came_back", NULL, input.came_back,
+                       "Records of this host that the aggregator published to it, left out");
         status_counter(report->state, "producers_waited", NULL, input.waited,
                        "Times a user's producers had to wait for his rate, or his share of the ring");
         status_counter(report->state, "auditd_refused", NULL, auditd_counters(report->auditd)->refused,

@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <strings.h>
 
 #define TYPE_ERROR "DAEMON_ERR"
 #define TYPE_COMMAND "DAEMON_CONFIG"
@@ -246,25 +247,57 @@ size_t record_refuse_line(const uint8_t *line, size_t size, RecordFault fault, c
         return put_refused(line, size, fault, rules, &time, out, RECORD_LINE_MAX);
 }
 
+/* Of a line that has a node: whether it may. */
+static bool node_allowed(const uint8_t *line, size_t size, const RecordRules *rules)
+{
+        RecordPrefix prefix;
+        const char *node;
+
+        if (record_parse(line, size, &prefix) != RECORD_OK)
+                return false;
+        node = (const char *) prefix.node.data;
+        if (strlen(rules->accept) == prefix.node.size && memcmp(rules->accept, node, prefix.node.size) == 0)
+                return true;
+        for (char *const *also = rules->also; *also; also++)
+                if (strlen(*also) == prefix.node.size && strncasecmp(*also, node, prefix.node.size) == 0)
+                        return true;
+        return false;
+}
+
+/* What each line is held to by itself; the rest is the same for all: the one node that is accepted, or none. */
+static const char *one_node(const RecordRules *rules)
+{
+        return rules->also ? NULL : rules->accept;
+}
+
+static RecordFault judge_content(const uint8_t *line, size_t size, const RecordRules *rules)
+{
+        if (rules->also && !node_allowed(line, size, rules))
+                return RECORD_E_NODE;
+        return record_filter_line(rules->types, line, size) ? RECORD_OK : RECORD_E_TYPE;
+}
+
 RecordFault record_judge_batch(const Batch *batch, const RecordRules *rules, uint32_t *ret_line)
 {
-        RecordFault fault = record_check_batch(batch, rules->accept, ret_line);
+        RecordFault fault = record_check_batch(batch, one_node(rules), ret_line);
         const uint8_t *p = batch->payload;
         size_t left = batch->size, size;
 
-        if (fault != RECORD_OK || !rules->types)
+        if (fault != RECORD_OK || (!rules->types && !rules->also))
                 return fault;
-        for (*ret_line = 0; (size = record_next(p, left)) > 0; p += size, left -= size, (*ret_line)++)
-                if (!record_filter_line(rules->types, p, size))
-                        return RECORD_E_TYPE;
+        for (*ret_line = 0; (size = record_next(p, left)) > 0; p += size, left -= size, (*ret_line)++) {
+                fault = judge_content(p, size, rules);
+                if (fault != RECORD_OK)
+                        return fault;
+        }
         return RECORD_OK;
 }
 
 static RecordFault judge_line(const uint8_t *line, size_t size, const RecordRules *rules)
 {
-        RecordFault fault = record_check(line, size, rules->accept);
+        RecordFault fault = record_check(line, size, one_node(rules));
 
-        return fault == RECORD_OK && !record_filter_line(rules->types, line, size) ? RECORD_E_TYPE : fault;
+        return fault == RECORD_OK ? judge_content(line, size, rules) : fault;
 }
 
 /* Good lines come first in the claim for room: a refused one gets what is left beside all bytes that still follow, and

@@ -135,6 +135,7 @@ typedef struct RecordRules {
         const char *accept;        /* node= that lines may have; NULL: any, but one */
         const char *peer;          /* who sent them, as authenticated; NULL: node */
         const RecordFilter *types; /* that lines may have; NULL: any */
+        char *const *also;         /* besides `accept`: further nodes, in any case, NULL-terminated; NULL: none */
 } RecordRules;
 
 /* record_check_batch() and the types: RECORD_OK, or the first fault with the line's number. */

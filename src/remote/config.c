@@ -81,6 +81,7 @@ static const ConfigKey keys[] = {
         KEY("KeepAcked", parse_keep_acked, keep_acked_usec, "yes, no or a time such as 7d"),
         { "Remote", "Compress", config_parse_enum, offsetof(RemoteConfig, compress), "yes, no or auto",
           compressions },
+        KEY("Relay", config_parse_bool, relay, "yes or no"),
         KEY("Enrich", config_parse_bool, enrich, "yes or no"),
         BOUNDED("EnrichTimeout", config_parse_usec_within, enrich_timeout_usec, "a time from 10ms to 5s", &patience),
         KEY("MaxRetentionSec", config_parse_usec, retention_usec, "a time such as 30d, 0 for ever"),

@@ -35,7 +35,7 @@ typedef struct RemoteConfig {
         uint64_t retention_usec;
         uint64_t keep_acked_usec; /* 0: no, USEC_INFINITY: as long as the other bounds let them */
         int compress; /* OutletCompress */
-        bool enrich;
+        bool enrich, relay;
         uint64_t enrich_timeout_usec;
 
         char *host, *port; /* of the stock collector, made of the above */

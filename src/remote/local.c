@@ -85,10 +85,23 @@ static void on_gone(IntakeSession *session)
         passage_forget(local->passage, session);
 }
 
+/* Its place in the stream stays. */
+static void leave_out(Batch *batch)
+{
+        batch->count = batch->size = 0;
+        batch->payload = (const uint8_t *) "";
+        batch->reason = BATCH_FILTERED;
+        batch_seal(batch);
+}
+
 static int on_prepare(IntakeSession *session, Batch *stored)
 {
-        const Local *local = inlet_userdata(inlet_session_inlet(inlet_session_of(session)));
+        Local *local = inlet_userdata(inlet_session_inlet(inlet_session_of(session)));
 
+        if (stored->origin == BATCH_ORIGIN_REMOTE && !local->relay && stored->count > 0) {
+                local->left_out += stored->count;
+                leave_out(stored);
+        }
         return local->enricher ? enricher_batch(local->enricher, stored) : 0;
 }
 
@@ -160,6 +173,7 @@ int local_init(Local *local, sd_event *event, const RemoteConfig *config, const 
 
         *local = (Local) {
                 .node = node,
+                .relay = config->relay,
                 .store = store,
                 .passage = passage,
                 .dispatcher = find_user(config->dispatcher_user),
@@ -187,6 +201,8 @@ void local_status(const Local *local, State *state)
         const EnricherCounters *counters;
         const NamesCounters *names;
 
+        status_counter(state, "remote_records_left_out", NULL, local->left_out,
+                       "Records of other hosts that the local aggregator published, not passed on without Relay=yes");
         if (!local->enricher)
                 return;
         counters = enricher_counters(local->enricher);

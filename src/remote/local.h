@@ -18,6 +18,8 @@ typedef struct Local {
         uid_t dispatcher; /* (uid_t) -1: there is no such user */
         Passage *passage;
         Enricher *enricher; /* NULL: records are stored as they come */
+        bool relay;           /* records of other hosts are taken, too */
+        uint64_t left_out;    /* of these, if not */
         uint64_t refused_usec;
 } Local;
 

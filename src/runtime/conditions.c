@@ -30,6 +30,7 @@ const Condition conditions[] = {
         { "aggregator", "disk_error", LOG_ERR, MESSAGE_ID_AGGREGATOR_DISK_ERROR },
         { "aggregator", "store_damaged", LOG_ERR, MESSAGE_ID_AGGREGATOR_STORE_DAMAGED },
         { "aggregator", "overload", LOG_WARNING, MESSAGE_ID_AGGREGATOR_OVERLOAD },
+        { "aggregator", "publish_failed", LOG_WARNING, MESSAGE_ID_AGGREGATOR_PUBLISH_FAILED },
         { "dispatcher", "ring_low", LOG_WARNING, MESSAGE_ID_DISPATCHER_RING_LOW },
         { "dispatcher", "ring_full", LOG_ERR, MESSAGE_ID_DISPATCHER_RING_FULL },
         { "dispatcher", "kernel_lost", LOG_ERR, MESSAGE_ID_DISPATCHER_KERNEL_LOST },

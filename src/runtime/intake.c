@@ -90,6 +90,14 @@ void intake_session_ack(IntakeSession *session, uint64_t seq, uint64_t bytes)
                 intake_session_end_quietly(session, LINK_BYE_OVERLOAD, 0, "acks are not being read");
 }
 
+/* Whose records it may deliver besides its own. */
+static char *const *also_of(const IntakeSession *session)
+{
+        const IntakeHandler *handler = session->intake->options.handler;
+
+        return session->accept && handler->also ? handler->also(session) : NULL;
+}
+
 void intake_session_welcome(IntakeSession *session)
 {
         Intake *intake = session->intake;
@@ -99,7 +107,7 @@ void intake_session_welcome(IntakeSession *session)
         session->waiting = false;
         if (sink->position(sink, &session->stream->id, session->owner, &last, &checksum) < 0 ||
             link_receiver_welcome(&session->receiver, session->output, last, checksum, intake->name,
-                                  session->accept ? session->accept : "") < 0) {
+                                  session->accept && !also_of(session) ? session->accept : "") < 0) {
                 intake_session_end_quietly(session, LINK_BYE_INTERNAL, 0, "the receiver could not answer");
                 return;
         }
@@ -217,12 +225,13 @@ static int on_batch(LinkReceiver *receiver, const Batch *batch)
         uint64_t now = intake->options.realtime_usec();
         const IntakeHandler *handler = intake->options.handler;
         ContentRules rules = {
-                .lines = { session->node, session->accept, session->owner, session->types },
+                .lines = { session->node, session->accept, session->owner, session->types,
+                           batch->origin == BATCH_ORIGIN_REMOTE ? also_of(session) : NULL },
                 .origin = session->origin,
         };
+        Batch screened = *batch, stored;
         uint32_t n_refused;
         RecordFault fault;
-        Batch stored;
         bool rewritten;
         int r;
 
@@ -236,7 +245,9 @@ static int on_batch(LinkReceiver *receiver, const Batch *batch)
         session->stalled = true;
         if (intake->error != 0 || intake->stopped)
                 return -EAGAIN;
-        fault = content_judge(&rules, &session->stream->id, batch, now, intake->serial + 1, intake->scratch,
+        if (handler->screen)
+                handler->screen(session, &screened);
+        fault = content_judge(&rules, &session->stream->id, &screened, now, intake->serial + 1, intake->scratch,
                               &stored, &n_refused);
         rewritten = stored.payload == intake->scratch;
         if (handler->prepare && handler->prepare(session, &stored) == -EAGAIN) {

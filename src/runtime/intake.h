@@ -38,6 +38,11 @@ typedef struct IntakeHandler {
          * failed (anything else): nothing is taken until intake_commit_end() with that error, which steps
          * back. */
         void (*blocked)(Intake *intake, int error);
+        /* The nodes whose records a batch of origin remote may have, besides `accept`: NULL-terminated, valid during the
+         * call that follows; NULL: none. May be NULL. */
+        char *const *(*also)(const IntakeSession *session);
+        /* May take lines out of a batch, before it is judged; its range stays. May be NULL. */
+        void (*screen)(IntakeSession *session, Batch *batch);
         /* Gives a batch the bytes it is stored with, in place of those that came: *stored is sealed, its payload the
          * handler's until the next call. The position stays that of what came. Returns 0; -EAGAIN: not now, the
          * session rests until intake_prepared(). May be NULL. */

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A producer of the dispatcher's: it acks when a batch is in its ring, and says with WELCOME how far it has come. That
+ * is the only memory of it; the store keeps none.
+ */
+
+#include "aggregator/publisher.h"
+#include "aggregator/published.h"
+#include "basic/unix.h"
+#include "runtime/log.h"
+#include "runtime/loop.h"
+
+#include <inttypes.h>
+
+/* How the store calls the one who reads here; it has nothing in custody. */
+#define READER "local-dispatcher"
+/* systemd accepts for a dispatcher that is being started. */
+#define CONNECT_USEC (60 * USEC_PER_SEC)
+/* A dispatcher without room repeats its ACK every few seconds. */
+#define TIMEOUT_USEC (60 * USEC_PER_SEC)
+#define BACKOFF_MIN_USEC (200 * USEC_PER_MSEC)
+#define BACKOFF_MAX_USEC (10 * USEC_PER_SEC)
+
+static const char condition[] = "publish_failed";
+
+struct Publisher {
+        PublisherOptions options;
+        Published published;
+        Outlet *outlet;
+        bool restarting; /* the store is getting a new stream id in place of: */
+        StreamId old_stream;
+        uint64_t acked;
+};
+
+static void status_of(const Publisher *publisher, StoreStatus *ret)
+{
+        store_status(store_loop_store(publisher->options.store), ret);
+}
+
+/* --- The outlet's handler --- */
+
+static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why)
+{
+        Publisher *publisher = outlet_userdata(outlet);
+        StoreStatus status;
+
+        status_of(publisher, &status);
+        if (publisher->restarting && stream_id_equal(&status.stream, &publisher->old_stream))
+                return -EAGAIN;
+        publisher->restarting = false;
+        outlet_name_peer(outlet, publisher->options.socket);
+        *ret_tls = NULL;
+        *ret_fd = connect_unix(publisher->options.socket);
+        return MIN(*ret_fd, 0);
+}
+
+static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
+{
+        Publisher *publisher = outlet_userdata(outlet);
+
+        publisher->acked = welcome->last;
+        state_clear(publisher->options.state, condition);
+        log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, NULL,
+                    "Publishing to the dispatcher, which has records up to %" PRIu64, welcome->last);
+}
+
+static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *why)
+{
+        Publisher *publisher = outlet_userdata(outlet);
+
+        if (trouble != OUTLET_OK)
+                state_raise(publisher->options.state, condition, why, NULL);
+}
+
+static void on_acked(Outlet *outlet, uint64_t seq)
+{
+        Publisher *publisher = outlet_userdata(outlet);
+
+        publisher->acked = seq;
+}
+
+/* The store was set back, and the dispatcher was not. */
+static void on_diverged(Outlet *outlet, uint64_t peer_last)
+{
+        Publisher *publisher = outlet_userdata(outlet);
+        StoreStatus status;
+        int r = store_restart_stream(store_loop_store(publisher->options.store), realtime_usec());
+
+        if (r < 0) {
+                log_error("Cannot begin a new stream: %s", strerror(-r));
+                return;
+        }
+        status_of(publisher, &status);
+        publisher->restarting = true;
+        publisher->old_stream = status.stream;
+        store_loop_wake(publisher->options.store);
+}
+
+static const OutletHandler outlet_handler = {
+        .open = on_open,
+        .connected = on_connected,
+        .disconnected = on_disconnected,
+        .acked = on_acked,
+        .diverged = on_diverged,
+};
+
+/* --- What the aggregator calls --- */
+
+void publisher_wake(Publisher *publisher)
+{
+        outlet_wake(publisher->outlet);
+}
+
+void publisher_stop(Publisher *publisher)
+{
+        outlet_end(publisher->outlet, LINK_BYE_ENDING, "the aggregator is stopping", false);
+}
+
+void publisher_status(const Publisher *publisher)
+{
+        State *state = publisher->options.state;
+        StoreStatus status;
+
+        status_of(publisher, &status);
+        status_gauge(state, "publish_connected", NULL, outlet_connected(publisher->outlet),
+                     "1 while the dispatcher of this host takes records");
+        status_gauge(state, "published_seq", NULL, (double) publisher->acked,
+                     "Seq of the store up to which the dispatcher has what is published");
+        status_gauge(state, "publish_lag_records", NULL,
+                     outlet_connected(publisher->outlet) ? (double) (status.newest - MIN(publisher->acked, status.newest)) : 0,
+                     "Stored and not yet with the dispatcher");
+        status_counter(state, "published_records", NULL, publisher->published.records, "Records published");
+}
+
+/* --- Life --- */
+
+int publisher_new(sd_event *event, const PublisherOptions *options, Publisher **ret)
+{
+        _cleanup_(publisher_freep) Publisher *publisher = calloc(1, sizeof *publisher);
+        OutletOptions outlet_options = {
+                .handler = &outlet_handler,
+                .node = options->name,
+                .connect_usec = CONNECT_USEC,
+                .timeout_usec = TIMEOUT_USEC,
+                .backoff_min_usec = BACKOFF_MIN_USEC,
+                .backoff_max_usec = BACKOFF_MAX_USEC,
+                .userdata = publisher,
+        };
+        StoreStatus status;
+        Source *source;
+        int r;
+
+        if (!publisher)
+                return -ENOMEM;
+        publisher->options = *options;
+        source = store_source(store_loop_store(options->store), READER);
+        if (!source)
+                return -ENOMEM;
+        status_of(publisher, &status);
+        published_init(&publisher->published, source, status.newest);
+        outlet_options.source = &publisher->published.source;
+        r = outlet_new(event, &outlet_options, &publisher->outlet);
+        if (r < 0)
+                return r;
+        outlet_name_peer(publisher->outlet, options->socket);
+        *ret = TAKE_PTR(publisher);
+        return 0;
+}
+
+Publisher *publisher_free(Publisher *publisher)
+{
+        if (!publisher)
+                return NULL;
+        outlet_free(publisher->outlet);
+        free(publisher);
+        return NULL;
+}
