@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 
+import delay
 import figures
 import relay
 from system import PATIENCE_SEC, Broken, Meter, directories, run, wait_for
@@ -19,7 +20,7 @@ from unpack import unpack
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # The last one is no EOE, which audisp-remote leaves out.
-WARM_UP = 999
+WARM_UP, WARM_UP_DELAYED = 999, 19
 SENDER, RECEIVER = "sender", "localhost"
 # What each did beside `bound` where it was measured at length on an idle machine of two cores, and how far from it a machine
 # may be whose figures are to be believed.
@@ -46,7 +47,8 @@ class Place:
         for name in "log", "plugins", "queue":
             os.mkdir(f"{disk}/{name}", 0o700)
         relay.certificates(build, f"{disk}/ca", RECEIVER, SENDER)
-        self.words = {"DIR": disk, "PORT": str(self.port), "CA": f"{disk}/ca/{SENDER}/ca.pem",
+        # VIA: the port that the sender connects to.
+        self.words = {"DIR": disk, "PORT": str(self.port), "VIA": str(self.port), "CA": f"{disk}/ca/{SENDER}/ca.pem",
                       "SENDER": f"{disk}/ca/{SENDER}", "RECEIVER": f"{disk}/ca/{RECEIVER}"}
         libraries = [d for d in glob.glob(f"{root}/usr/lib/*-linux-gnu") + glob.glob(f"{root}/usr/lib/syslog-ng")
                      if os.path.isdir(d)]
@@ -192,14 +194,17 @@ def has(path, number):
         return False
 
 
-def measure(peer, bench, options, load, count):
+def measure(peer, bench, options, load, count, round_trip=None):
     try:
         root = unpack(f"{options.packages}/{peer.name}", peer.packages)
     except RuntimeError as e:
         raise Broken(str(e)) from None
     with directories(options.place) as (disk, _), contextlib.ExitStack() as stack:
         place = Place(disk, root, options.build_dir)
-        warm_up, rest = load(WARM_UP), load(count, WARM_UP)
+        if round_trip:
+            place.words["VIA"] = str(stack.enter_context(delay.line(place.port, round_trip)))
+        first = WARM_UP_DELAYED if round_trip else WARM_UP
+        warm_up, rest = load(first), load(count, first)
         log = f"{disk}/{peer.log}"
         open(f"{disk}/load", "wb").close()
         receiver = peer.receiver(place)
@@ -210,10 +215,10 @@ def measure(peer, bench, options, load, count):
             stack.callback(peer.over)
             stack.callback(end, sender)
             peer.feed(place, warm_up).wait()
-            wait_for(f"{peer.name}'s first records", lambda: lives(sender) and has(log, WARM_UP))
+            wait_for(f"{peer.name}'s first records", lambda: lives(sender) and has(log, first))
         except Broken as e:
             raise Broken(f"{e}: {place.said()}") from None
-        size = os.path.getsize(log) + carried(bench, peer, WARM_UP + count) - carried(bench, peer, WARM_UP)
+        size = os.path.getsize(log) + carried(bench, peer, first + count) - carried(bench, peer, first)
         meter = Meter({"sender": [sender.pid], "receiver": [receiver.pid]})
         watch = bench.begin("watch", log, size, PATIENCE_SEC)
         begin = time.monotonic_ns()
@@ -221,7 +226,7 @@ def measure(peer, bench, options, load, count):
         seen = bench.result(watch, f"{peer.name}'s last record")
         feed.wait()
         used, peak = meter.read()
-        verdict = bench.say("check", WARM_UP + count, "-", peer.kind, log)
+        verdict = bench.say("check", first + count, "-", peer.kind, log)
         return figures.measure(count, (seen["end_ns"] - begin) / 1e9, used, peak, lost=verdict["lost"],
                                duplicated=verdict["duplicated"], wrong=verdict["disordered"] + verdict["strange"])
 

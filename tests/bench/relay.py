@@ -37,13 +37,15 @@ class Relay:
                             f"[Dispatcher]\nNode={NODE}\nRingFile={self.memory}/ring\nKernel=none\n"
                             f"StateDirectory={self.memory}/state\nSubscribersDirectory={self.memory}/subscribers.d\n")
 
-    def client_and_collector(self):
+    def client_and_collector(self, way=None):
+        """`way`: from the collector's port to the one that remote connects to."""
         certificates(self.build, f"{self.disk}/ca")
         inbox = self.subscriber("remote", "block")
         server = socket.create_server(("127.0.0.1", 0), backlog=128)
+        port = server.getsockname()[1]
         self.dispatcher()
         self.program("remote", "remote", inbox,
-                     f"[Remote]\nCollector=127.0.0.1:{server.getsockname()[1]}\nCollectorName={COLLECTOR}\nNode={NODE}\n"
+                     f"[Remote]\nCollector=127.0.0.1:{way(port) if way else port}\nCollectorName={COLLECTOR}\nNode={NODE}\n"
                      f"{self.tls(NODE)}Directory={self.disk}/remote\nStateDirectory={self.memory}/state\nRetryMin=10ms\n")
         self.program("aggregator", "tls", server,
                      f"[Aggregator]\nName={COLLECTOR}\n{self.tls(COLLECTOR)}Directory={self.store}\n"

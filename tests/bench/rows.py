@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 
+import delay
 import relay
 from figures import measure
 from programs import Failure
@@ -47,12 +48,13 @@ class Rows:
         return {"lost": verdict["lost"], "duplicated": verdict["duplicated"],
                 "wrong": verdict["disordered"] + verdict["strange"]}
 
-    def path(self, count, watched=None):
-        """input → dispatcher → remote → TLS → aggregator, to the last byte on the collector's disk. `watched` looks on."""
+    def path(self, count, watched=None, round_trip=None):
+        """input → dispatcher → remote → TLS → aggregator, to the last byte on the collector's disk. `watched` looks on;
+        `round_trip`: seconds that the line to the collector has."""
         names = "aggregator", "remote", "dispatcher"
         size = self.stored_bytes(count)
-        with self.relay() as programs:
-            programs.client_and_collector()
+        with self.relay() as programs, contextlib.ExitStack() as stack:
+            programs.client_and_collector((lambda port: stack.enter_context(delay.line(port, round_trip))) if round_trip else None)
             programs.start(*names)
             programs.wait_connected()
             pids = programs.pids(*reversed(names))
