@@ -48,6 +48,9 @@ static void clear_connection_conditions(Troubles *troubles, const char *except)
         for (size_t i = 0; i < ELEMENTSOF(connection_conditions); i++) {
                 const char *name = connection_conditions[i];
 
+                /* Of its own errors the store says itself when they have ended. */
+                if (i == OUTLET_E_SOURCE && store_loop_holds(troubles->store, STORE_ERROR))
+                        continue;
                 if (name && (!except || strcmp(name, except) != 0))
                         state_clear(troubles->state, name);
         }
