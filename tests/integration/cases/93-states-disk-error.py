@@ -4,6 +4,8 @@
 What could not be made durable is delivered again from where it still is, so that in the end all is there once.
 """
 
+from contextlib import closing
+
 from harness.records import records
 from harness.relay import AGGREGATOR, LOG, REMOTE, REMOTE_CONF, SPOOL
 from harness.states import FailingDisk, watch
@@ -17,8 +19,12 @@ NAMES = ["aggregator/disk_error", "remote/collector_disk_error", "remote/spool_e
 def story(t):
     t.client.write(CONF, REMOTE_CONF + "SpaceLeft=0\nInodesLeft=0\nRetryMax=1s\n")
     t.collector.write(COLLECTOR_CONF, "[Aggregator]\nSpaceLeft=0\nInodesLeft=0\n")
-    log = FailingDisk(t.collector, LOG, 64, TARGET, AGGREGATOR)
-    spool = FailingDisk(t.client, SPOOL, 64, CLIENT_TARGET, REMOTE)
+    with closing(FailingDisk(t.collector, LOG, 64, TARGET, AGGREGATOR)) as log, \
+            closing(FailingDisk(t.client, SPOOL, 64, CLIENT_TARGET, REMOTE)) as spool:
+        fail(t, log, spool)
+
+
+def fail(t, log, spool):
     t.expect_counter("remote", "connected", 1)
     with watch(t, *NAMES) as w:
         log.fail()

@@ -122,7 +122,7 @@ class SmallDisk:
 
 class FailingDisk(SmallDisk):
     """The same on a block device whose medium can be made to fail: a file of holes, on a file system that can be filled. The device
-    answers each write where nothing has been written before with an error, which the program hears of at its fdatasync."""
+    answers each write where nothing has been written before with an error, which the program hears of at its fdatasync. close() it."""
 
     def mount(self, megabytes):
         self.medium = pathlib.Path(tempfile.mkdtemp(prefix="medium.", dir=WORK))
@@ -130,11 +130,15 @@ class FailingDisk(SmallDisk):
         image = self.medium / "image"
         with open(image, "wb") as file:
             file.truncate(megabytes << 20)
-        run("mkfs.ext4", "-q", "-O", "^has_journal", "-E", "lazy_itable_init=0", image)
+        run("mkfs.ext4", "-q", "-O", "^has_journal", "-b", "4096", "-E", "lazy_itable_init=0", image)
         result = subprocess.run(["losetup", "--find", "--show", image], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if result.returncode != 0:
             raise Skip(f"no loop devices: {result.stdout.strip()}")
         device = result.stdout.strip()
+        # A page at a time: a loop device takes a request of which only a part could be written for one that was.
+        self.limit = pathlib.Path("/sys/block", pathlib.Path(device).name, "queue/max_sectors_kb")
+        self.limit_found = self.limit.read_text()
+        self.limit.write_text("4")
         number = os.stat(device).st_rdev
         self.host.sh(f"test -e {device} || mknod {device} b {os.major(number)} {os.minor(number)}; mount {device} {self.place}")
         # From now on it goes with its mount.
@@ -147,6 +151,10 @@ class FailingDisk(SmallDisk):
 
     def fail(self):
         self.leave(0)
+
+    def close(self):
+        """Leaves the device to others as it was."""
+        self.limit.write_text(self.limit_found)
 
 
 __all__ = ["FailingDisk", "SmallDisk", "watch"]
