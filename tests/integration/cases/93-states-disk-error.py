@@ -42,4 +42,6 @@ def fail(t, log, spool):
         spool.free()
         for name in NAMES:
             w.ended(name)
+        # Connections to the collector came and went meanwhile.
+        assert w.notes("remote/spool_error") == ["begin", "end"], w.notes("remote/spool_error")
         t.expect_stored(first + second)
