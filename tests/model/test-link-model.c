@@ -501,7 +501,8 @@ static void fill(Host *host)
 
 static void append_some(Host *host)
 {
-        append(host, 1 + (uint32_t) random_below(5));
+        /* Now and then one that is worth compressing. */
+        append(host, one_in(8) ? 40 : 1 + (uint32_t) random_below(5));
 }
 
 static void drop_some(Host *host)

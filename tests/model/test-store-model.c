@@ -196,13 +196,18 @@ static void append(Model *model)
         StreamId id = fixture_stream(s);
         char text[4096];
         Batch batch = fixture_batch(s, first, last, text);
+        int r;
 
         if (below(model, 4) == 0) {
                 batch.reason = BATCH_FILTERED;
                 batch.count = batch.size = 0;
                 batch_seal(&batch);
         }
-        ck_assert_int_eq(sink->append(sink, &id, "owner", &batch, &batch, ++model->now), 0);
+        r = sink->append(sink, &id, "owner", &batch, &batch, ++model->now);
+        /* What waits for its commit fills a small bound, and there is only the open segment. */
+        if (r == -ENOSPC && model->drops)
+                return;
+        ck_assert_int_eq(r, 0);
         model->written[s] = (Position) { .last = last, .checksum = batch.checksum };
         if (batch.count == 0)
                 return;
