@@ -415,6 +415,8 @@ void oracle_rolled_back(unsigned client, const SimDisk *snapshot)
                 if (oracle_epochs[dropped[i].place.epoch].client == client)
                         dropped[i].held = false;
         sender->may_diverge = true;
+        /* The word that it ended in order may have gone with the disk. */
+        oracle_deaths[sim.identity[client]]++;
         oracle_deaths_to_tell[sim.identity[client]] = 0;
         era++;
 }
