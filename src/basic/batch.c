@@ -39,10 +39,19 @@ uint64_t checksum64(const void *data, size_t size)
         return XXH3_64bits(data, size);
 }
 
+/* Headers and index entries: faster joined than hashed in two steps. */
+#define PAIR_JOINED_MAX 256U
+
 uint64_t checksum64_pair(const void *a, size_t a_size, const void *b, size_t b_size)
 {
+        uint8_t joined[PAIR_JOINED_MAX];
         XXH3_state_t state;
 
+        if (a_size + b_size <= sizeof joined) {
+                memcpy(joined, a, a_size);
+                memcpy(joined + a_size, b, b_size);
+                return XXH3_64bits(joined, a_size + b_size);
+        }
         (void) XXH3_64bits_reset(&state);
         (void) XXH3_64bits_update(&state, a, a_size);
         (void) XXH3_64bits_update(&state, b, b_size);

@@ -88,6 +88,7 @@ typedef struct SegmentFiles {
 typedef struct SegmentText {
         int plain, packed; /* one of the two is open */
         uint32_t n_blocks, last_block; /* size of the last, plain */
+        uint32_t largest;  /* of the packed blocks */
         uint64_t *ends;    /* of each block in the file */
         uint32_t loaded;   /* the one in `block`, UINT32_MAX: none */
         uint8_t *block;

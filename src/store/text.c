@@ -39,9 +39,16 @@ static int read_table(Disk *disk, SegmentText *text)
                 if (get_le32(entry) > PACK_BOUND || text->last_block > PACK_BLOCK ||
                     (text->last_block < PACK_BLOCK && i + 1 < text->n_blocks))
                         return -EBADMSG;
+                text->largest = MAX(text->largest, get_le32(entry));
                 text->ends[i] = end += get_le32(entry);
         }
         return end == table - PACK_HEAD_SIZE ? 0 : -EBADMSG;
+}
+
+/* Plain, of any but the last. */
+static size_t block_max(const SegmentText *text)
+{
+        return text->n_blocks > 1 ? PACK_BLOCK : text->last_block;
 }
 
 static int open_packed(Disk *disk, uint64_t first, SegmentText *ret)
@@ -55,7 +62,7 @@ static int open_packed(Disk *disk, uint64_t first, SegmentText *ret)
         if (text.packed < 0)
                 return text.packed;
         r = read_table(disk, &text);
-        text.block = r == 0 ? malloc(PACK_BLOCK + PACK_BOUND) : NULL;
+        text.block = r == 0 ? malloc(block_max(&text) + text.largest) : NULL;
         if (r == 0 && !text.block)
                 r = -ENOMEM;
         if (r < 0)
@@ -102,14 +109,14 @@ static int load_block(Disk *disk, SegmentText *text, uint32_t i)
 {
         uint64_t begin = i > 0 ? text->ends[i - 1] : 0;
         size_t size = i + 1 < text->n_blocks ? PACK_BLOCK : text->last_block, n = (size_t) (text->ends[i] - begin);
-        uint8_t *input = text->block + PACK_BLOCK;
+        uint8_t *input = text->block + block_max(text);
         int r;
 
         text->loaded = UINT32_MAX;
         r = segment_read(disk, text->packed, input, n, begin);
         if (r < 0)
                 return r;
-        if (ZSTD_decompress(text->block, PACK_BLOCK, input, n) != size)
+        if (ZSTD_decompress(text->block, block_max(text), input, n) != size)
                 return -EBADMSG;
         text->loaded = i;
         return 0;

@@ -561,7 +561,7 @@ static void pack(World *world)
 {
         StorePack job;
 
-        if (world->now % 3 == 0 && store_pack_begin(world->store, &job))
+        if (world->now % 7 == 0 && store_pack_begin(world->store, &job))
                 (void) store_pack_end(world->store, &job, store_pack_run(&job));
 }
 
