@@ -147,7 +147,6 @@ int custody_shows(const Collector *collector, uint64_t seq)
  * written again behind. */
 static void doubt_old_stream(Store *store)
 {
-        MARK("store.old-stream-doubted");
         store->restart.restart.released = 0;
         store->restart_unsaved = true;
         for (size_t i = 0; i < store->n_collectors; i++)

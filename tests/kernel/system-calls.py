@@ -105,7 +105,8 @@ def main():
     check_judge(tap)
     with h.Kernel() as kernel, h.Stage(os.path.abspath(args.build_dir), place="/dev/shm") as stage:
         with open(stage.path("dispatcher.conf"), "a") as file:
-            file.write(f"Input={stage.path('input')}\nSubscribe={stage.path('subscribe')}\nLines={stage.path('lines')}\n")
+            # With the configuration names of users are read, at SIGHUP too: here there are none.
+            file.write(f"RemoteProducers=\nInput={stage.path('input')}\nSubscribe={stage.path('subscribe')}\nLines={stage.path('lines')}\n")
         held = h.hold_socket()
         stage.start_collect()
         tracer, pid = start_traced(stage, held)

@@ -43,7 +43,6 @@ static const struct {
         { "store.custody-explained", "store-model simulate" },
         { "store.dropped", "store-model" },
         { "store.lost-explained", "store-model simulate" },
-        { "store.old-stream-doubted", "simulate" },
         { "store.set-back", "simulate" },
         /* The ring: around its end, full, taken over from a dead process. */
         { "ring.head", "ring-crash ring-model simulate" },
