@@ -202,7 +202,7 @@ static int write_plain(Packer *packer)
         if (r < 0)
                 return r;
         size = segment_text_packed_size(&text);
-        block = malloc((size_t) MIN(size, (uint64_t) PACK_BLOCK));
+        block = malloc(PACK_BLOCK);
         r = block ? 0 : -ENOMEM;
         while (r == 0 && offset < size) {
                 size_t n = (size_t) MIN(size - offset, (uint64_t) PACK_BLOCK);
