@@ -113,7 +113,7 @@ static int look_up_users(const char *key, char *const *names, uid_t **ret, size_
         return 0;
 }
 
-static int look_up_producers(DispatcherConfig *config)
+int dispatcher_config_look_up(DispatcherConfig *config)
 {
         int r = look_up_users("TrustedProducers", config->trusted_producers, &config->trusted_uids,
                               &config->n_trusted);
@@ -150,8 +150,6 @@ int dispatcher_config_load(const char *path, DispatcherConfig *ret)
                 r = config_load("dispatcher", path, dispatcher_keys, &config);
         if (r >= 0)
                 r = make_types(&config);
-        if (r >= 0)
-                r = look_up_producers(&config);
         if (r < 0) {
                 dispatcher_config_done(&config);
                 return r;

@@ -44,4 +44,7 @@ typedef struct DispatcherConfig {
 
 /* Reads dispatcher.conf, or `path` alone. Says itself what is wrong. */
 int dispatcher_config_load(const char *path, DispatcherConfig *ret) _must_check_;
+/* Finds the uids of the producers whose names it has. At start alone: no reload takes them, and the C library may wait for a
+ * name. Returns 0 or -ENOMEM. */
+int dispatcher_config_look_up(DispatcherConfig *config) _must_check_;
 void dispatcher_config_done(DispatcherConfig *config);

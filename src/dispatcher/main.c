@@ -21,6 +21,12 @@ int main(int argc, char **argv)
         r = dispatcher_config_load(path, &config);
         if (r < 0)
                 return PROGRAM_EXIT_CONFIG;
+        r = dispatcher_config_look_up(&config);
+        if (r < 0) {
+                dispatcher_config_done(&config);
+                log_error("Cannot start: %s", strerror(-r));
+                return EXIT_FAILURE;
+        }
         r = dispatcher_new(&config, &dispatcher);
         if (r < 0) {
                 log_error("Cannot start: %s", strerror(-r));

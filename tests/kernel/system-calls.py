@@ -23,8 +23,6 @@ CHANGES = {"rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mk
            "truncate", "ftruncate", "chmod", "fchmod", "fchmodat", "chown", "fchown", "fchownat", "mknod", "mknodat", "utimensat",
            "fallocate", "write", "writev", "pwrite64", "pwritev", "sendfile", "copy_file_range"}
 RUNNING = "Dispatching as node"
-# SIGHUP reads the configuration, and that has names of users in it: what getpwnam(3) looks at, with nss-systemd.
-USERS = re.compile(r'"/etc/(passwd|group|nsswitch\.conf)", O_RDONLY\|O_CLOEXEC\)|O_PATH')
 
 
 def calls(path):
@@ -63,7 +61,7 @@ class Judge:
             path = re.search(r'"([^"]*)"', rest)[1]
             directory = re.match(r"\w+<([^>]*)>", rest)
             path = path if path.startswith("/") or not directory else f"{directory[1]}/{path}"
-            if not self.inside(path) and not USERS.search(rest) and (self.running or re.search(r"O_(WRONLY|RDWR|CREAT|TRUNC)", rest)):
+            if not self.inside(path) and (self.running or re.search(r"O_(WRONLY|RDWR|CREAT|TRUNC)", rest)):
                 self.opens.append(rest)
         elif name in CHANGES and not all(map(self.inside, self.paths(rest))):
             self.changes.append(name + "(" + rest)
@@ -76,7 +74,7 @@ def check_judge(tap):
     judge.see("write", '2</dev/shm/place/log>, "Dispatching as node host") = 24')
     for name, rest in (("socket", "AF_INET, SOCK_STREAM, 0) = 5"), ("clone", "child_stack=NULL, flags=CLONE_CHILD_CLEARTID|SIGCHLD) = 7"),
                        ("fdatasync", "3</dev/shm/place/ring>) = 0"), ("pwrite64", '3</var/log/x>, "a", 1, 0) = 1'),
-                       ("openat", 'AT_FDCWD</dev/shm/place>, "/etc/shadow", O_RDONLY) = 3</etc/shadow>')):
+                       ("openat", 'AT_FDCWD</dev/shm/place>, "/etc/passwd", O_RDONLY) = 3</etc/passwd>')):
         judge.see(name, rest)
     tap.ok([len(found) for found in (judge.sockets, judge.processes, judge.syncs, judge.changes, judge.opens)] == [1] * 5,
            "each kind of call that may not be would be seen", vars(judge))
@@ -107,7 +105,8 @@ def main():
     check_judge(tap)
     with h.Kernel() as kernel, h.Stage(os.path.abspath(args.build_dir), place="/dev/shm") as stage:
         with open(stage.path("dispatcher.conf"), "a") as file:
-            file.write(f"Input={stage.path('input')}\nSubscribe={stage.path('subscribe')}\nLines={stage.path('lines')}\n")
+            # With the configuration names of users are read, at SIGHUP too: here there are none.
+            file.write(f"RemoteProducers=\nInput={stage.path('input')}\nSubscribe={stage.path('subscribe')}\nLines={stage.path('lines')}\n")
         held = h.hold_socket()
         stage.start_collect()
         tracer, pid = start_traced(stage, held)
