@@ -10,7 +10,7 @@
 
 typedef struct Resolver Resolver;
 
-/* Called from the loop. */
+/* Called from the loop. `service` may be NULL where none is looked for. */
 typedef struct ResolverHandler {
         /* error: of getaddrinfo(), 0 with the addresses, which are the callee's to free. */
         void (*host)(int error, struct addrinfo *addresses, void *userdata);

@@ -8,10 +8,7 @@
 #include "remote/resolver.h"
 #include "runtime/loop.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 struct Route {
         RouteOptions options;
@@ -44,24 +41,6 @@ static void name_address(Route *route, const struct addrinfo *address)
         outlet_name_peer(route->outlet, name);
 }
 
-/* A socket on its way to the address. */
-static int connect_to(const struct addrinfo *address, int *ret_fd)
-{
-        _cleanup_(close_fdp) int fd = -EBADF;
-        int on = 1;
-
-        fd = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                    address->ai_protocol);
-        if (fd < 0)
-                return -errno;
-        /* Frames are written whole; a window's last must not wait for an ack of the one before. */
-        (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        if (connect(fd, address->ai_addr, address->ai_addrlen) < 0 && errno != EINPROGRESS)
-                return -errno;
-        *ret_fd = TAKE_FD(fd);
-        return 0;
-}
-
 /* Tries the next addresses until one takes the call. */
 static int try_next(Route *route, int *ret_fd, TlsSession **ret_tls, char **ret_why)
 {
@@ -73,7 +52,7 @@ static int try_next(Route *route, int *ret_fd, TlsSession **ret_tls, char **ret_
 
                 route->next = address->ai_next;
                 name_address(route, address);
-                r = connect_to(address, &fd);
+                r = connection_connect(address, &fd);
                 if (r < 0)
                         continue;
                 r = tls_session_new(*route->options.tls, false, route->collector->name, fd, ret_tls);

@@ -12,8 +12,8 @@
  */
 
 #include "remote/stock-uplink.h"
+#include "remote/resolver.h"
 #include "remote/stock-feed.h"
-#include "remote/stock-look-up.h"
 #include "remote/stock-position.h"
 #include "runtime/connection.h"
 #include "runtime/log.h"
@@ -22,10 +22,7 @@
 #include "stock/stock-sender.h"
 
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 /* Parts of NetworkTimeout= after which a silent connection is asked for a sign of life. */
 #define BEATS 3U
@@ -39,7 +36,7 @@ struct StockUplink {
         sd_event *event;
         State *state;
         StoreLoop *store;
-        StockLookUp *look_up;
+        Resolver *resolver;
         struct addrinfo *addresses, *next; /* of this round; next to be tried */
         sd_event_source *timer;            /* until the next round */
         uint64_t backoff_usec;
@@ -322,17 +319,12 @@ static const ConnectionHandler connection_handler = {
 
 static int connect_to(StockUplink *uplink, const struct addrinfo *address)
 {
-        _cleanup_(close_fdp) int fd =
-                socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                       address->ai_protocol);
+        _cleanup_(close_fdp) int fd = -EBADF;
         TlsSession *tls = NULL;
-        int on = 1, r;
+        int r = connection_connect(address, &fd);
 
-        if (fd < 0)
-                return -errno;
-        (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        if (connect(fd, address->ai_addr, address->ai_addrlen) < 0 && errno != EINPROGRESS)
-                return -errno;
+        if (r < 0)
+                return r;
         if (uplink->tls) {
                 r = tls_session_new(uplink->tls, false, NULL, fd, &tls);
                 if (r < 0)
@@ -368,7 +360,7 @@ static void try_next(StockUplink *uplink)
         wait_for_round(uplink);
 }
 
-static void on_looked_up(int error, struct addrinfo *addresses, void *userdata)
+static void on_host(int error, struct addrinfo *addresses, void *userdata)
 {
         StockUplink *uplink = userdata;
         char why[400];
@@ -386,6 +378,8 @@ static void on_looked_up(int error, struct addrinfo *addresses, void *userdata)
         note_failure(uplink, "network_down", why);
         wait_for_round(uplink);
 }
+
+static const ResolverHandler resolver_handler = { .host = on_host };
 
 /* Read anew for each round: a key that was replaced is used at once. */
 static bool have_key(StockUplink *uplink)
@@ -408,10 +402,16 @@ static bool have_key(StockUplink *uplink)
 
 static void start_round(StockUplink *uplink)
 {
-        if (!uplink->stopped && !have_key(uplink))
+        int r;
+
+        if (uplink->stopped || !have_key(uplink))
                 return;
-        if (!uplink->stopped)
-                stock_look_up_start(uplink->look_up);
+        r = resolver_find_host(uplink->resolver, uplink->config->host, uplink->config->port);
+        /* One that runs already answers for this round. */
+        if (r < 0 && r != -EBUSY) {
+                note_failure(uplink, "network_down", strerror(-r));
+                wait_for_round(uplink);
+        }
 }
 
 /* --- What remote calls --- */
@@ -540,7 +540,7 @@ int stock_uplink_new(sd_event *event, const RemoteConfig *config, const char *no
         uplink->store = store;
         uplink->backoff_usec = config->retry_min_usec;
         (void) snprintf(uplink->peer, sizeof uplink->peer, "%.200s:%.50s", config->host, config->port);
-        r = stock_look_up_new(event, config->host, config->port, on_looked_up, uplink, &uplink->look_up);
+        r = resolver_new(event, &resolver_handler, uplink, &uplink->resolver);
         if (r >= 0)
                 r = make_feed(uplink, node);
         if (r < 0)
@@ -555,7 +555,7 @@ StockUplink *stock_uplink_free(StockUplink *uplink)
         if (!uplink)
                 return NULL;
         stock_uplink_stop(uplink);
-        uplink->look_up = stock_look_up_free(uplink->look_up);
+        uplink->resolver = resolver_free(uplink->resolver);
         forget_addresses(uplink);
         tls_unref(uplink->tls);
         stock_feed_done(&uplink->feed);

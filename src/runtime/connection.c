@@ -15,6 +15,8 @@
 
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -72,6 +74,23 @@ static int set_timer(Connection *c, uint64_t usec)
                 return 0;
         r = sd_event_add_time_relative(c->event, &c->timer, CLOCK_MONOTONIC, usec, 0, on_timer, c);
         return r < 0 ? r : sd_event_source_set_priority(c->timer, LOOP_DATA);
+}
+
+int connection_connect(const struct addrinfo *address, int *ret_fd)
+{
+        _cleanup_(close_fdp) int fd = -EBADF;
+        int on = 1;
+
+        fd = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                    address->ai_protocol);
+        if (fd < 0)
+                return -errno;
+        /* Frames are written whole; a window's last must not wait for an ack of the one before. */
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        if (connect(fd, address->ai_addr, address->ai_addrlen) < 0 && errno != EINPROGRESS)
+                return -errno;
+        *ret_fd = TAKE_FD(fd);
+        return 0;
 }
 
 int connection_new(sd_event *event, int fd, TlsSession *tls, const ConnectionHandler *handler,

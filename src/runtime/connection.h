@@ -9,6 +9,7 @@
 #include "basic/buffer.h"
 #include "runtime/tls.h"
 
+#include <netdb.h>
 #include <systemd/sd-event.h>
 #include <sys/types.h>
 
@@ -35,6 +36,9 @@ typedef struct ConnectionHandler {
          * unless connection_free() comes first. */
         void (*closed)(Connection *connection, int error, const char *why);
 } ConnectionHandler;
+
+/* A TCP socket on its way to an address, for connection_new(); the caller owns it. */
+int connection_connect(const struct addrinfo *address, int *ret_fd) _must_check_;
 
 /* fd, connected or connecting, non-blocking, and tls (may be NULL) are taken over, also on failure. */
 int connection_new(sd_event *event, int fd, TlsSession *tls, const ConnectionHandler *handler,
