@@ -60,6 +60,11 @@ struct TlsSession {
  * more. */
 char *tls_certificate_dns_name(gnutls_x509_crt_t certificate, unsigned i);
 
+/* Writes a message for people, which the caller owns; NULL when there is no memory. Returns error. */
+int tls_fail(char **ret_message, int error, const char *format, ...) _printf_(3, 4);
+/* Overwrites what may be a key, and frees it. */
+void tls_datum_done(gnutls_datum_t *datum);
+
 /* GnuTLS's priority string. */
 const char *tls_priority(bool aes_is_fast);
 

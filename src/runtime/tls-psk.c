@@ -9,7 +9,6 @@
 #include "runtime/tls-private.h"
 
 #include <dirent.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #define PSK_PRIORITY                                                                                        \
@@ -26,32 +25,11 @@ struct TlsPsk {
         gnutls_datum_t key;
 };
 
-static int fail(char **ret_message, int error, const char *format, ...) _printf_(3, 4);
-
-static int fail(char **ret_message, int error, const char *format, ...)
-{
-        va_list ap;
-
-        va_start(ap, format);
-        if (vasprintf(ret_message, format, ap) < 0)
-                *ret_message = NULL;
-        va_end(ap);
-        return error;
-}
-
-static void key_done(gnutls_datum_t *key)
-{
-        if (key->data)
-                gnutls_memset(key->data, 0, key->size);
-        gnutls_free(key->data);
-        key->data = NULL;
-}
-
 void tls_psk_free(Tls *tls)
 {
         for (size_t i = 0; i < tls->n_psks; i++) {
                 free(tls->psks[i].identity);
-                key_done(&tls->psks[i].key);
+                tls_datum_done(&tls->psks[i].key);
         }
         free(tls->psks);
         if (tls->psk_client)
@@ -62,21 +40,21 @@ void tls_psk_free(Tls *tls)
 
 static int read_key(const char *path, gnutls_datum_t *ret, char **ret_message)
 {
-        _cleanup_(key_done) gnutls_datum_t text = { 0 };
+        _cleanup_(tls_datum_done) gnutls_datum_t text = { 0 };
         gnutls_datum_t hex;
 
         errno = 0;
         if (gnutls_load_file(path, &text) < 0) {
                 int error = errno > 0 ? errno : EIO;
 
-                return fail(ret_message, -error, "Cannot read the key %s: %s", path, strerror(error));
+                return tls_fail(ret_message, -error, "Cannot read the key %s: %s", path, strerror(error));
         }
         hex = (gnutls_datum_t) { text.data, 0 };
         while (hex.size < text.size && text.data[hex.size] != '\n' && text.data[hex.size] != '\r')
                 hex.size++;
         if (hex.size < 2 * KEY_MIN || hex.size > 2 * KEY_MAX || gnutls_hex_decode2(&hex, ret) < 0)
-                return fail(ret_message, -EINVAL, "The key %s is not a line of %u to %u hexadecimal bytes",
-                            path, KEY_MIN, KEY_MAX);
+                return tls_fail(ret_message, -EINVAL, "The key %s is not a line of %u to %u hexadecimal bytes",
+                                path, KEY_MIN, KEY_MAX);
         return 0;
 }
 
@@ -89,8 +67,8 @@ static int make(Tls **ret, char **ret_message)
                 return -ENOMEM;
         tls->n_ref = 1;
         if (gnutls_priority_init2(&tls->priority, PSK_PRIORITY, NULL, 0) < 0)
-                return fail(ret_message, -ENOTSUP,
-                            "This system's GnuTLS offers no TLS 1.3 with pre-shared keys");
+                return tls_fail(ret_message, -ENOTSUP,
+                                "This system's GnuTLS offers no TLS 1.3 with pre-shared keys");
         *ret = TAKE_PTR(tls);
         return 0;
 }
@@ -98,7 +76,7 @@ static int make(Tls **ret, char **ret_message)
 int tls_psk_client_new(const char *identity, const char *key_path, Tls **ret, char **ret_message)
 {
         _cleanup_(tls_unrefp) Tls *tls = NULL;
-        _cleanup_(key_done) gnutls_datum_t key = { 0 };
+        _cleanup_(tls_datum_done) gnutls_datum_t key = { 0 };
         int r;
 
         r = make(&tls, ret_message);
@@ -151,7 +129,7 @@ static int add(Tls *tls, const char *directory, const char *file, char **ret_mes
         if (!identity || !bigger || asprintf(&path, "%s/%s", directory, file) < 0)
                 return -ENOMEM;
         if (!node_name_is_valid(identity))
-                return fail(ret_message, -EINVAL, "%s: \"%s\" is no name of a node", path, identity);
+                return tls_fail(ret_message, -EINVAL, "%s: \"%s\" is no name of a node", path, identity);
         bigger[tls->n_psks] = (struct TlsPsk) { 0 };
         r = read_key(path, &bigger[tls->n_psks].key, ret_message);
         if (r < 0)
@@ -175,8 +153,8 @@ static int add_all(Tls *tls, const char *directory, char **ret_message)
         int r = 0;
 
         if (!folder)
-                return fail(ret_message, -errno, "Cannot read the keys in %s: %s", directory,
-                            strerror(errno));
+                return tls_fail(ret_message, -errno, "Cannot read the keys in %s: %s", directory,
+                                strerror(errno));
         while (r >= 0 && (entry = readdir(folder)))
                 if (is_key_file(entry->d_name))
                         r = add(tls, directory, entry->d_name, ret_message);

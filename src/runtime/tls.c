@@ -47,9 +47,7 @@ static bool aes_is_fast(void)
 #endif
 }
 
-static int fail(char **ret_message, int error, const char *format, ...) _printf_(3, 4);
-
-static int fail(char **ret_message, int error, const char *format, ...)
+int tls_fail(char **ret_message, int error, const char *format, ...)
 {
         va_list ap;
 
@@ -60,11 +58,12 @@ static int fail(char **ret_message, int error, const char *format, ...)
         return error;
 }
 
-static void datum_done(gnutls_datum_t *datum)
+void tls_datum_done(gnutls_datum_t *datum)
 {
         if (datum->data)
                 gnutls_memset(datum->data, 0, datum->size);
         gnutls_free(datum->data);
+        datum->data = NULL;
 }
 
 static bool is_url(const char *path)
@@ -78,7 +77,7 @@ static int load(const char *what, const char *path, gnutls_datum_t *ret, char **
         if (gnutls_load_file(path, ret) < 0) {
                 int error = errno > 0 ? errno : EIO;
 
-                return fail(ret_message, -error, "Cannot read the %s %s: %s", what, path, strerror(error));
+                return tls_fail(ret_message, -error, "Cannot read the %s %s: %s", what, path, strerror(error));
         }
         return 0;
 }
@@ -92,23 +91,23 @@ static int explain_pair(const TlsOptions *options, const gnutls_datum_t *certifi
         int r;
 
         if (gnutls_error == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
-                return fail(ret_message, -EINVAL,
-                            "The key %s is not the one of the certificate %s: they must be made together",
-                            options->key, options->certificate);
+                return tls_fail(ret_message, -EINVAL,
+                                "The key %s is not the one of the certificate %s: they must be made together",
+                                options->key, options->certificate);
         r = gnutls_x509_crt_list_import2(&list, &n, certificate, GNUTLS_X509_FMT_PEM, 0);
         for (unsigned i = 0; r >= 0 && i < n; i++)
                 gnutls_x509_crt_deinit(list[i]);
         gnutls_free(list);
         if (r < 0)
-                return fail(ret_message, -EINVAL, "The certificate %s cannot be used: %s",
-                            options->certificate, gnutls_strerror(r));
-        return fail(ret_message, -EINVAL, "The key %s cannot be used: %s", options->key,
-                    gnutls_strerror(gnutls_error));
+                return tls_fail(ret_message, -EINVAL, "The certificate %s cannot be used: %s",
+                                options->certificate, gnutls_strerror(r));
+        return tls_fail(ret_message, -EINVAL, "The key %s cannot be used: %s", options->key,
+                        gnutls_strerror(gnutls_error));
 }
 
 static int load_pair_from_files(Tls *tls, const TlsOptions *options, char **ret_message)
 {
-        _cleanup_(datum_done) gnutls_datum_t certificate = { 0 }, key = { 0 };
+        _cleanup_(tls_datum_done) gnutls_datum_t certificate = { 0 }, key = { 0 };
         int r;
 
         r = load("certificate", options->certificate, &certificate, ret_message);
@@ -136,14 +135,14 @@ static int load_pair(Tls *tls, const TlsOptions *options, char **ret_message)
                 r = gnutls_certificate_set_x509_key_file2(tls->credentials, options->certificate,
                                                           options->key, GNUTLS_X509_FMT_PEM, NULL, 0);
                 if (r < 0)
-                        return fail(ret_message, -EINVAL,
-                                    "The certificate %s with the key %s cannot be used: %s",
-                                    options->certificate, options->key, gnutls_strerror(r));
+                        return tls_fail(ret_message, -EINVAL,
+                                        "The certificate %s with the key %s cannot be used: %s",
+                                        options->certificate, options->key, gnutls_strerror(r));
         }
         r = gnutls_certificate_get_x509_crt(tls->credentials, 0, &list, &n);
         if (r < 0)
-                return fail(ret_message, -EINVAL, "The certificate %s cannot be used: %s",
-                            options->certificate, gnutls_strerror(r));
+                return tls_fail(ret_message, -EINVAL, "The certificate %s cannot be used: %s",
+                                options->certificate, gnutls_strerror(r));
         if (n > 0) {
                 tls->name = tls_certificate_dns_name(list[0], 0);
                 tls->expires = gnutls_x509_crt_get_expiration_time(list[0]);
@@ -156,7 +155,7 @@ static int load_pair(Tls *tls, const TlsOptions *options, char **ret_message)
 
 static int load_ca(Tls *tls, const TlsOptions *options, char **ret_message)
 {
-        _cleanup_(datum_done) gnutls_datum_t pem = { 0 };
+        _cleanup_(tls_datum_done) gnutls_datum_t pem = { 0 };
         int r;
 
         if (is_url(options->ca)) {
@@ -169,8 +168,8 @@ static int load_ca(Tls *tls, const TlsOptions *options, char **ret_message)
                 r = gnutls_x509_trust_list_add_trust_mem(tls->trust, &pem, NULL, GNUTLS_X509_FMT_PEM, 0, 0);
         }
         if (r <= 0)
-                return fail(ret_message, -EINVAL, "The CA %s cannot be used: %s", options->ca,
-                            r == 0 ? "there is no certificate in it" : gnutls_strerror(r));
+                return tls_fail(ret_message, -EINVAL, "The CA %s cannot be used: %s", options->ca,
+                                r == 0 ? "there is no certificate in it" : gnutls_strerror(r));
         return 0;
 }
 
@@ -194,7 +193,7 @@ static bool is_signed_by_us(Tls *tls, gnutls_x509_crl_t crl)
 
 static int load_crl(Tls *tls, const TlsOptions *options, char **ret_message)
 {
-        _cleanup_(datum_done) gnutls_datum_t pem = { 0 };
+        _cleanup_(tls_datum_done) gnutls_datum_t pem = { 0 };
         gnutls_x509_crl_t *list = NULL;
         unsigned n = 0;
         int r;
@@ -211,8 +210,8 @@ static int load_crl(Tls *tls, const TlsOptions *options, char **ret_message)
                 return r;
         r = gnutls_x509_crl_list_import2(&list, &n, &pem, GNUTLS_X509_FMT_PEM, 0);
         if (r < 0)
-                return fail(ret_message, -EINVAL, "The revocation list %s cannot be used: %s", options->crl,
-                            gnutls_strerror(r));
+                return tls_fail(ret_message, -EINVAL, "The revocation list %s cannot be used: %s", options->crl,
+                                gnutls_strerror(r));
         r = 0;
         for (unsigned i = 0; i < n; i++) {
                 time_t next = gnutls_x509_crl_get_next_update(list[i]);
@@ -224,11 +223,11 @@ static int load_crl(Tls *tls, const TlsOptions *options, char **ret_message)
                         gnutls_x509_crl_deinit(list[i]);
                 else if (!is_signed_by_us(tls, list[i])) {
                         gnutls_x509_crl_deinit(list[i]);
-                        r = fail(ret_message, -EINVAL, "The revocation list %s was not signed by a CA in %s",
+                        r = tls_fail(ret_message, -EINVAL, "The revocation list %s was not signed by a CA in %s",
                                  options->crl, options->ca);
                 } else if (gnutls_x509_trust_list_add_crls(tls->trust, &list[i], 1, GNUTLS_TL_NO_DUPLICATES,
                                                            0) < 0)
-                        r = fail(ret_message, -EINVAL, "The revocation list %s cannot be used",
+                        r = tls_fail(ret_message, -EINVAL, "The revocation list %s cannot be used",
                                  options->crl);
         }
         gnutls_free(list);
@@ -253,7 +252,7 @@ int tls_new(const TlsOptions *options, Tls **ret, char **ret_message)
             gnutls_session_ticket_key_generate(&tls->ticket_key) < 0)
                 return -ENOMEM;
         if (gnutls_priority_init2(&tls->priority, tls_priority(aes_is_fast()), NULL, 0) < 0)
-                return fail(ret_message, -ENOTSUP, "This system's GnuTLS offers no TLS 1.3 with AES-GCM");
+                return tls_fail(ret_message, -ENOTSUP, "This system's GnuTLS offers no TLS 1.3 with AES-GCM");
         r = load_pair(tls, options, ret_message);
         if (r < 0)
                 return r;
@@ -271,7 +270,7 @@ int tls_new(const TlsOptions *options, Tls **ret, char **ret_message)
 
 void tls_ticket_done(TlsTicket *ticket)
 {
-        datum_done(&ticket->data);
+        tls_datum_done(&ticket->data);
         free(ticket->name);
         *ticket = (TlsTicket) { 0 };
 }
@@ -326,7 +325,7 @@ Tls *tls_unref(Tls *tls)
                 gnutls_priority_deinit(tls->priority);
         for (size_t i = 0; i < TLS_TICKETS_MAX; i++)
                 tls_ticket_done(&tls->tickets[i]);
-        datum_done(&tls->ticket_key);
+        tls_datum_done(&tls->ticket_key);
         free(tls->ca_path);
         free(tls->crl_path);
         free(tls->name);
