@@ -6,6 +6,7 @@
 #include "check-main.h"
 #include "stock/stock-receiver.h"
 #include "stock/stock-sender.h"
+#include "vectors.h"
 
 #include <stdio.h>
 
@@ -13,65 +14,15 @@
 
 /* --- The codec --- */
 
-typedef struct Vector {
-        char name[64];
-        size_t size;
-        uint8_t data[512];
-} Vector;
-
-static Vector vectors[32];
-static size_t n_vectors;
-
-static void parse_vector(char *line, Vector *ret)
-{
-        char *colon = strchr(line, ':'), *hex = colon + 2;
-
-        ck_assert_ptr_nonnull(colon);
-        *colon = '\0';
-        ck_assert_uint_lt(strlen(line), sizeof ret->name);
-        strcpy(ret->name, line);
-        for (ret->size = 0; hex[0] && hex[0] != '\n'; hex += 2) {
-                unsigned byte;
-
-                ck_assert_uint_lt(ret->size, sizeof ret->data);
-                ck_assert_int_eq(sscanf(hex, "%2x", &byte), 1);
-                ret->data[ret->size++] = (uint8_t) byte;
-        }
-}
-
 static void read_vectors(void)
 {
-        const char *folder = getenv("AUDIT_RELAY_VECTORS");
-        char path[4096], line[2048];
-        FILE *file;
-
-        if (n_vectors > 0)
-                return;
-        ck_assert_msg(folder, "AUDIT_RELAY_VECTORS must name tests/vectors");
-        snprintf(path, sizeof path, "%s/stock.txt", folder);
-        file = fopen(path, "re");
-        ck_assert_msg(file, "cannot open %s", path);
-        while (fgets(line, sizeof line, file))
-                if (line[0] != '#' && line[0] != '\n') {
-                        ck_assert_uint_lt(n_vectors, ELEMENTSOF(vectors));
-                        parse_vector(line, &vectors[n_vectors++]);
-                }
-        fclose(file);
-        ck_assert_uint_gt(n_vectors, 12);
+        vectors_read("stock.txt", 12);
 }
 
 static const Vector *find_vector(const char *name)
 {
         read_vectors();
-        for (size_t i = 0; i < n_vectors; i++)
-                if (strcmp(vectors[i].name, name) == 0)
-                        return &vectors[i];
-        ck_abort_msg("no vector %s", name);
-}
-
-static bool begins(const char *name, const char *prefix)
-{
-        return strncmp(name, prefix, strlen(prefix)) == 0;
+        return vectors_find(name);
 }
 
 START_TEST(vectors_decode_and_encode_to_the_same_bytes)
