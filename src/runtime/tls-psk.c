@@ -53,7 +53,8 @@ static int read_key(const char *path, gnutls_datum_t *ret, char **ret_message)
         while (hex.size < text.size && text.data[hex.size] != '\n' && text.data[hex.size] != '\r')
                 hex.size++;
         if (hex.size < 2 * KEY_MIN || hex.size > 2 * KEY_MAX || gnutls_hex_decode2(&hex, ret) < 0)
-                return tls_fail(ret_message, -EINVAL, "The key %s is not a line of %u to %u hexadecimal bytes",
+                return tls_fail(ret_message, -EINVAL,
+                                "The key %s is not a line of %u to %u hexadecimal bytes",
                                 path, KEY_MIN, KEY_MAX);
         return 0;
 }

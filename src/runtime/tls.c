@@ -77,7 +77,8 @@ static int load(const char *what, const char *path, gnutls_datum_t *ret, char **
         if (gnutls_load_file(path, ret) < 0) {
                 int error = errno > 0 ? errno : EIO;
 
-                return tls_fail(ret_message, -error, "Cannot read the %s %s: %s", what, path, strerror(error));
+                return tls_fail(ret_message, -error, "Cannot read the %s %s: %s", what, path,
+                                strerror(error));
         }
         return 0;
 }
@@ -210,8 +211,8 @@ static int load_crl(Tls *tls, const TlsOptions *options, char **ret_message)
                 return r;
         r = gnutls_x509_crl_list_import2(&list, &n, &pem, GNUTLS_X509_FMT_PEM, 0);
         if (r < 0)
-                return tls_fail(ret_message, -EINVAL, "The revocation list %s cannot be used: %s", options->crl,
-                                gnutls_strerror(r));
+                return tls_fail(ret_message, -EINVAL, "The revocation list %s cannot be used: %s",
+                                options->crl, gnutls_strerror(r));
         r = 0;
         for (unsigned i = 0; i < n; i++) {
                 time_t next = gnutls_x509_crl_get_next_update(list[i]);
@@ -223,8 +224,9 @@ static int load_crl(Tls *tls, const TlsOptions *options, char **ret_message)
                         gnutls_x509_crl_deinit(list[i]);
                 else if (!is_signed_by_us(tls, list[i])) {
                         gnutls_x509_crl_deinit(list[i]);
-                        r = tls_fail(ret_message, -EINVAL, "The revocation list %s was not signed by a CA in %s",
-                                 options->crl, options->ca);
+                        r = tls_fail(ret_message, -EINVAL,
+                                     "The revocation list %s was not signed by a CA in %s",
+                                     options->crl, options->ca);
                 } else if (gnutls_x509_trust_list_add_crls(tls->trust, &list[i], 1, GNUTLS_TL_NO_DUPLICATES,
                                                            0) < 0)
                         r = tls_fail(ret_message, -EINVAL, "The revocation list %s cannot be used",
@@ -252,7 +254,8 @@ int tls_new(const TlsOptions *options, Tls **ret, char **ret_message)
             gnutls_session_ticket_key_generate(&tls->ticket_key) < 0)
                 return -ENOMEM;
         if (gnutls_priority_init2(&tls->priority, tls_priority(aes_is_fast()), NULL, 0) < 0)
-                return tls_fail(ret_message, -ENOTSUP, "This system's GnuTLS offers no TLS 1.3 with AES-GCM");
+                return tls_fail(ret_message, -ENOTSUP,
+                                "This system's GnuTLS offers no TLS 1.3 with AES-GCM");
         r = load_pair(tls, options, ret_message);
         if (r < 0)
                 return r;
