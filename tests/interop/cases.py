@@ -44,20 +44,28 @@ def audisp_remote_to_aggregator(place):
         raise Failure("node= is not the client's address everywhere, or an EOE was sent")
 
 
+def rounds(collector, sender, kills, strike, twice):
+    """Each strikes when some of its records are there. Nothing is lost, and no more than so many are there twice for each."""
+    for i in range(kills):
+        sender.feed(records(i * FEW + 1, (i + 1) * FEW))
+        wait_for("some of them", lambda n=i * FEW + 1: collector.line(n) in collector.log())
+        strike()
+    sender.feed(records(kills * FEW + 1, (kills + 1) * FEW))
+    counted(collector, 1, (kills + 1) * FEW, duplicates=kills * twice)
+
+
 def audisp_remote_through_kills_of_aggregator(place):
     """Nothing is lost, and each kill costs one duplicate at most."""
     collector = Aggregator(place)
     collector.start()
     sender = AudispRemote(place)
     sender.start()
-    kills = 5
-    for i in range(kills):
-        sender.feed(records(i * FEW + 1, (i + 1) * FEW))
-        wait_for("some of them", lambda n=i * FEW + 1: collector.line(n) in collector.log())
+
+    def strike():
         collector.kill()
         collector.start()
-    sender.feed(records(kills * FEW + 1, (kills + 1) * FEW))
-    counted(collector, 1, (kills + 1) * FEW, duplicates=kills)
+
+    rounds(collector, sender, 5, strike, 1)
 
 
 def audisp_remote_killed(place):
@@ -200,11 +208,16 @@ def acked(sender, n):
     wait_for(f"{n} acked", lambda: (sender.counter("acked_seq") or 0) >= n)
 
 
-def remote_to_auditd(place):
-    """Each record once; EOE is left out, a line that is too long is cut at a field, both counted; the status says what the ack is."""
-    collector, sender = Auditd(place, node=NODE), Remote(place, STOCK)
+def stock_pair(place, settings):
+    collector, sender = Auditd(place, node=NODE), Remote(place, settings)
     collector.start()
     sender.start()
+    return collector, sender
+
+
+def remote_to_auditd(place):
+    """Each record once; EOE is left out, a line that is too long is cut at a field, both counted; the status says what the ack is."""
+    collector, sender = stock_pair(place, STOCK)
     long = b"type=USER msg=audit(1700000000.000:1): op=long a=" + b"a" * 5000 + b" b=" + b"b" * 3800 + b" c=" + b"c" * 300
     sender.feed(records(1, FEW) + b"type=EOE msg=audit(1700000000.000:1): \n" + long + b"\n")
     sender.feed(records(FEW + 1, 2 * FEW))
@@ -221,41 +234,31 @@ def remote_to_auditd(place):
 
 def remote_through_kills_of_auditd(place):
     """Nothing is lost, and no more than a window is there twice for each connection."""
-    collector, sender = Auditd(place, node=NODE), Remote(place, STOCK)
-    collector.start()
-    sender.start()
-    kills = 4
-    for i in range(kills):
-        sender.feed(records(i * FEW + 1, (i + 1) * FEW))
-        wait_for("some of them", lambda n=i * FEW + 1: collector.line(n) in collector.log())
+    collector, sender = stock_pair(place, STOCK)
+
+    def strike():
         collector.kill()
         wait_for("network_down", lambda: sender.condition("network_down"))
         collector.start()
-    sender.feed(records(kills * FEW + 1, (kills + 1) * FEW))
-    counted(collector, 1, (kills + 1) * FEW, duplicates=kills * WINDOW)
+
+    rounds(collector, sender, 4, strike, WINDOW)
     wait_for("the end of network_down", lambda: not sender.condition("network_down"))
 
 
 def remote_killed_before_auditd(place):
     """The store brings back what was not acked: nothing is lost, and no more than a window is there twice for each kill."""
-    collector, sender = Auditd(place, node=NODE), Remote(place, STOCK)
-    collector.start()
-    sender.start()
-    kills = 5
-    for i in range(kills):
-        sender.feed(records(i * FEW + 1, (i + 1) * FEW))
-        wait_for("some of them", lambda n=i * FEW + 1: collector.line(n) in collector.log())
+    collector, sender = stock_pair(place, STOCK)
+
+    def strike():
         sender.kill()
         sender.start()
-    sender.feed(records(kills * FEW + 1, (kills + 1) * FEW))
-    counted(collector, 1, (kills + 1) * FEW, duplicates=kills * WINDOW)
+
+    rounds(collector, sender, 5, strike, WINDOW)
 
 
 def auditd_ends_in_order(place):
     """ENDING is the condition collector_ending until it is back."""
-    collector, sender = Auditd(place, node=NODE), Remote(place, STOCK)
-    collector.start()
-    sender.start()
+    collector, sender = stock_pair(place, STOCK)
     sender.feed(records(1, FEW))
     acked(sender, FEW)
     collector.stop()
@@ -268,9 +271,7 @@ def auditd_ends_in_order(place):
 
 def auditd_does_not_answer(place):
     """A collector that hangs is the condition network_timeout; when it goes on all is there, and what it had and did not say twice."""
-    collector, sender = Auditd(place, node=NODE), Remote(place, STOCK + "NetworkTimeout=1s\n")
-    collector.start()
-    sender.start()
+    collector, sender = stock_pair(place, STOCK + "NetworkTimeout=1s\n")
     sender.feed(records(1, FEW))
     acked(sender, FEW)
     collector.process.send_signal(signal.SIGSTOP)
