@@ -247,7 +247,9 @@ static void note_answer(StockUplink *uplink)
         log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, field,
                     "Connected to stock collector %s; its ack is no custody", uplink->peer);
         clear_conditions(uplink, connection_conditions, ELEMENTSOF(connection_conditions), NULL);
-        state_clear(uplink->state, "spool_error");
+        /* Of its own errors the store says itself when they have ended. */
+        if (!store_loop_holds(uplink->store, STORE_ERROR))
+                state_clear(uplink->state, "spool_error");
 }
 
 static int on_received(Connection *connection, Buffer *input)
