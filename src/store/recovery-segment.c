@@ -209,9 +209,21 @@ static int replay_tail(Found *found, const SegmentFiles *files)
         return 0;
 }
 
+/* How far own seqs went, whatever became of the batches: a collector's custody says it as well as a mark. Seqs
+ * that are used twice would be taken for repetitions. */
+static uint64_t last_named(const Found *found)
+{
+        uint64_t last = found->mark_last;
+
+        for (size_t i = 0; i < found->store->n_collectors; i++)
+                last = MAX(last, found->store->collectors[i]->seq);
+        return last;
+}
+
 static int replay_last(Found *found, const SegmentFiles *files)
 {
         Replay *replay = &found->replay;
+        uint64_t last;
         int r;
 
         for (; found->accepted < found->mark && found->accepted < found->n_entries; found->accepted++) {
@@ -221,11 +233,12 @@ static int replay_last(Found *found, const SegmentFiles *files)
         }
         if (found->mark > found->n_entries || !found->header_whole || found->mark_text > found->text_size)
                 found->damaged = true;
-        if (found->mark_last > replay->last) {
-                r = note_damage(found, replay->last + 1, found->mark_last);
+        last = last_named(found);
+        if (last > replay->last) {
+                r = note_damage(found, replay->last + 1, last);
                 if (r < 0)
                         return r;
-                replay->last = found->mark_last;
+                replay->last = last;
         }
         replay->text_size = MAX(replay->text_size, found->mark_text);
         return replay_tail(found, files);

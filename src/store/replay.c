@@ -50,10 +50,15 @@ static int replay_batch(Replay *replay, const IndexEntry *entry)
         return 1;
 }
 
-static int replay_custody(Store *store, const IndexEntry *entry)
+/* Behind the mark, custody of what is not there does not follow: nothing is released before it is durable. */
+static int replay_custody(Replay *replay, const IndexEntry *entry)
 {
-        Collector *collector = custody_collector(store, entry->custody.collector);
+        Store *store = replay->store;
+        Collector *collector;
 
+        if (entry->custody.seq == UINT64_MAX || (replay->strict && entry->custody.seq > replay->last))
+                return 0;
+        collector = custody_collector(store, entry->custody.collector);
         if (!collector)
                 return -ENOMEM;
         /* It was set back; of what that means for others (custody_set_back()) the entries may be torn off. */
@@ -95,7 +100,7 @@ int replay_entry(Replay *replay, const IndexEntry *entry)
                 r = replay_batch(replay, entry);
                 break;
         case INDEX_CUSTODY:
-                r = replay_custody(replay->store, entry);
+                r = replay_custody(replay, entry);
                 break;
         case INDEX_DELETED:
                 replay->store->deleted = *entry;

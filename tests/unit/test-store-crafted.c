@@ -101,11 +101,12 @@ static void expect_all_and_more(uint64_t last)
         ck_assert_uint_eq(position(1), last + 1);
 }
 
-#define TAILS 8
+#define TAILS 10
 
 START_TEST(a_tail_that_does_not_follow_is_cut)
 {
         IndexEntry entry, end = { .kind = INDEX_STREAM_END };
+        IndexEntry custody = { .kind = INDEX_CUSTODY, .custody = { .seq = 4, .collector = "c" } };
 
         take_index();
         entry = next_batch();
@@ -135,6 +136,13 @@ START_TEST(a_tail_that_does_not_follow_is_cut)
                 break;
         case 7: /* text that is not there */
                 entry.batch.offset += 1;
+                break;
+        case 8: /* custody of what is not there */
+                add(custody);
+                break;
+        case 9: /* and of more than can be */
+                custody.custody.seq = UINT64_MAX;
+                add(custody);
                 break;
         default:
                 break;
@@ -180,6 +188,31 @@ START_TEST(a_batch_twice_before_the_mark_is_damage)
         commit();
         reopen();
         ck_assert_uint_eq(position(1), 4);
+}
+END_TEST
+
+/* A collector has what no batch shows any more: these seqs are told as damaged, and none is used again. */
+START_TEST(custody_before_the_mark_says_how_far_seqs_went)
+{
+        IndexEntry custody = { .kind = INDEX_CUSTODY, .custody = { .seq = 10, .collector = "c" } };
+        IndexEntry commit_entry = { .kind = INDEX_COMMIT, .commit = { .segment = 1, .last = 3 } };
+        SourceRange range;
+
+        take_index();
+        add(custody);
+        commit_entry.commit.index_size = (uint64_t) n_entries * INDEX_ENTRY_SIZE;
+        add(commit_entry);
+        give_index();
+        ck_assert_uint_eq(report.n_damages, 1);
+        ck_assert_uint_eq(report.damages[0].first, 4);
+        ck_assert_uint_eq(report.damages[0].last, 10);
+        ck_assert_uint_eq(position(1), 3);
+        ck_assert_int_eq(append(1, 4, 4), 0);
+        commit();
+        reopen();
+        range = range_of(store_source(store, "other"));
+        ck_assert_uint_eq(range.newest, 11);
+        ck_assert_uint_eq(range.oldest, 11);
 }
 END_TEST
 
@@ -303,6 +336,7 @@ int main(void)
         tcase_add_loop_test(tcase, a_tail_that_does_not_follow_is_cut, 0, TAILS);
         tcase_add_loop_test(tcase, a_mark_that_cannot_be_is_none, 0, 3);
         tcase_add_test(tcase, a_batch_twice_before_the_mark_is_damage);
+        tcase_add_test(tcase, custody_before_the_mark_says_how_far_seqs_went);
         tcase_add_test(tcase, a_header_cut_short_is_damage);
         tcase_add_test(tcase, an_index_of_another_segment_is_not_believed);
         tcase_add_test(tcase, an_index_that_begins_with_something_else_is_not_believed);
