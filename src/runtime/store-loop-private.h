@@ -38,7 +38,6 @@ struct StoreLoop {
                 trouble_usec[_STORE_CONDITION_MAX]; /* monotonic, when the condition's cause was last seen */
         uint64_t dropped; /* of the store, as last looked at */
         uint64_t reminded_usec;
-        uint64_t retained_usec;
         uint64_t commits, errors;
         Ending ending;
         void (*done)(void *userdata);

@@ -25,8 +25,6 @@
 #include <sys/stat.h>
 
 #define RETRY_USEC USEC_PER_SEC
-/* How often retention by age and free space is applied when nothing is written. */
-#define RETENTION_USEC (60 * USEC_PER_SEC)
 #define BOOT_LINK "boot"
 
 static void commit(StoreLoop *loop);
@@ -273,9 +271,8 @@ static bool write_gaps(StoreLoop *loop)
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
         StoreLoop *loop = userdata;
-        uint64_t now = monotonic_usec();
         /* Who waits for room may get it by a deletion. */
-        bool due = loop->blocked || now - loop->retained_usec >= RETENTION_USEC;
+        bool due = loop->blocked || store_due(loop->store, realtime_usec());
 
         store_loop_check_space(loop);
         store_loop_check_store(loop);
@@ -287,14 +284,12 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
                 retry(loop);
                 if (store_loop_needs_proof(loop))
                         store_probe(loop->store);
-                if (written || due || store_dirty(loop->store)) {
-                        loop->retained_usec = now;
+                if (written || due || store_dirty(loop->store))
                         request_commit(loop);
-                } else if (!loop->in_flight) {
+                else if (!loop->in_flight)
                         store_loop_calm(loop, false);
-                }
         }
-        (void) sd_event_source_set_time(source, now + RETRY_USEC);
+        (void) sd_event_source_set_time(source, monotonic_usec() + RETRY_USEC);
         (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
         return 0;
 }

@@ -203,6 +203,15 @@ static void make_job(Store *store, StoreJob *ret)
         store->directory_dirty = false;
 }
 
+bool store_due(Store *store, uint64_t now_usec)
+{
+        /* What is in flight has victims of its own. */
+        if (store->in_flight || store->failed)
+                return false;
+        retention_choose(store, now_usec);
+        return store->n_victims > 0 || store_newest_is_old(store, now_usec);
+}
+
 int store_commit_begin(Store *store, uint64_t now_usec, StoreJob *ret_job)
 {
         int r;
@@ -210,9 +219,10 @@ int store_commit_begin(Store *store, uint64_t now_usec, StoreJob *ret_job)
         assert(!store->in_flight);
         if (store->failed)
                 return -EIO;
-        retention_choose(store, now_usec);
-        if (!store_dirty(store) && store->n_victims == 0)
+        if (!store_due(store, now_usec) && !store_dirty(store))
                 return 0;
+        if (store_newest_is_old(store, now_usec))
+                store_rotate(store);
         if (!store->open || begins_header_only(store)) {
                 r = segment_begin(store, 0, true, now_usec);
                 if (r < 0) {

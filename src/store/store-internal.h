@@ -238,6 +238,12 @@ struct Store {
         uint64_t dropped; /* records deleted before a collector had them */
 };
 
+/* --- store.c --- */
+
+/* Whether the last segment has records and is too old to take more of them: without this, it would outlive its time in
+ * a store that nobody writes to. */
+bool store_newest_is_old(Store *store, uint64_t now_usec);
+
 /* --- segment.c --- */
 
 void segment_name(uint64_t first, const char *suffix, char ret[static STORE_NAME_MAX]);

@@ -34,6 +34,13 @@ Store *store_free(Store *store)
         return NULL;
 }
 
+/* Of age, too: what goes whole when its youngest record is so old must not become much older by waiting for more. */
+static void limit_age(uint64_t *age_usec, uint64_t retention_usec)
+{
+        if (retention_usec > 0)
+                *age_usec = MIN(*age_usec > 0 ? *age_usec : USEC_INFINITY, MAX(retention_usec / 8, 1));
+}
+
 int store_open(const StoreOptions *options, uint64_t now_usec, Store **ret_store, StoreReport *ret_report)
 {
         _cleanup_(store_report_done) StoreReport report = { 0 };
@@ -49,8 +56,9 @@ int store_open(const StoreOptions *options, uint64_t now_usec, Store **ret_store
         /* Whole segments are deleted: keep several within the limit, or retention has nothing to choose
          * from. */
         if (options->use_max > 0)
-                store->options.segment_size_max =
-                        MIN(options->segment_size_max, MAX(options->use_max / 8, 1));
+                store->options.segment_size_max = MIN(options->segment_size_max, MAX(options->use_max / 8, 1));
+        limit_age(&store->options.segment_age_usec, options->retention_usec);
+        limit_age(&store->options.segment_age_usec, options->delete_acked ? options->acked_usec : 0);
         r = streams_init(&store->streams, options->random);
         if (r == 0)
                 r = store->disk->lock(store->disk);
@@ -73,6 +81,20 @@ int store_open(const StoreOptions *options, uint64_t now_usec, Store **ret_store
 }
 
 /* --- Delivering --- */
+
+bool store_newest_is_old(Store *store, uint64_t now_usec)
+{
+        uint64_t age = store->options.segment_age_usec;
+        Segment *newest;
+
+        if (age == 0 || store->n_segments == 0 || store->fresh || store->finish || store->group.n > 0)
+                return false;
+        newest = &store->segments[store->n_segments - 1];
+        if (store->written.last < newest->first)
+                return false;
+        segment_load(store, newest);
+        return newest->loaded && now_usec > newest->created_usec && now_usec - newest->created_usec >= age;
+}
 
 static bool rotation_due(const Store *store, uint64_t size, uint64_t now_usec)
 {

@@ -23,7 +23,7 @@ typedef struct StoreOptions {
         StoreSpan span;             /* so that readers find records by time and node without reading; NULL: not */
         void (*random)(void *bytes, size_t size); /* for stream ids */
         uint64_t segment_size_max;  /* bytes of text; rotation behind it */
-        uint64_t segment_age_usec;  /* 0: none */
+        uint64_t segment_age_usec;  /* the same by age, 0: none; also of one that nobody writes to */
         uint64_t group_bytes_max;   /* text of the open group; append says -EAGAIN behind it */
         uint64_t use_max;           /* bytes of all segments, 0: none */
         DiskAmount keep_free;       /* bytes to leave free on the file system, 0: none */
@@ -97,6 +97,10 @@ void store_probe(Store *store);
 
 /* Whether there is anything that a commit would make durable. */
 bool store_dirty(const Store *store);
+
+/* Whether time alone asks for a commit: a segment has to be ended or to go for its age, or one to go for the room that
+ * others have taken meanwhile. Looks at the disk. */
+bool store_due(Store *store, uint64_t now_usec);
 
 /* Closes the open group: writes its index entries, rotates if due, and returns the job. 1: run it, then
  * store_commit_end(); 0: nothing to do; negative errno: as from append, nothing was submitted. Never while

@@ -120,6 +120,39 @@ START_TEST(acked_records_stay_for_their_time)
 }
 END_TEST
 
+/* In a store that nobody writes to any more: no record is older than its time and an eighth. */
+START_TEST(age_deletes_from_a_quiet_store)
+{
+        const uint64_t age = 3600 * USEC_PER_SEC;
+        uint64_t waited = 0;
+
+        if (_i == 0) {
+                options.retention_usec = age;
+                options.delete_unacked = true;
+        } else {
+                options.delete_acked = true;
+                options.acked_usec = age;
+        }
+        reopen();
+        (void) store_source(store, "c");
+        fill(1, 20);
+        ck_assert_uint_eq(take_all(1, ""), 0);
+        for (; oldest() == 1 && waited < 2 * age; waited += USEC_PER_SEC) {
+                now += USEC_PER_SEC;
+                while (store_due(store, now) || store_dirty(store))
+                        commit();
+        }
+        ck_assert_uint_ge(waited, age);
+        ck_assert_uint_le(waited, age + age / 8);
+        ck_assert_uint_eq(oldest(), 21);
+        ck_assert_uint_eq(count_segments(), 1);
+        reopen();
+        ck_assert_uint_eq(position(1), 20);
+        fill(21, 1);
+        ck_assert_uint_eq(take_all(21, ""), 0);
+}
+END_TEST
+
 /* They are a convenience: when room is short, they go for those that come. */
 START_TEST(acked_records_make_room_before_their_time)
 {
@@ -232,6 +265,7 @@ int main(void)
         tcase_add_loop_test(tcase, full_it_drops_the_oldest_and_tells_exactly_what, 0, 2);
         tcase_add_test(tcase, what_is_dropped_while_it_is_under_way_can_be_acked);
         tcase_add_test(tcase, acked_records_stay_for_their_time);
+        tcase_add_loop_test(tcase, age_deletes_from_a_quiet_store, 0, 2);
         tcase_add_test(tcase, acked_records_make_room_before_their_time);
         tcase_add_loop_test(tcase, room_to_leave_may_be_hundredths_of_the_disk, 0, 2);
         tcase_add_test(tcase, what_is_awaited_is_what_would_be_missed);

@@ -222,6 +222,75 @@ START_TEST(segments_end_by_age_and_when_told)
 }
 END_TEST
 
+/* Nobody writes: it ends all the same, once, and what comes then goes on behind it. */
+START_TEST(a_quiet_segment_ends_by_age)
+{
+        options.segment_age_usec = 60 * USEC_PER_SEC;
+        reopen();
+        ck_assert(!store_due(store, now));
+        fill(1, 2);
+        now += 59 * USEC_PER_SEC;
+        ck_assert(!store_due(store, now));
+        now += USEC_PER_SEC;
+        ck_assert(!store_dirty(store));
+        ck_assert(store_due(store, now));
+        if (_i == 1) {
+                /* So does one that a start has found, and one that a failed disk has ended. */
+                reopen();
+                ck_assert(store_due(store, now));
+                sim_disk_fail_sync_at(sim, 1);
+                store_probe(store);
+                ck_assert_int_eq(fixture_commit(store, now), -EIO);
+                ck_assert(store_due(store, now));
+        }
+        commit();
+        ck_assert_uint_eq(count_segments(), 2);
+        /* The new one has nothing that could be too old. */
+        now += 600 * USEC_PER_SEC;
+        ck_assert(!store_due(store, now));
+        ck_assert_int_eq(fixture_commit(store, now), 0);
+        reopen();
+        ck_assert(!store_due(store, now));
+        fill(3, 1);
+        ck_assert_uint_eq(count_segments(), 2);
+        ck_assert_uint_eq(position(1), 3);
+        /* One that ends in order is left as it is. */
+        now += 60 * USEC_PER_SEC;
+        ck_assert_int_eq(store_finish(store, true, now), 0);
+        commit_all();
+        ck_assert_uint_eq(count_segments(), 2);
+        reopen();
+        ck_assert(report.clean_end);
+}
+END_TEST
+
+/* Neither while a job is out, which has victims of its own, nor behind a failure. */
+START_TEST(time_asks_for_nothing_that_cannot_be_done_now)
+{
+        StoreJob job;
+
+        options.segment_age_usec = 60 * USEC_PER_SEC;
+        reopen();
+        fill(1, 1);
+        ck_assert_int_eq(append(1, 2, 2), 0);
+        ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
+        now += 60 * USEC_PER_SEC;
+        ck_assert(!store_due(store, now));
+        ck_assert_int_eq(store_commit_end(store, store_job_run(&job), now), 0);
+        ck_assert(store_due(store, now));
+        /* What is in the open group is of this segment. */
+        ck_assert_int_eq(append(1, 3, 3), 0);
+        ck_assert(!store_due(store, now));
+        sim_disk_cut_at(sim, 1);
+        ck_assert_int_eq(append(1, 4, 4), -EIO);
+        ck_assert(!store_due(store, now));
+        sim_disk_power_cycle(sim);
+        store_step_back(store);
+        reopen();
+        ck_assert_uint_eq(position(1), 2);
+}
+END_TEST
+
 START_TEST(reading_inside_a_batch_is_refused)
 {
         Source *source = store_source(store, "c");
@@ -645,6 +714,8 @@ int main(void)
         tcase_add_test(tcase, records_of_our_own_have_no_stream);
         tcase_add_test(tcase, segments_end_by_size);
         tcase_add_test(tcase, segments_end_by_age_and_when_told);
+        tcase_add_loop_test(tcase, a_quiet_segment_ends_by_age, 0, 2);
+        tcase_add_test(tcase, time_asks_for_nothing_that_cannot_be_done_now);
         tcase_add_test(tcase, reading_inside_a_batch_is_refused);
         tcase_add_test(tcase, a_cursor_reads_on_through_segments);
         tcase_add_test(tcase, a_stream_that_ended_is_forgotten);
