@@ -148,15 +148,16 @@ static int recover(Store *store, uint64_t now_usec, const Listing *listing, Stor
                 return r;
         if (stream_id_is_null(&store->stream))
                 store->options.random(&store->stream, sizeof store->stream);
-        finish_deletions(store, &listing->texts);
-        finish_deletions(store, &listing->packed);
-        set_aside_begun(store, &listing->texts);
-        drop_announced(store);
-        /* Also names that the process before us made and did not sync. */
+        /* Before anything goes: the segment that says what was deleted may have got its name by a process that
+         * did not live to sync that. */
         r = store->disk->sync_directory(store->disk);
         if (r < 0)
                 return r;
         store->directory_dirty = false;
+        finish_deletions(store, &listing->texts);
+        finish_deletions(store, &listing->packed);
+        set_aside_begun(store, &listing->texts);
+        drop_announced(store);
         if (store->n_pending > 0)
                 r = write_down_damage(store, now_usec);
         else if (!report->created && !report->clean_end)

@@ -91,6 +91,7 @@ BUGS = [
     bug('positions-forgotten-at-start', *CRASH, 'store/replay.c',
         'stream->durable = (StreamPoint) { entry->batch.received_last, entry->batch.received_checksum };',
         'stream->durable = (StreamPoint) { entry->batch.received_first - 1, 0 };'),
+    bug('deletions-finished-before-names-are-synced', 'test-store-trouble', 'nothing_goes_before_the_name_of_what_says_so_is_synced', 'store/recovery.c', 'r = store->disk->sync_directory(store->disk);', 'finish_deletions(store, &listing->texts); r = store->disk->sync_directory(store->disk);'),
     bug('no-directory-sync-at-start', 'test-store-trouble', 'names_left_unsynced_are_synced_by_the_next_start', 'store/recovery.c', 'r = store->disk->sync_directory(store->disk);', 'r = 0;'),
     bug('index-entry-of-another-place', 'test-index', 'entries_survive_the_round_trip', 'store/index.c',
         'entry.number != number', 'false'),
