@@ -26,7 +26,8 @@ typedef struct Aggregator {
         CredentialsWarned warned;
         StoreLoop *store;
         Clients clients;
-        Publisher *publisher;        /* NULL: nothing is published */
+        Publisher *publisher;        /* NULL: nothing is published, and no commands are taken */
+        ClientCommands *commands;    /* NULL: none are taken */
         StockClients *stock_clients; /* NULL: no socket for them */
 } Aggregator;
 
@@ -75,6 +76,46 @@ static void sha256(const void *data, size_t size, uint8_t ret_digest[static SHA2
 
         assert(r == 0);
         (void) r;
+}
+
+/* --- Commands: of the dispatcher, for clients, and back --- */
+
+static void on_command(const LinkCommand *command, void *userdata)
+{
+        Aggregator *aggregator = userdata;
+
+        client_commands_take(aggregator->commands, command);
+}
+
+static void on_dispatcher_gone(void *userdata)
+{
+        Aggregator *aggregator = userdata;
+
+        client_commands_abandon(aggregator->commands);
+}
+
+static void on_find(ClientCommands *commands, const char *node, void *userdata)
+{
+        Aggregator *aggregator = userdata;
+
+        clients_find(&aggregator->clients, commands, node);
+}
+
+static void on_reply(const LinkReply *reply, void *userdata)
+{
+        Aggregator *aggregator = userdata;
+
+        publisher_reply(aggregator->publisher, reply);
+}
+
+static void status_of_commands(const Aggregator *aggregator)
+{
+        const ClientCommandsCounters *counters = client_commands_counters(aggregator->commands);
+        State *state = aggregator->state;
+
+        status_counter(state, "commands_taken", NULL, counters->taken, "Commands of the local dispatcher for clients");
+        status_counter(state, "commands_sent", NULL, counters->sent, "Commands sent to clients");
+        status_counter(state, "commands_unanswered", NULL, counters->silent, "Of these, those without an answer in time");
 }
 
 /* --- The loop's handler --- */
@@ -140,12 +181,16 @@ static void on_tick(void *userdata)
         credentials_tick(aggregator->tls, &aggregator->warned);
         clients_tick(&aggregator->clients);
         stock_clients_tick(aggregator->stock_clients);
+        if (aggregator->commands)
+                client_commands_tick(aggregator->commands);
         status_begin(aggregator->state);
         store_loop_status(aggregator->store);
         credentials_status(aggregator->tls, aggregator->state);
         clients_status(&aggregator->clients);
         if (aggregator->publisher)
                 publisher_status(aggregator->publisher);
+        if (aggregator->commands)
+                status_of_commands(aggregator);
         stock_clients_status(aggregator->stock_clients, aggregator->state);
         status_end(aggregator->state, "%zu connections, %" PRIu64 " records taken",
                    inlet_connections(aggregator->clients.inlet), counters->records);
@@ -201,9 +246,31 @@ static int make_publisher(Aggregator *aggregator)
                 .name = config->name,
                 .state = aggregator->state,
                 .store = aggregator->store,
+                .records = config->publish,
+                .userdata = aggregator,
         };
 
-        return config->publish ? publisher_new(loop_event(aggregator->loop), &options, &aggregator->publisher) : 0;
+        if (!config->publish && !config->pass_commands)
+                return 0;
+        if (config->pass_commands) {
+                options.command = on_command;
+                options.disconnected = on_dispatcher_gone;
+        }
+        return publisher_new(loop_event(aggregator->loop), &options, &aggregator->publisher);
+}
+
+static int make_commands(Aggregator *aggregator)
+{
+        ClientCommandsOptions options = {
+                .find = on_find,
+                .send = clients_send,
+                .name = clients_name,
+                .reply = on_reply,
+                .monotonic_usec = monotonic_usec,
+                .userdata = aggregator,
+        };
+
+        return aggregator->config->pass_commands ? client_commands_new(&options, &aggregator->commands) : 0;
 }
 
 static int listen_on(Aggregator *aggregator)
@@ -219,6 +286,7 @@ static int listen_on(Aggregator *aggregator)
         if (r >= 0)
                 r = clients_init(&aggregator->clients, event, aggregator->config, &fds, &aggregator->tls,
                                  &aggregator->peers, aggregator->state, aggregator->store);
+        aggregator->clients.commands = aggregator->commands;
         listen_fds_warn_rest(&fds);
         listen_fds_done(&fds);
         return r;
@@ -244,6 +312,9 @@ static int make(Aggregator *aggregator)
         r = make_store(aggregator);
         if (r < 0)
                 return r;
+        r = make_commands(aggregator);
+        if (r < 0)
+                return r;
         r = make_publisher(aggregator);
         if (r < 0)
                 return r;
@@ -255,6 +326,7 @@ static void done(Aggregator *aggregator)
         clients_done(&aggregator->clients);
         stock_clients_free(aggregator->stock_clients);
         publisher_free(aggregator->publisher);
+        client_commands_free(aggregator->commands);
         store_loop_free(aggregator->store);
         tls_unref(aggregator->tls);
         peers_free(aggregator->peers);

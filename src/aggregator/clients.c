@@ -246,8 +246,20 @@ static char *const *on_also(const IntakeSession *session)
         return peers_relay_names(*clients_of(inlet_session_of(session))->peers, session->owner);
 }
 
+static void on_reply(IntakeSession *session, const LinkReply *reply)
+{
+        const Clients *clients = clients_of(inlet_session_of(session));
+
+        if (clients->commands)
+                client_commands_reply(clients->commands, inlet_session_of(session), reply);
+}
+
 static void on_gone(IntakeSession *session)
 {
+        const Clients *clients = clients_of(inlet_session_of(session));
+
+        if (clients->commands)
+                client_commands_gone(clients->commands, inlet_session_of(session));
         if (session->welcomed)
                 clients_disconnected(clients_of(inlet_session_of(session)), session);
 }
@@ -260,6 +272,7 @@ const IntakeHandler clients_intake_handler = {
         .refused = on_records_refused,
         .gone = on_gone,
         .bye = on_bye,
+        .reply = on_reply,
 };
 
 /* --- What the aggregator calls --- */

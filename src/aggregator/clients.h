@@ -3,6 +3,7 @@
 
 /* The clients' end: who may connect, what they are told, what is counted of them. */
 
+#include "aggregator/client-commands.h"
 #include "aggregator/config.h"
 #include "aggregator/peers.h"
 #include "aggregator/roster.h"
@@ -18,6 +19,8 @@ typedef struct Clients {
         Peers **peers;
         const AggregatorConfig *config;
         Roster *roster;
+        ClientCommands *commands; /* not owned; NULL: none are passed on */
+        uint64_t searches;        /* for those who take them */
         StoreLoop *store; /* set before the first connection */
         bool forgetting;  /* streams of peers with Forget=yes may be in the store's table */
         uint64_t refilled_usec;
@@ -37,6 +40,10 @@ extern const IntakeHandler clients_intake_handler;
 int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *config, ListenFds *fds, Tls **tls,
                  Peers **peers, State *state, StoreLoop *store) _must_check_;
 void clients_done(Clients *clients);
+/* What commands are passed on by; see ClientCommandsOptions. */
+void clients_find(Clients *clients, ClientCommands *commands, const char *node);
+int clients_send(void *client, const LinkCommand *command);
+const char *clients_name(const void *client);
 
 /* The credentials and peers.d/ were read again: ends the sessions of clients that are not welcome any more. */
 void clients_review(Clients *clients);

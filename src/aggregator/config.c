@@ -68,6 +68,7 @@ static const ConfigKey keys[] = {
         KEY("StreamForget", config_parse_usec, stream_forget_usec, "a time such as 400d, 0 for never"),
         KEY("Publish", config_parse_bool, publish, "yes or no"),
         KEY("PublishSocket", config_parse_socket, publish_socket, "an absolute path of at most 107 bytes"),
+        KEY("PassCommands", config_parse_bool, pass_commands, "yes or no"),
         { 0 },
 };
 

@@ -33,6 +33,7 @@ typedef struct AggregatorConfig {
         uint64_t stream_forget_usec;
         bool publish;
         char *publish_socket;
+        bool pass_commands;
 
         /* Made of the above. */
         Networks auditd_allow;

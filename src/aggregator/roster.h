@@ -32,6 +32,7 @@ typedef struct RosterRow {
         int64_t tokens;      /* bytes of that left; negative: it has to wait */
         bool refused;        /* its last attempt was */
         bool known;          /* during a look: the store has a stream of it */
+        uint64_t asked;      /* number of the last search for those who take commands that found it */
         LIST_ENTRY(RosterRow) bucket;
 } RosterRow;
 

@@ -8,6 +8,15 @@
 #include <pwd.h>
 
 static const char blanks[] = " \t";
+/* Before a verb that other hosts may be asked for. */
+static const char node_prefix[] = "node:";
+
+/* The verb behind the prefix, if there is one. */
+static const char *verb_of(const char *word, bool *ret_node)
+{
+        *ret_node = strncmp(word, node_prefix, sizeof node_prefix - 1) == 0;
+        return *ret_node ? word + sizeof node_prefix - 1 : word;
+}
 
 /* --- Reading --- */
 
@@ -16,10 +25,11 @@ int command_verbs_parse(const ConfigKey *key, const char *value, void *field)
         _cleanup_(strings_freep) char **words = NULL;
         char ***list = field;
         CommandVerb verb;
+        bool node;
         int r = config_parse_strings(key, value, &words);
 
         for (size_t i = 0; r >= 0 && i < strings_count(words); i++)
-                if (!command_verb_find(link_string(words[i]), &verb))
+                if (!command_verb_find(link_string(verb_of(words[i], &node)), &verb))
                         return -EINVAL;
         for (size_t i = 0; r >= 0 && i < strings_count(words); i++)
                 r = strings_append(list, words[i]);
@@ -117,11 +127,16 @@ void command_policy_done(CommandPolicy *policy)
 
 /* --- Judging --- */
 
-bool command_verbs_allow(char *const *verbs, LinkString verb)
+bool command_verbs_allow(char *const *verbs, const CommandWish *wish)
 {
-        for (size_t i = 0; verbs && verbs[i]; i++)
-                if (strlen(verbs[i]) == verb.size && memcmp(verbs[i], verb.data, verb.size) == 0)
+        for (size_t i = 0; verbs && verbs[i]; i++) {
+                bool node;
+                LinkString verb = link_string(verb_of(verbs[i], &node));
+
+                if (node == wish->node && verb.size == wish->verb.size &&
+                    memcmp(verb.data, wish->verb.data, verb.size) == 0)
                         return true;
+        }
         return false;
 }
 
@@ -139,10 +154,10 @@ static bool concerns(const CommandGrant *grant, const CommandIdentity *who)
         return false;
 }
 
-bool command_policy_allows(const CommandPolicy *policy, const CommandIdentity *who, LinkString verb)
+bool command_policy_allows(const CommandPolicy *policy, const CommandIdentity *who, const CommandWish *wish)
 {
         for (size_t i = 0; i < policy->n; i++)
-                if (concerns(&policy->grants[i], who) && command_verbs_allow(policy->grants[i].verbs, verb))
+                if (concerns(&policy->grants[i], who) && command_verbs_allow(policy->grants[i].verbs, wish))
                         return true;
         return false;
 }

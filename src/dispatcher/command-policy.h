@@ -2,7 +2,8 @@
 #pragma once
 
 /* Who may ask for what. Nobody may ask for anything that is not granted: a push subscriber by Commands= in
- * its file, everybody else by Commands= in dispatcher.conf, which names users and groups. */
+ * its file, everybody else by Commands= in dispatcher.conf, which names users and groups. What may be asked of this
+ * host is one thing, what of the clients of the collector on it another: that is granted as "node:VERB". */
 
 #include "link/frame.h"
 #include "runtime/config.h"
@@ -23,6 +24,12 @@ typedef struct CommandPolicy {
         size_t n;
 } CommandPolicy;
 
+/* What is asked for. */
+typedef struct CommandWish {
+        LinkString verb;
+        bool node; /* of other hosts */
+} CommandWish;
+
 /* Whose wishes are judged. */
 typedef struct CommandIdentity {
         uid_t uid;
@@ -40,6 +47,6 @@ int command_verbs_parse(const ConfigKey *key, const char *value, void *field);
 void command_policy_resolve(CommandPolicy *policy);
 void command_policy_done(CommandPolicy *policy);
 
-bool command_policy_allows(const CommandPolicy *policy, const CommandIdentity *who, LinkString verb);
+bool command_policy_allows(const CommandPolicy *policy, const CommandIdentity *who, const CommandWish *wish);
 /* Whether the list of verbs has it; NULL: an empty one. */
-bool command_verbs_allow(char *const *verbs, LinkString verb);
+bool command_verbs_allow(char *const *verbs, const CommandWish *wish);

@@ -4,10 +4,12 @@
  *
  *  1. A command that is passed on has passed here first: whoever takes it finds an address that is one, a
  *     time within bounds, each argument once.
- *  2. A condition that a command raises has a name of its own kind (COMMAND_CONDITION_PREFIX).
+ *  2. Whatever the verb, NODE= makes it another host's: it is passed on, and nothing here is done or raised.
+ *  3. A condition that a command raises has a name of its own kind (COMMAND_CONDITION_PREFIX).
  */
 
 #include "dispatcher/command-verb.h"
+#include "runtime/config.h"
 
 #include <arpa/inet.h>
 
@@ -19,6 +21,7 @@ typedef enum Argument {
         ARGUMENT_ADDRESS,
         ARGUMENT_PRIORITY,
         ARGUMENT_MESSAGE,
+        ARGUMENT_NODE,
         _ARGUMENT_MAX,
 } Argument;
 
@@ -26,7 +29,7 @@ static const char *const argument_names[_ARGUMENT_MAX] = {
         [ARGUMENT_NAME] = "NAME",         [ARGUMENT_ON] = "ON",
         [ARGUMENT_REASON] = "REASON",     [ARGUMENT_SECONDS] = "SECONDS",
         [ARGUMENT_ADDRESS] = "ADDRESS",   [ARGUMENT_PRIORITY] = "PRIORITY",
-        [ARGUMENT_MESSAGE] = "MESSAGE",
+        [ARGUMENT_MESSAGE] = "MESSAGE",   [ARGUMENT_NODE] = "NODE",
 };
 
 /* What is wider is no attacker, but the network that the host lives in. */
@@ -150,6 +153,17 @@ static const char *judge_state(const LinkString *values, Command *command)
         return NULL;
 }
 
+static const char *judge_node(LinkString node)
+{
+        char name[NODE_NAME_MAX + 1];
+
+        if (node.size >= sizeof name)
+                return "NODE is no name of a node";
+        memcpy(name, node.data, node.size);
+        name[node.size] = '\0';
+        return node_name_is_valid(name) ? NULL : "NODE is no name of a node";
+}
+
 static const char *judge_values(const LinkString *values, Command *command)
 {
         uint32_t number = 0, seconds_max = COMMAND_BLOCK_SEC_MAX;
@@ -170,7 +184,10 @@ static const char *judge_values(const LinkString *values, Command *command)
                 why = "PRIORITY is none of 0 to 7";
         if (!why && values[ARGUMENT_MESSAGE].data && values[ARGUMENT_MESSAGE].size == 0)
                 why = "MESSAGE is empty";
+        if (!why && values[ARGUMENT_NODE].data)
+                why = judge_node(values[ARGUMENT_NODE]);
         command->priority = (int) number;
+        command->node = values[ARGUMENT_NODE];
         command->name = values[ARGUMENT_NAME];
         command->reason = values[ARGUMENT_REASON];
         command->message = values[ARGUMENT_MESSAGE];
@@ -197,7 +214,7 @@ static bool next_argument(LinkString *arguments, LinkString *ret_key, LinkString
 
 static const char *read_arguments(CommandVerb verb, LinkString arguments, LinkString *ret_values)
 {
-        unsigned missing = verbs[verb].needed, allowed = missing | verbs[verb].allowed;
+        unsigned missing = verbs[verb].needed, allowed = missing | verbs[verb].allowed | NEEDS(NODE);
         LinkString key, value;
 
         while (arguments.size > 0) {
@@ -205,10 +222,10 @@ static const char *read_arguments(CommandVerb verb, LinkString arguments, LinkSt
 
                 if (!next_argument(&arguments, &key, &value))
                         return "an argument is not of the form KEY=VALUE";
-                if (verb == COMMAND_OTHER)
-                        continue;
                 while (i < _ARGUMENT_MAX && !(allowed & 1U << i && equals(key, argument_names[i])))
                         i++;
+                if (i == _ARGUMENT_MAX && verb == COMMAND_OTHER)
+                        continue;
                 if (i == _ARGUMENT_MAX)
                         return "an argument that this verb does not have";
                 if (ret_values[i].data)
@@ -239,7 +256,7 @@ LinkReplyStatus command_parse(const LinkCommand *frame, Command *ret, const char
                 name_condition(ret, frame->verb);
                 ret->on = true;
         }
-        ret->passed_on = ret->verb == COMMAND_BLOCK_ADDRESS || ret->verb == COMMAND_UNBLOCK_ADDRESS ||
+        ret->passed_on = ret->node.size > 0 || ret->verb == COMMAND_BLOCK_ADDRESS || ret->verb == COMMAND_UNBLOCK_ADDRESS ||
                          (ret->verb == COMMAND_OTHER && frame->arguments.size > 0);
         *ret_why = why ? why : "";
         return why ? LINK_REPLY_FAILED : LINK_REPLY_DONE;

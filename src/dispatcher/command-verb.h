@@ -17,6 +17,8 @@
 #define COMMAND_PAUSE_SEC_MAX 3600U
 /* 30 days: addresses change hands. */
 #define COMMAND_BLOCK_SEC_MAX (30U * 24U * 3600U)
+/* NODE= of a command for all clients of this host's collector. */
+#define COMMAND_NODE_ALL "all"
 
 typedef enum CommandVerb {
         COMMAND_STATE,
@@ -34,6 +36,7 @@ typedef struct Command {
         char condition[COMMAND_CONDITION_SIZE]; /* to be raised or ended; "": the command raises none */
         bool on;
         bool passed_on; /* to those who take commands */
+        LinkString node; /* a client of the collector on this host, or COMMAND_NODE_ALL; empty: it is for this host */
         LinkString name; /* of a subscriber; empty: the sender */
         LinkString reason, message;
         uint32_t seconds;

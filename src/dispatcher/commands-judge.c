@@ -22,17 +22,18 @@ static bool is_granted(const Commands *commands, const Judgement *j)
 {
         const Connection *connection = j->peer->handler->connection(j->peer);
         _cleanup_(freep) gid_t *groups = NULL;
+        CommandWish wish = { j->frame->verb, j->command.node.size > 0 };
         CommandIdentity who = { 0 };
         pid_t pid;
 
         if (j->peer->via == COMMAND_VIA_PUSH)
-                return command_verbs_allow(j->peer->verbs, j->frame->verb);
+                return command_verbs_allow(j->peer->verbs, &wish);
         connection_credentials(connection, &pid, &who.uid, &who.gid);
         /* Without them, the primary group alone can be granted anything. */
         if (connection_groups(connection, &groups, &who.n_groups) < 0)
                 who.n_groups = 0;
         who.groups = groups;
-        return command_policy_allows(&commands->policy, &who, j->frame->verb);
+        return command_policy_allows(&commands->policy, &who, &wish);
 }
 
 static void refuse(Judgement *j)
@@ -73,9 +74,11 @@ static CommandPeer *find_subscriber(const Commands *commands, CommandPeer *sende
         return found;
 }
 
+/* What is for other nodes goes to the aggregators, what is for this host to everybody else. */
 static bool takes(const CommandPeer *peer, const Judgement *j)
 {
-        return peer != j->peer && peer->handler->takes && peer->handler->takes(peer);
+        return peer != j->peer && peer->aggregator == (j->command.node.size > 0) && peer->handler->takes &&
+               peer->handler->takes(peer);
 }
 
 /* All that take commands but the sender. */
@@ -87,7 +90,8 @@ static void find_receivers(const Commands *commands, Judgement *j)
         LIST_FOREACH(peer, &commands->peers, peers)
                 n += takes(peer, j);
         if (n == 0) {
-                judgement_set(j, LINK_REPLY_FAILED, "no subscriber takes commands");
+                judgement_set(j, LINK_REPLY_FAILED, j->command.node.size > 0 ? "no aggregator of this host passes commands on"
+                                                                        : "no subscriber takes commands");
                 return;
         }
         if (!gathering_has_room(commands->gathering, judgement_client(j))) {

@@ -120,7 +120,8 @@ void commands_take(Commands *commands, CommandPeer *peer, const LinkCommand *fra
 
 void commands_reply(Commands *commands, CommandPeer *peer, const LinkReply *reply)
 {
-        gathering_reply(commands->gathering, peer, peer->name, reply);
+        /* An aggregator says itself whose words they are. */
+        gathering_reply(commands->gathering, peer, peer->aggregator ? NULL : peer->name, reply);
 }
 
 void commands_attach(Commands *commands, CommandPeer *peer)

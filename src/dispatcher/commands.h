@@ -40,6 +40,7 @@ struct CommandPeer {
         CommandVia via;
         const char *name;   /* a push subscriber's; what the others call themselves */
         char *const *verbs; /* a push subscriber's, that it may send */
+        bool aggregator;    /* it has clients on other hosts */
         LIST_ENTRY(CommandPeer) peers;
 };
 

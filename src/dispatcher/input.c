@@ -199,18 +199,32 @@ static void on_refused(IntakeSession *session, uint32_t n, RecordFault fault)
                             record_fault_to_string(fault));
 }
 
-static void on_command(IntakeSession *session, const LinkCommand *command)
+static InputPeers *peers_of(const IntakeSession *session)
 {
         Input *input = intake_userdata(session->intake);
 
-        input_peers_command(&input->peers, session, command);
+        return &input->peers;
+}
+
+static void on_command(IntakeSession *session, const LinkCommand *command)
+{
+        input_peers_command(peers_of(session), session, command);
+}
+
+static void on_reply(IntakeSession *session, const LinkReply *reply)
+{
+        input_peers_reply(peers_of(session), session, reply);
+}
+
+static void on_connected(IntakeSession *session)
+{
+        if (session->origin == BATCH_ORIGIN_REMOTE)
+                input_peers_aggregator(peers_of(session), session);
 }
 
 static void on_gone(IntakeSession *session)
 {
-        Input *input = intake_userdata(session->intake);
-
-        input_peers_gone(&input->peers, session);
+        input_peers_gone(peers_of(session), session);
 }
 
 static void on_screen(IntakeSession *session, Batch *batch)
@@ -229,6 +243,8 @@ static const IntakeHandler intake_handler = {
         .refused = on_refused,
         .gone = on_gone,
         .command = on_command,
+        .reply = on_reply,
+        .connected = on_connected,
 };
 
 /* Who may connect is the socket file's business; streams belong to the user, so that nobody continues

@@ -203,7 +203,7 @@ size_t record_command(const RecordCommand *command, uint8_t *out)
         put_number(&line, "count", command->count);
         put_word(&line, "answer", command->answer);
         if (command->why[0] != '\0')
-                put_word(&line, "why", command->why);
+                put_bytes(&line, "why", (const uint8_t *) command->why, strlen(command->why), RECORD_COMMAND_WHY_MAX);
         put_tail(&line, command->success);
         return line.size;
 }

@@ -105,6 +105,8 @@ size_t record_gap(const RecordGap *gap, uint8_t *out);
 
 /* Bytes of a command's arguments that its record shows; more are cut, and said. */
 #define RECORD_COMMAND_ARGUMENTS_MAX 2048U
+/* … and of what was answered, which may be the words of many. */
+#define RECORD_COMMAND_WHY_MAX 1024U
 
 /* `type=DAEMON_CONFIG … op=relay-command`: somebody asked something of us, and whether we took it. With `op` "relay-answer":
  * what became of a command that was passed on. Negative numbers and NULL are not known, or do not apply, and are left out. */

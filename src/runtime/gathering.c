@@ -43,6 +43,15 @@ static unsigned rank_of(LinkReplyStatus status)
         return ranks[status];
 }
 
+static void hear(const Gathering *gathering, const Errand *errand, const void *receiver, bool silent,
+                 LinkReplyStatus status, LinkString text)
+{
+        GatheringVoice voice = { errand->command.asker, receiver, silent, status, text };
+
+        if (gathering->options.heard)
+                gathering->options.heard(&voice, gathering->options.userdata);
+}
+
 static void note(Errand *errand, unsigned rank, LinkReplyStatus status, const char *name, LinkString text)
 {
         int size = (int) MIN(text.size, (size_t) GATHERING_TEXT_MAX);
@@ -122,9 +131,18 @@ void gathering_reply(Gathering *gathering, const void *receiver, const char *nam
                         break;
         if (!errand || !strike_off(errand, receiver))
                 return;
+        hear(gathering, errand, receiver, false, status, reply->text);
         note(errand, rank_of(status), status, name, reply->text);
         if (errand->n_waited == 0)
                 finish(gathering, errand);
+}
+
+static void fall_silent(const Gathering *gathering, Errand *errand, const void *receiver, const char *why)
+{
+        LinkString text = link_string(why);
+
+        hear(gathering, errand, receiver, true, LINK_REPLY_FAILED, text);
+        note(errand, RANK_SILENCE, LINK_REPLY_FAILED, NULL, text);
 }
 
 void gathering_forget(Gathering *gathering, const void *session)
@@ -137,8 +155,7 @@ void gathering_forget(Gathering *gathering, const void *session)
                         errand->command.asker = NULL;
                 if (!strike_off(errand, session))
                         continue;
-                note(errand, RANK_SILENCE, LINK_REPLY_FAILED, NULL,
-                     link_string("whoever it went to left without an answer"));
+                fall_silent(gathering, errand, session, "whoever it went to left without an answer");
                 if (errand->n_waited == 0)
                         finish(gathering, errand);
         }
@@ -152,7 +169,9 @@ void gathering_tick(Gathering *gathering, uint64_t now_usec)
                 next = LIST_NEXT(errand, errands);
                 if (now_usec < errand->command.deadline_usec)
                         continue;
-                note(errand, RANK_SILENCE, LINK_REPLY_FAILED, NULL, link_string("no answer came in time"));
+                for (size_t i = 0; i < errand->n_receivers; i++)
+                        if (errand->receivers[i])
+                                fall_silent(gathering, errand, errand->receivers[i], "no answer came in time");
                 finish(gathering, errand);
         }
 }

@@ -10,8 +10,8 @@
 
 #include "link/frame.h"
 
-/* Of a REPLY's text, with the receiver's name: a sentence. */
-#define GATHERING_TEXT_MAX 400U
+/* Of a REPLY's text, with the receiver's name: a sentence, or those of many nodes that a collector has gathered. */
+#define GATHERING_TEXT_MAX 2000U
 
 typedef struct Gathering Gathering;
 
@@ -32,8 +32,19 @@ typedef struct GatheringAnswer {
         const char *text;   /* valid during the call */
 } GatheringAnswer;
 
+/* What one receiver said. */
+typedef struct GatheringVoice {
+        void *asker; /* as in the answer */
+        const void *receiver;
+        bool silent; /* it said nothing, and its time is up or it has left */
+        LinkReplyStatus status;
+        LinkString text;
+} GatheringVoice;
+
 typedef struct GatheringOptions {
         unsigned commands_max, client_max; /* under way at once, in all and of one client */
+        /* Each receiver of a command once, before its answer. Calls nothing here. May be NULL. */
+        void (*heard)(const GatheringVoice *voice, void *userdata);
         /* May begin further commands, and calls nothing else here. */
         void (*answered)(const GatheringAnswer *answer, void *userdata);
         void *userdata;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* audit-relay command: one COMMAND to this host's dispatcher, over the producers' socket, and what became of
- * it as exit status. It sends no record.
+ * it as exit status. It sends no record. With --node= it is for the clients of the collector on this host.
  */
 
 #include "basic/unix.h"
@@ -20,8 +20,9 @@
 #define TIMEOUT_SEC_DEFAULT 10U
 /* The dispatcher lets nobody wait for longer. */
 #define TIMEOUT_SEC_MAX 60U
-/* For connecting and greeting, and behind the dispatcher's own time-out for its answer. */
-#define PATIENCE_SEC 5U
+/* For connecting and greeting, and behind the dispatcher's own time-out for its answer, which with --node= is later by some seconds
+ * than the clients'. */
+#define PATIENCE_SEC 8U
 
 /* Exit statuses besides the common ones. */
 enum {
@@ -32,6 +33,7 @@ enum {
 
 typedef struct Ask {
         const char *socket;
+        const char *node; /* NULL: it is for this host */
         const char *verb;
         char *arguments; /* KEY=VALUE lines */
         uint32_t timeout_sec;
@@ -86,14 +88,18 @@ static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
         end(ask, r == -EINVAL || r == -EMSGSIZE ? TOOL_EXIT_USAGE : TOOL_EXIT_FAILURE);
 }
 
-/* Of others: what a terminal would act upon is shown as '?'. */
+/* Of others: what a terminal would act upon is shown as '?'. Further lines, one for each node, are indented: none can be taken
+ * for ours. */
 static void print(FILE *to, const char *what, LinkString text)
 {
         fprintf(to, "%s%s", what, text.size > 0 ? ": " : "");
         for (size_t i = 0; i < text.size; i++) {
                 unsigned char c = (unsigned char) text.data[i];
 
-                fputc(c < ' ' || c == 0x7f ? '?' : c, to);
+                if (c == '\n')
+                        fputs("\n  ", to);
+                else
+                        fputc(c < ' ' || c == 0x7f ? '?' : c, to);
         }
         fputc('\n', to);
 }
@@ -212,6 +218,7 @@ static void help(void)
                "  log PRIORITY=0…7 MESSAGE=…       Write it to the journal\n"
                "  x-… [KEY=VALUE...]               For other plugins; without arguments, a condition\n"
                "\n"
+               "  --node=NAME    Ask a client of the collector on this host in place of this host; all: each of them\n"
                "  --socket=PATH  The dispatcher's input socket (" SOCKET_DEFAULT ")\n"
                "  --timeout=SEC  How long the answer is waited for, 1 to 60 (10)\n"
                "  --help         This text\n"
@@ -234,8 +241,8 @@ static bool parse_timeout(const char *text, uint32_t *ret_sec)
         return true;
 }
 
-/* The words as lines. */
-static char *join(int argc, char **argv)
+/* The words as lines, and for which node. */
+static char *join(const char *node, int argc, char **argv)
 {
         char *lines = NULL;
         size_t size;
@@ -243,6 +250,8 @@ static char *join(int argc, char **argv)
 
         if (!to)
                 return NULL;
+        if (node)
+                fprintf(to, "NODE=%s\n", node);
         for (int i = 0; i < argc; i++)
                 fprintf(to, "%s\n", argv[i]);
         if (fclose(to) == 0)
@@ -263,7 +272,7 @@ static int parse_words(Ask *ask, int argc, char **argv)
                         return -EINVAL;
                 }
         ask->verb = argv[0];
-        ask->arguments = join(argc - 1, argv + 1);
+        ask->arguments = join(ask->node, argc - 1, argv + 1);
         return ask->arguments ? 1 : -ENOMEM;
 }
 
@@ -271,6 +280,7 @@ static int parse_words(Ask *ask, int argc, char **argv)
 static int parse(Ask *ask, int argc, char **argv)
 {
         static const struct option options[] = {
+                { "node", required_argument, NULL, 'n' },
                 { "socket", required_argument, NULL, 's' },
                 { "timeout", required_argument, NULL, 't' },
                 { "help", no_argument, NULL, 'h' },
@@ -280,6 +290,13 @@ static int parse(Ask *ask, int argc, char **argv)
 
         while ((c = getopt_long(argc, argv, "+h", options, NULL)) >= 0)
                 switch (c) {
+                case 'n':
+                        if (strpbrk(optarg, "\n\r")) {
+                                fprintf(stderr, "--node= is no name of a node\n");
+                                return -EINVAL;
+                        }
+                        ask->node = optarg;
+                        break;
                 case 's':
                         ask->socket = optarg;
                         break;

@@ -54,14 +54,23 @@ static bool may(uid_t uid, gid_t gid, const char *verb)
         static const gid_t groups[] = { 7, 4000 };
         CommandIdentity who = { uid, gid, groups, ELEMENTSOF(groups) };
 
-        return command_policy_allows(&config.policy, &who, link_string(verb));
+        CommandWish wish = { link_string(verb), false };
+
+        return command_policy_allows(&config.policy, &who, &wish);
+}
+
+static bool has(const char *verb, bool node)
+{
+        CommandWish wish = { link_string(verb), node };
+
+        return command_verbs_allow(config.verbs, &wish);
 }
 
 START_TEST(nothing_is_granted_by_itself)
 {
         ck_assert_int_eq(load("[S]\n"), 0);
         ck_assert(!may(0, 0, "log"));
-        ck_assert(!command_verbs_allow(config.verbs, link_string("log")));
+        ck_assert(!has("log", false));
 }
 END_TEST
 
@@ -113,6 +122,7 @@ START_TEST(bad_grants_are_errors)
                 "Commands=root log",      "Commands=user: log",          "Commands=group: log", "Commands=user:root",
                 "Commands=user:root lo",  "Commands=user:root log x-A",  "Commands=log",        "Commands=User:root log",
                 "Verbs=state logg",       "Verbs=*",                     "Verbs=x-",            "Verbs=user:root log",
+                "Verbs=node:",            "Verbs=node:lo",               "Verbs=node: log",     "Verbs=node:node:log",
         };
         char text[80];
 
@@ -128,11 +138,29 @@ END_TEST
 START_TEST(verbs_of_a_subscriber)
 {
         ck_assert_int_eq(load("[S]\nVerbs=block-address unblock-address\nVerbs=x-a\n"), 0);
-        ck_assert(command_verbs_allow(config.verbs, link_string("block-address")));
-        ck_assert(command_verbs_allow(config.verbs, link_string("x-a")));
-        ck_assert(!command_verbs_allow(config.verbs, link_string("x-ab")));
-        ck_assert(!command_verbs_allow(config.verbs, link_string("block")));
-        ck_assert(!command_verbs_allow(config.verbs, link_string("")));
+        ck_assert(has("block-address", false));
+        ck_assert(has("x-a", false));
+        ck_assert(!has("x-ab", false));
+        ck_assert(!has("block", false));
+        ck_assert(!has("", false));
+}
+END_TEST
+
+START_TEST(other_hosts_are_a_grant_of_their_own)
+{
+        CommandIdentity root = { 0, 5, NULL, 0 };
+        CommandWish here = { link_string("log"), false }, there = { link_string("log"), true };
+
+        ck_assert_int_eq(load("[S]\nVerbs=state node:block-address node:x-a\nCommands=user:root node:log\n"), 0);
+        ck_assert(has("state", false));
+        ck_assert(!has("state", true));
+        ck_assert(has("block-address", true));
+        ck_assert(!has("block-address", false));
+        ck_assert(has("x-a", true));
+        ck_assert(!has("x-a", false));
+        ck_assert(!has("node:x-a", false)); /* no verb is called so */
+        ck_assert(command_policy_allows(&config.policy, &root, &there));
+        ck_assert(!command_policy_allows(&config.policy, &root, &here));
 }
 END_TEST
 
@@ -306,6 +334,7 @@ int main(void)
         tcase_add_test(tc, an_empty_value_takes_all_back);
         tcase_add_test(tc, bad_grants_are_errors);
         tcase_add_test(tc, verbs_of_a_subscriber);
+        tcase_add_test(tc, other_hosts_are_a_grant_of_their_own);
         tcase_add_test(tc, a_burst_and_then_a_rate);
         tcase_add_test(tc, what_was_too_much_is_told_exactly_and_seldom);
         tcase_add_test(tc, those_without_a_place_share_one);

@@ -187,6 +187,41 @@ START_TEST(what_is_wrong_with_arguments)
 }
 END_TEST
 
+/* Every verb may be another host's; then nothing of it is done here. */
+START_TEST(of_another_node)
+{
+        static const struct {
+                const char *verb, *arguments;
+        } all[] = {
+                { "state", "NAME=a\nON=1\n" },    { "pause", "SECONDS=5\n" },      { "resume", "" },
+                { "block-address", "ADDRESS=192.0.2.1\nSECONDS=5\n" },            { "unblock-address", "ADDRESS=192.0.2.1\n" },
+                { "log", "PRIORITY=3\nMESSAGE=x\n" }, { "x-a", "" },                { "x-a", "B=1\nB=2\n" },
+        };
+        static const char *const bad[] = { "", "a b", "a/b", "a\nNODE=b", "\001" };
+        char arguments[NODE_NAME_MAX + 64], name[NODE_NAME_MAX + 2];
+
+        for (unsigned i = 0; i < ELEMENTSOF(all); i++) {
+                (void) snprintf(arguments, sizeof arguments, "%sNODE=web1.example.org", all[i].arguments);
+                ck_assert_msg(parse(all[i].verb, arguments) == LINK_REPLY_DONE, "%s: %s", all[i].verb, why);
+                assert_string(command.node, "web1.example.org");
+                ck_assert(command.passed_on);
+                ck_assert_int_ne(parse(all[i].verb, all[i].arguments), LINK_REPLY_UNKNOWN);
+                ck_assert_uint_eq(command.node.size, 0);
+                for (unsigned j = 0; j < ELEMENTSOF(bad); j++) {
+                        (void) snprintf(arguments, sizeof arguments, "NODE=%s\n%s", bad[j], all[i].arguments);
+                        ck_assert_msg(parse(all[i].verb, arguments) == LINK_REPLY_FAILED, "%s %s", all[i].verb, bad[j]);
+                        ck_assert_str_ne(why, "");
+                }
+        }
+        memset(name, 'n', NODE_NAME_MAX);
+        name[NODE_NAME_MAX] = '\0';
+        (void) snprintf(arguments, sizeof arguments, "NODE=%s", name);
+        ck_assert_int_eq(parse("resume", arguments), LINK_REPLY_DONE);
+        strcat(arguments, "n");
+        ck_assert_int_eq(parse("resume", arguments), LINK_REPLY_FAILED);
+}
+END_TEST
+
 START_TEST(arguments_have_a_bound)
 {
         char arguments[COMMAND_ARGUMENTS_MAX + 2] = "PRIORITY=7\nMESSAGE=";
@@ -213,6 +248,7 @@ int main(void)
         tcase_add_test(tc, a_message);
         tcase_add_test(tc, addresses);
         tcase_add_test(tc, what_is_wrong_with_arguments);
+        tcase_add_test(tc, of_another_node);
         tcase_add_test(tc, arguments_have_a_bound);
         suite_add_tcase(suite, tc);
         return check_main(suite);

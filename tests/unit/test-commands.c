@@ -34,7 +34,7 @@ static sd_event *event;
 static Ring *ring;
 static State *state;
 static Commands *commands;
-static Peer guard, firewall, siem, shell, tool;
+static Peer guard, firewall, siem, shell, tool, aggregator;
 static unsigned n_published;
 static uint64_t clock_usec;
 
@@ -86,6 +86,7 @@ static const Connection *on_connection(const CommandPeer *peer)
 
 static const CommandPeerHandler subscriber = { on_takes, on_command, on_reply, on_pause, on_connection };
 static const CommandPeerHandler producer = { .reply = on_reply, .connection = on_connection };
+static const CommandPeerHandler collector = { on_takes, on_command, on_reply, NULL, on_connection };
 
 static int on_established(Connection *connection)
 {
@@ -113,7 +114,8 @@ static void peer_open(Peer *peer, CommandVia via, const char *name, bool takes)
         peer->fd = pair[1];
         ck_assert_int_eq(connection_new(event, pair[0], NULL, &connection_handler, peer, &peer->connection), 0);
         ck_assert_int_ge(connection_start(peer->connection, USEC_INFINITY), 0);
-        peer->peer.handler = via == COMMAND_VIA_INPUT ? &producer : &subscriber;
+        peer->peer.handler = via == COMMAND_VIA_INPUT ? takes ? &collector : &producer : &subscriber;
+        peer->peer.aggregator = peer->peer.handler == &collector;
         peer->peer.via = via;
         peer->peer.name = name;
         commands_attach(commands, &peer->peer);
@@ -179,6 +181,7 @@ static void setup(void)
         peer_open(&siem, COMMAND_VIA_PUSH, "siem", false);
         peer_open(&shell, COMMAND_VIA_PULL, "guard", false); /* it may call itself as it likes */
         peer_open(&tool, COMMAND_VIA_INPUT, "command", false);
+        peer_open(&aggregator, COMMAND_VIA_INPUT, "uid:997", true);
 }
 
 static void teardown(void)
@@ -190,6 +193,7 @@ static void teardown(void)
         peer_close(&siem);
         peer_close(&shell);
         peer_close(&tool);
+        peer_close(&aggregator);
         commands = commands_free(commands);
         state = state_free(state);
         ring = ring_free(ring);
@@ -469,6 +473,47 @@ START_TEST(a_verb_without_arguments_is_a_condition)
 }
 END_TEST
 
+START_TEST(of_other_nodes)
+{
+        char line[4096];
+
+        /* What guard may ask of this host it may not ask of others. */
+        ask(&guard, "block-address", "ADDRESS=192.0.2.7\nSECONDS=60\nNODE=all");
+        expect(&guard, 1, LINK_REPLY_REFUSED, NULL);
+        ck_assert_uint_eq(find_records("op=relay-command", "answer=refused", line), 1);
+        ck_assert_ptr_nonnull(strstr(line, "NODE\\x3dall"));
+        grant(getuid(), "node:block-address node:state node:pause");
+        ask(&tool, "block-address", "ADDRESS=192.0.2.7\nSECONDS=60");
+        expect(&tool, 1, LINK_REPLY_REFUSED, NULL);
+        ask(&tool, "block-address", "ADDRESS=192.0.2.7\nSECONDS=60\nNODE=web1");
+        ck_assert_uint_eq(aggregator.n_commands, 1);
+        ck_assert_uint_eq(firewall.n_commands + guard.n_commands, 0);
+        ck_assert_str_eq(aggregator.arguments, "ADDRESS=192.0.2.7\nSECONDS=60\nNODE=web1");
+        ck_assert_uint_eq(find_records("op=relay-command", "receivers=1 answer=taken", NULL), 1);
+        /* Those who are silent are named by the aggregator, a little behind their time. */
+        clock_usec += 5 * USEC_PER_SEC;
+        commands_tick(commands);
+        ck_assert_uint_eq(tool.n_replies, 1);
+        reply(&aggregator, LINK_REPLY_FAILED, "web1: no answer came in time");
+        expect(&tool, 2, LINK_REPLY_FAILED, "web1: no answer came in time");
+        ck_assert_uint_eq(find_records("op=relay-answer", "answer=failed why=\"web1:\\x20no\\x20answer", NULL), 1);
+        /* Nothing of it is done here. */
+        ask(&tool, "state", "NAME=a\nON=1\nNODE=web1");
+        ask(&tool, "pause", "NAME=siem\nSECONDS=5\nNODE=web1");
+        ck_assert_uint_eq(aggregator.n_commands, 3);
+        ck_assert(!state_holds(state, "command_a"));
+        ck_assert_uint_eq(siem.n_pauses, 0);
+        /* It says itself when time is up, else we do. */
+        clock_usec += 9 * USEC_PER_SEC;
+        commands_tick(commands);
+        ck_assert_uint_eq(tool.n_replies, 4);
+        peer_close(&aggregator);
+        ask(&tool, "state", "NAME=a\nON=1\nNODE=web1");
+        expect(&tool, 5, LINK_REPLY_FAILED, "no aggregator of this host passes commands on");
+        ck_assert_uint_eq(find_records("op=relay-command", "answer=failed", NULL), 1);
+}
+END_TEST
+
 START_TEST(conditions_are_bounded)
 {
         char arguments[64];
@@ -603,6 +648,7 @@ int main(void)
         tcase_add_test(tc, unknown_and_malformed_ones_are_recorded_too);
         tcase_add_test(tc, a_condition_of_its_own_kind);
         tcase_add_test(tc, a_verb_without_arguments_is_a_condition);
+        tcase_add_test(tc, of_other_nodes);
         tcase_add_test(tc, conditions_are_bounded);
         tcase_add_test(tc, pausing);
         tcase_add_test(tc, too_many_are_refused_and_counted);

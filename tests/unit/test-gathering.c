@@ -19,6 +19,8 @@ static unsigned n_answers;
 static GatheringAnswer answer;
 static char text[GATHERING_TEXT_MAX + 1];
 static bool begin_another;
+/* What was heard, as "RECEIVER STATUS TEXT;", the status of silence being "-". */
+static char heard[400];
 static uint64_t last_id;
 
 /* Returns its id, 0 when there was no room. */
@@ -48,15 +50,26 @@ static void on_answered(const GatheringAnswer *a, void *userdata)
                 ck_assert_uint_gt(begin(1), a->id);
 }
 
+static void on_heard(const GatheringVoice *voice, void *userdata)
+{
+        size_t n = strlen(heard);
+
+        ck_assert(!voice->asker || voice->asker == &asker);
+        (void) snprintf(heard + n, sizeof heard - n, "%td %c %.*s;", (const int *) voice->receiver - receivers,
+                        voice->silent ? '-' : '0' + (int) voice->status, (int) voice->text.size, voice->text.data);
+}
+
 static void setup(void)
 {
         GatheringOptions options = {
                 .commands_max = COMMANDS_MAX,
                 .client_max = CLIENT_MAX,
+                .heard = on_heard,
                 .answered = on_answered,
                 .userdata = &n_answers,
         };
 
+        heard[0] = '\0';
         n_answers = 0;
         last_id = 0;
         begin_another = false;
@@ -93,6 +106,26 @@ START_TEST(waits_for_all)
         ck_assert_str_eq(text, "b: blocked");
         gathering_tick(gathering, 2 * DEADLINE);
         ck_assert_uint_eq(n_answers, 1);
+}
+END_TEST
+
+START_TEST(each_is_heard_once)
+{
+        uint64_t id = begin(3);
+
+        reply(1, id, LINK_REPLY_DONE, "blocked");
+        reply(1, id, LINK_REPLY_REFUSED, "twice");
+        reply(0, id, 99, "");
+        gathering_tick(gathering, DEADLINE);
+        ck_assert_str_eq(heard, "1 0 blocked;0 3 ;2 - no answer came in time;");
+        heard[0] = '\0';
+        id = begin(2);
+        gathering_forget(gathering, &receivers[1]);
+        reply(1, id, LINK_REPLY_DONE, "a ghost");
+        reply(0, id, LINK_REPLY_UNKNOWN, "");
+        gathering_tick(gathering, DEADLINE);
+        ck_assert_str_eq(heard, "1 - whoever it went to left without an answer;0 2 ;");
+        ck_assert_uint_eq(n_answers, 2);
 }
 END_TEST
 
@@ -243,6 +276,7 @@ int main(void)
 
         tcase_add_checked_fixture(tc, setup, teardown);
         tcase_add_test(tc, waits_for_all);
+        tcase_add_test(tc, each_is_heard_once);
         tcase_add_loop_test(tc, the_reply_that_tells_most, 0, 25);
         tcase_add_test(tc, time_is_up);
         tcase_add_test(tc, only_who_was_asked_and_only_once);
