@@ -2,7 +2,7 @@
 
 /* One command, many clients, one answer that tells of each.
  *
- *  1. The dispatcher is answered once for each command, within its time and a little more (GRACE_USEC).
+ *  1. The dispatcher is answered once for each command, within its time.
  *  2. What commands can take is bounded: so many under way, and of each a text of fixed size, in which what went wrong
  *     has its own room. What finds no room there is counted.
  *  3. A client's words are shown as one line, whatever bytes they have: none speaks for another.
@@ -21,8 +21,10 @@
 #define UNDER_WAY_MAX 16U
 #define TIMEOUT_SEC_MAX 60U
 #define TIMEOUT_SEC_DEFAULT 10U
-/* Behind the time that the clients have, for the way there and back. */
-#define GRACE_USEC (2 * USEC_PER_SEC)
+/* Of the command's time: what is left of it when we say who was silent, as that is looked at once a second and the dispatcher is
+ * to have it in time; and what a client has less, so that it is the one to say who was silent there. */
+#define MARGIN_USEC (1500 * USEC_PER_MSEC)
+#define CLIENT_LESS_SEC 3U
 /* Of one client's words. */
 #define WORDS_MAX 240U
 /* Together, with the summary, not above GATHERING_TEXT_MAX, where the dispatcher would cut. */
@@ -245,10 +247,12 @@ static bool take_node(LinkString arguments, char ret_node[static NODE_NAME_MAX +
 
 static void send_to_all(ClientCommands *commands, Order *order, const LinkCommand *command)
 {
+        uint64_t time_usec = command->timeout_sec * USEC_PER_SEC;
         GatheringCommand asked = {
                 .id = ++commands->last_id,
                 .asker = order,
-                .deadline_usec = commands->options.monotonic_usec() + command->timeout_sec * USEC_PER_SEC + GRACE_USEC,
+                .deadline_usec = commands->options.monotonic_usec() +
+                                 (time_usec >= 2 * MARGIN_USEC ? time_usec - MARGIN_USEC : time_usec / 2),
         };
         size_t n = commands->n_receivers;
         LinkCommand frame = *command;
@@ -262,6 +266,7 @@ static void send_to_all(ClientCommands *commands, Order *order, const LinkComman
                 return;
         }
         frame.id = asked.id;
+        frame.timeout_sec = command->timeout_sec > CLIENT_LESS_SEC ? command->timeout_sec - CLIENT_LESS_SEC : 1;
         commands->counters.sent += n;
         /* The last one that fails ends the order. */
         for (size_t i = 0; i < n; i++)

@@ -9,9 +9,6 @@
 /* For those who receive a command, and for whoever waits; the second when the sender does not say. */
 #define TIMEOUT_SEC_MAX 60U
 #define TIMEOUT_SEC_DEFAULT 10U
-/* Behind the time that clients on other hosts have: theirs, and that of the way there and back, so that the aggregator is the
- * one to say who was silent. */
-#define NODE_GRACE_USEC (4 * USEC_PER_SEC)
 #define REASON_MAX 500
 /* FROM=, VIA= and UID= of a name. */
 #define FIELDS_MAX (NODE_NAME_MAX + 64U)
@@ -59,8 +56,6 @@ static void pass_on(Commands *commands, const Judgement *j)
                 .text = link_string("does not read"),
         };
 
-        if (j->command.node.size > 0)
-                command.deadline_usec += NODE_GRACE_USEC;
         frame.id = j->id;
         frame.timeout_sec = timeout;
         if (gathering_begin(commands->gathering, &command, (void *const *) j->receivers, j->n_receivers) <

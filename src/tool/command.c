@@ -20,9 +20,8 @@
 #define TIMEOUT_SEC_DEFAULT 10U
 /* The dispatcher lets nobody wait for longer. */
 #define TIMEOUT_SEC_MAX 60U
-/* For connecting and greeting, and behind the dispatcher's own time-out for its answer, which with --node= is later by some seconds
- * than the clients'. */
-#define PATIENCE_SEC 8U
+/* For connecting and greeting, and behind the dispatcher's own time-out for its answer. */
+#define PATIENCE_SEC 5U
 
 /* Exit statuses besides the common ones. */
 enum {

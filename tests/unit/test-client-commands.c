@@ -140,7 +140,7 @@ START_TEST(one_is_asked_and_no_other)
         ck_assert_uint_eq(other->n_commands, 0);
         ck_assert_str_eq(one->verb, "x-a");
         ck_assert_str_eq(one->arguments, "ADDRESS=192.0.2.7\nSECONDS=60\n");
-        ck_assert_uint_eq(one->timeout_sec, 5);
+        ck_assert_uint_eq(one->timeout_sec, 2);
         ck_assert_uint_eq(n_replies, 0);
         answer(other, LINK_REPLY_DONE, "not asked");
         answer(one, LINK_REPLY_DONE, "nft-block: added");
@@ -193,7 +193,7 @@ START_TEST(all_are_asked_and_each_is_told)
         answer(b, LINK_REPLY_DONE, "blocked");
         answer(a, LINK_REPLY_REFUSED, "no");
         answer(d, LINK_REPLY_DONE, "");
-        clock_usec += 7 * USEC_PER_SEC - 1;
+        clock_usec += 3500 * USEC_PER_MSEC - 1;
         client_commands_tick(commands);
         ck_assert_uint_eq(n_replies, 0);
         clock_usec++;
@@ -309,15 +309,35 @@ START_TEST(so_many_at_once_and_no_more)
 }
 END_TEST
 
+/* However short: there is some time, and the answer comes before it is over. */
+START_TEST(a_short_time)
+{
+        for (uint32_t seconds = 1; seconds <= 4; seconds++) {
+                unsigned n = n_replies;
+
+                n_clients = 0;
+                (void) add("a", true);
+                ask_in("NODE=a", seconds);
+                ck_assert_uint_eq(clients->timeout_sec, 1);
+                clock_usec += seconds * USEC_PER_SEC / 3;
+                client_commands_tick(commands);
+                ck_assert_uint_eq(n_replies, n);
+                clock_usec += seconds * USEC_PER_SEC / 2;
+                client_commands_tick(commands);
+                expect(n + 1, LINK_REPLY_FAILED, "a: no answer");
+        }
+}
+END_TEST
+
 START_TEST(nobody_waits)
 {
         Client *a = add("a", true);
 
         ask_in("NODE=a", 0);
-        ck_assert_uint_eq(a->timeout_sec, 10);
+        ck_assert_uint_eq(a->timeout_sec, 7);
         answer(a, LINK_REPLY_DONE, "");
         ask_in("NODE=a", UINT32_MAX);
-        ck_assert_uint_eq(a->timeout_sec, 60);
+        ck_assert_uint_eq(a->timeout_sec, 57);
         client_commands_abandon(commands);
         answer(a, LINK_REPLY_DONE, "");
         ck_assert_uint_eq(n_replies, 0);
@@ -343,6 +363,7 @@ int main(void)
         tcase_add_test(tc, many_find_no_room_and_are_counted);
         tcase_add_test(tc, what_names_no_client);
         tcase_add_test(tc, so_many_at_once_and_no_more);
+        tcase_add_test(tc, a_short_time);
         tcase_add_test(tc, nobody_waits);
         suite_add_tcase(suite, tc);
         return check_main(suite);
