@@ -94,9 +94,8 @@ static int sync_directory(const char *path)
         return fsync(fd) < 0 ? -errno : 0;
 }
 
-_public_ int audit_relay_cursor_save(const char *path, const AuditRelayCursor *cursor)
+int cursor_replace_file(const char *path, const char *text)
 {
-        char text[AUDIT_RELAY_CURSOR_SIZE + 1];
         _cleanup_(freep) char *beside = NULL;
         int r;
 
@@ -104,8 +103,6 @@ _public_ int audit_relay_cursor_save(const char *path, const AuditRelayCursor *c
                 beside = NULL;
                 return -ENOMEM;
         }
-        audit_relay_cursor_format(cursor, text);
-        strcat(text, "\n");
         r = write_file(beside, text, strlen(text));
         if (r >= 0 && rename(beside, path) < 0)
                 r = -errno;
@@ -114,6 +111,15 @@ _public_ int audit_relay_cursor_save(const char *path, const AuditRelayCursor *c
                 return r;
         }
         return sync_directory(path);
+}
+
+_public_ int audit_relay_cursor_save(const char *path, const AuditRelayCursor *cursor)
+{
+        char text[AUDIT_RELAY_CURSOR_SIZE + 1];
+
+        audit_relay_cursor_format(cursor, text);
+        strcat(text, "\n");
+        return cursor_replace_file(path, text);
 }
 
 _public_ int audit_relay_cursor_load(const char *path, AuditRelayCursor *ret)

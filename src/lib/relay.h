@@ -120,6 +120,9 @@ void items_settle(AuditRelay *relay);
 /* Moves `acked`; never back. */
 void items_ack(AuditRelay *relay, const AuditRelayCursor *cursor);
 
+/* Replaces the file atomically; when it returns 0, the text is on disk. */
+int cursor_replace_file(const char *path, const char *text) _must_check_;
+
 static inline bool cursor_same_stream(const AuditRelayCursor *a, const AuditRelayCursor *b)
 {
         return memcmp(a->stream, b->stream, sizeof a->stream) == 0;

@@ -17,6 +17,7 @@
  *      text.c       the text of a segment, for who reads
  *      pack.c       compressing closed segments
  *      view.c       the store as others read it, beside its owner
+ *      view-back.c  … from its end back
  *      links.c      names for ausearch and tail
  */
 

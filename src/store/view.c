@@ -12,38 +12,10 @@
  * 5. A segment that goes while it is read was deleted by its owner; it might have gone before we came.
  */
 
-#include "store/view.h"
-#include "store/store-internal.h"
+#include "store/view-private.h"
 
 #include <fcntl.h>
 
-/* One read of the index. */
-#define CHUNK_ENTRIES 256U
-
-struct StoreView {
-        Disk *disk;
-        bool follow;
-        uint64_t since_usec, until_usec, node;
-        uint64_t from; /* own seq to begin with */
-        uint64_t done; /* FIRST of the last segment left behind, 0: none */
-        uint64_t *firsts;
-        size_t n, allocated;
-        /* The segment that is read. */
-        uint64_t first; /* 0: none */
-        uint64_t end;   /* FIRST of the next, 0: this is the newest */
-        int index;
-        SegmentText text;
-        uint32_t number, limit; /* the next entry; how many may be looked at */
-        uint32_t mark;          /* entries that are said to be durable; of the newest segment */
-        uint64_t mark_last;
-        uint64_t last; /* own seq reached */
-        bool again;    /* the newest segment, without records, was opened a second time */
-        StreamId stream;
-        IndexEntry entry; /* of the batch given last */
-        uint32_t chunk_first, n_chunk;
-        uint8_t chunk[CHUNK_ENTRIES * INDEX_ENTRY_SIZE];
-        uint8_t payload[BATCH_PAYLOAD_MAX];
-};
 
 /* --- The directory --- */
 
@@ -73,7 +45,7 @@ static int compare(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
-static int list_segments(StoreView *view)
+int view_list_segments(StoreView *view)
 {
         int r;
 
@@ -101,7 +73,7 @@ static size_t behind(const StoreView *view, uint64_t first)
 
 /* --- A segment's index --- */
 
-static void close_segment(StoreView *view)
+void view_close_segment(StoreView *view)
 {
         if (view->index >= 0)
                 view->disk->close(view->disk, view->index);
@@ -110,7 +82,7 @@ static void close_segment(StoreView *view)
         view->first = 0;
 }
 
-static int open_index(StoreView *view, uint64_t first)
+int view_open_index(StoreView *view, uint64_t first)
 {
         char name[STORE_NAME_MAX];
 
@@ -118,14 +90,13 @@ static int open_index(StoreView *view, uint64_t first)
         return view->disk->open(view->disk, name, O_RDONLY);
 }
 
-/* 1: a readable entry; 0: none; or a negative errno. */
-static int entry_at(StoreView *view, uint32_t number, uint32_t n_entries, IndexEntry *ret)
+int view_entry_at(StoreView *view, uint32_t number, uint32_t n_entries, IndexEntry *ret)
 {
-        uint32_t begin = number - number % CHUNK_ENTRIES, n;
+        uint32_t begin = number - number % VIEW_CHUNK_ENTRIES, n;
         int r;
 
         if (number < view->chunk_first || number - view->chunk_first >= view->n_chunk) {
-                n = MIN(n_entries - begin, CHUNK_ENTRIES);
+                n = MIN(n_entries - begin, VIEW_CHUNK_ENTRIES);
                 view->n_chunk = 0;
                 r = segment_read(view->disk, view->index, view->chunk, (size_t) n * INDEX_ENTRY_SIZE,
                                  (uint64_t) begin * INDEX_ENTRY_SIZE);
@@ -152,7 +123,7 @@ static int find_mark(StoreView *view, uint32_t n_entries)
         int r;
 
         for (uint32_t i = view->mark; i < n_entries; i++) {
-                r = entry_at(view, i, n_entries, &entry);
+                r = view_entry_at(view, i, n_entries, &entry);
                 if (r < 0)
                         return r;
                 if (r > 0 && i == 0 && entry.kind == INDEX_SEGMENT)
@@ -190,16 +161,16 @@ static int measure(StoreView *view)
         /* Without a mark nobody knows what was durable: then all might be. */
         i = view->mark > 0 || view->follow ? view->mark : n;
         for (r = 1; !view->follow && i < n && r > 0; i += r > 0)
-                r = entry_at(view, i, n, &entry);
+                r = view_entry_at(view, i, n, &entry);
         view->limit = i;
         return MIN(r, 0);
 }
 
 /* Whether the index says that nothing in the segment before this one is meant. */
-static bool header_excludes(StoreView *view, uint64_t first, uint64_t before)
+bool view_header_excludes(StoreView *view, uint64_t first, uint64_t before)
 {
         uint8_t bytes[INDEX_ENTRY_SIZE];
-        int handle = open_index(view, first);
+        int handle = view_open_index(view, first);
         IndexEntry entry;
         bool read;
 
@@ -212,6 +183,24 @@ static bool header_excludes(StoreView *view, uint64_t first, uint64_t before)
                !batch_span_meets(&entry.segment.before, view->since_usec, view->until_usec);
 }
 
+int view_open_segment(StoreView *view, uint64_t first, uint64_t end)
+{
+        int handle = view_open_index(view, first), r;
+
+        if (handle < 0)
+                return handle == -ENOENT ? 0 : handle;
+        view->index = handle;
+        view->first = first;
+        view->end = end;
+        view->number = view->mark = 0;
+        view->mark_last = 0;
+        r = measure(view);
+        if (r == 0)
+                return 1;
+        view_close_segment(view);
+        return r;
+}
+
 /* Opens the next segment in which something may be. 1; 0: there is none; or a negative errno. */
 static int advance(StoreView *view)
 {
@@ -219,37 +208,28 @@ static int advance(StoreView *view)
 
         for (size_t i = behind(view, view->done); i < view->n; i++) {
                 uint64_t first = view->firsts[i], end = i + 1 < view->n ? view->firsts[i + 1] : 0;
-                int handle;
 
-                if (end > 0 && (end <= view->from || header_excludes(view, end, first))) {
+                if (end > 0 && (end < view->from || view_header_excludes(view, end, first))) {
                         view->done = first;
                         continue;
                 }
-                handle = open_index(view, first);
-                if (handle < 0 && handle != -ENOENT)
-                        return handle;
+                r = view_open_segment(view, first, end);
+                if (r < 0)
+                        return r;
                 view->done = first;
-                if (handle < 0)
-                        continue;
-                view->index = handle;
-                view->first = first;
-                view->end = end;
-                view->last = first - 1;
-                view->number = view->mark = 0;
-                view->mark_last = 0;
-                r = measure(view);
                 if (r == 0)
-                        return 1;
-                close_segment(view);
-                view->done = first - 1;
-                return r;
+                        continue;
+                if (view->last != first - 1)
+                        view->last_checksum = 0;
+                view->last = first - 1;
+                return 1;
         }
         return 0;
 }
 
 /* --- Batches --- */
 
-static bool is_wanted(const StoreView *view, const IndexEntry *entry)
+bool view_is_wanted(const StoreView *view, const IndexEntry *entry)
 {
         return entry->batch.stored.last >= view->from &&
                batch_span_meets(&entry->batch.span, view->since_usec, view->until_usec) &&
@@ -265,10 +245,11 @@ static bool put_damage(StoreView *view, uint64_t last, ViewBatch *ret)
                 .damaged = true,
         };
         view->last = last;
+        view->last_checksum = 0;
         return last >= view->from;
 }
 
-static void put_batch(StoreView *view, const IndexEntry *entry, ViewBatch *ret)
+void view_put_batch(StoreView *view, const IndexEntry *entry, ViewBatch *ret)
 {
         view->entry = *entry;
         *ret = (ViewBatch) {
@@ -282,7 +263,13 @@ static void put_batch(StoreView *view, const IndexEntry *entry, ViewBatch *ret)
         };
 }
 
-/* An entry of the segment. 1: a batch, or damage, in *ret; 0: nothing in it that is asked for. */
+/* Whether this is not the batch that ended where we are to go on. */
+static bool is_another(const StoreView *view, const Batch *stored)
+{
+        return stored->last == view->behind && view->behind_checksum != 0 && stored->checksum != view->behind_checksum;
+}
+
+/* An entry of the segment. 1: a batch, or damage, in *ret; 0: nothing in it that is asked for; -ESTALE. */
 static int take(StoreView *view, const IndexEntry *entry, ViewBatch *ret)
 {
         const Batch *stored = &entry->batch.stored;
@@ -302,9 +289,12 @@ static int take(StoreView *view, const IndexEntry *entry, ViewBatch *ret)
                 return put_damage(view, stored->first - 1, ret);
         }
         view->last = stored->last;
-        if (!is_wanted(view, entry))
+        view->last_checksum = stored->checksum;
+        if (is_another(view, stored))
+                return -ESTALE;
+        if (!view_is_wanted(view, entry))
                 return 0;
-        put_batch(view, entry, ret);
+        view_put_batch(view, entry, ret);
         return 1;
 }
 
@@ -313,11 +303,7 @@ static bool take_rest(StoreView *view, ViewBatch *ret)
 {
         uint64_t last = view->end > 0 ? view->end - 1 : view->mark_last;
 
-        if (last <= view->last)
-                return false;
-        /* A segment of which nothing is asked for is not opened. */
-        (void) put_damage(view, last, ret);
-        return true;
+        return last > view->last && put_damage(view, last, ret);
 }
 
 /* The newest segment was read to its end: has it, or the store, gone on? 1; 0; or a negative errno. */
@@ -334,14 +320,14 @@ static int refresh(StoreView *view)
                 if (!view->again)
                         return 0;
                 view->done = view->first - 1;
-                close_segment(view);
-                r = list_segments(view);
+                view_close_segment(view);
+                r = view_list_segments(view);
                 return r < 0 ? r : 1;
         }
         r = measure(view);
         if (r < 0 || view->limit > view->number)
                 return r < 0 ? r : 1;
-        r = list_segments(view);
+        r = view_list_segments(view);
         next = behind(view, view->first);
         if (r < 0 || next == view->n)
                 return r;
@@ -359,24 +345,25 @@ int store_view_next(StoreView *view, ViewBatch *ret)
                 if (view->first == 0) {
                         r = advance(view);
                         if (r == 0 && view->follow)
-                                r = list_segments(view);
+                                r = view_list_segments(view);
                         if (r == 0 && view->follow)
                                 r = advance(view);
                         if (r <= 0)
                                 return r;
                 }
                 while (view->number < view->limit) {
-                        r = entry_at(view, view->number, view->limit, &entry);
+                        r = view_entry_at(view, view->number, view->limit, &entry);
                         if (r < 0)
                                 return r;
                         view->number++;
-                        if (r > 0 && take(view, &entry, ret))
-                                return 1;
+                        r = r > 0 ? take(view, &entry, ret) : 0;
+                        if (r != 0)
+                                return r;
                 }
                 if (take_rest(view, ret))
                         return 1;
                 if (view->end > 0) {
-                        close_segment(view);
+                        view_close_segment(view);
                         view->again = false;
                         continue;
                 }
@@ -391,9 +378,9 @@ static int judge_missing(StoreView *view)
 {
         int handle;
 
-        if (view->end == 0 && view->number > view->mark)
+        if (view->end == 0 && view->entry.number >= view->mark)
                 return -ENODATA;
-        handle = open_index(view, view->first);
+        handle = view_open_index(view, view->first);
         if (handle >= 0)
                 view->disk->close(view->disk, handle);
         return handle == -ENOENT ? -ENODATA : 0;
@@ -439,7 +426,7 @@ static int find_newest(StoreView *view, uint64_t *ret)
                 return r;
         *ret = view->first - 1;
         for (uint32_t i = view->limit; i > 0 && r >= 0; i--) {
-                r = entry_at(view, i - 1, view->limit, &entry);
+                r = view_entry_at(view, i - 1, view->limit, &entry);
                 if (r > 0 && entry.kind == INDEX_BATCH) {
                         *ret = entry.batch.stored.last;
                         break;
@@ -448,20 +435,78 @@ static int find_newest(StoreView *view, uint64_t *ret)
         return MIN(r, 0);
 }
 
+/* Begins again, with what is there now. */
+static int begin_again(StoreView *view, bool find, uint64_t *ret_newest)
+{
+        int r;
+
+        view_close_segment(view);
+        view->from = view->behind = view->done = 0;
+        r = view_list_segments(view);
+        if (r == 0 && find)
+                r = find_newest(view, ret_newest);
+        view_close_segment(view);
+        view->done = 0;
+        view->left = view->n;
+        return r;
+}
+
 int store_view_seek(StoreView *view, uint64_t n)
 {
         uint64_t newest = 0;
-        int r;
+        int r = begin_again(view, n < UINT64_MAX, &newest);
 
-        close_segment(view);
-        view->from = view->done = 0;
-        r = list_segments(view);
-        if (r == 0 && n < UINT64_MAX)
-                r = find_newest(view, &newest);
-        close_segment(view);
-        view->done = 0;
         view->from = newest >= n ? newest + 1 - n : 0;
         return r < 0 ? r : view->n == 0 || view->from <= view->firsts[0];
+}
+
+/* Whether a segment was begun when the store's stream had this id, or had just got another. 1; 0; or a negative
+ * errno. */
+static int is_of_stream(StoreView *view, uint64_t first, const StreamId *stream)
+{
+        uint8_t bytes[2 * INDEX_ENTRY_SIZE];
+        int handle = view_open_index(view, first), r;
+        IndexEntry entry;
+
+        if (handle < 0)
+                return handle == -ENOENT ? 0 : handle;
+        r = segment_read(view->disk, handle, bytes, sizeof bytes, 0);
+        view->disk->close(view->disk, handle);
+        if (r < 0)
+                return r == -EIO || r == -EBADMSG ? 0 : r;
+        if (index_decode(bytes, 0, &entry) == 0 && entry.kind == INDEX_SEGMENT &&
+            stream_id_equal(&entry.segment.stream, stream))
+                return 1;
+        return index_decode(bytes + INDEX_ENTRY_SIZE, 1, &entry) == 0 && entry.kind == INDEX_RESTART &&
+               stream_id_equal(&entry.restart.old, stream);
+}
+
+int store_view_seek_behind(StoreView *view, const StreamId *stream, uint64_t seq, uint64_t checksum)
+{
+        uint64_t newest = 0;
+        int r = begin_again(view, true, &newest), known = 0;
+
+        for (size_t i = view->n; r == 0 && known == 0 && i > 0; i--) {
+                known = is_of_stream(view, view->firsts[i - 1], stream);
+                r = MIN(known, 0);
+        }
+        if (r < 0)
+                return r;
+        if (known == 0)
+                return -ENOENT;
+        if (seq > newest)
+                return -ESTALE;
+        view->from = seq + 1;
+        view->behind = seq;
+        view->behind_checksum = checksum;
+        return view->firsts[0] <= view->from;
+}
+
+void store_view_position(const StoreView *view, StreamId *ret_stream, uint64_t *ret_seq, uint64_t *ret_checksum)
+{
+        *ret_stream = view->stream;
+        *ret_seq = view->last;
+        *ret_checksum = view->last_checksum;
 }
 
 int store_view_open(Disk *disk, bool follow, StoreView **ret)
@@ -478,7 +523,7 @@ int store_view_open(Disk *disk, bool follow, StoreView **ret)
                 .index = -EBADF,
                 .text = SEGMENT_TEXT_NULL,
         };
-        r = list_segments(view);
+        r = view_list_segments(view);
         if (r == 0 && view->n == 0)
                 r = -ENODATA;
         if (r < 0) {
@@ -486,6 +531,7 @@ int store_view_open(Disk *disk, bool follow, StoreView **ret)
                 (void) store_view_free(view);
                 return r;
         }
+        view->left = view->n;
         *ret = view;
         return 0;
 }
@@ -495,7 +541,7 @@ StoreView *store_view_free(StoreView *view)
         if (!view)
                 return NULL;
         if (view->disk)
-                close_segment(view);
+                view_close_segment(view);
         free(view->firsts);
         (void) disk_free(view->disk);
         free(view);

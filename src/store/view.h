@@ -36,9 +36,21 @@ void store_view_select(StoreView *view, uint64_t since_usec, uint64_t until_usec
  * oldest. 1: that is the oldest; 0: there are older ones; or a negative errno. */
 int store_view_seek(StoreView *view, uint64_t n) _must_check_;
 
+/* Begins behind the batch of the store's stream that ended at seq. 1; 0: some records behind it are not there any
+ * more; -ENOENT: the store never had a stream of that id; -ESTALE, perhaps only when the batch is come to: it has
+ * another history; or a negative errno. */
+int store_view_seek_behind(StoreView *view, const StreamId *stream, uint64_t seq, uint64_t checksum) _must_check_;
+/* Up to which record of the store all were come to, wanted or not; the checksum is 0 where no readable batch ends
+ * there. seq 0: none. */
+void store_view_position(const StoreView *view, StreamId *ret_stream, uint64_t *ret_seq, uint64_t *ret_checksum);
+
 /* The next batch with records. 1; 0: that was the last for now; or a negative errno. */
 int store_view_next(StoreView *view, ViewBatch *ret) _must_check_;
 
-/* Reads the text of the batch that store_view_next() gave last; it is valid until the next call. 1: it is
+/* The same from the end of the store back, with what was there when it was opened or store_view_seek() was called.
+ * Not together with store_view_next(). */
+int store_view_previous(StoreView *view, ViewBatch *ret) _must_check_;
+
+/* Reads the text of the batch that was given last; it is valid until the next call. 1: it is
  * whole; 0: it is damaged; -ENODATA: it is not there any more, or was never durable; or a negative errno. */
 int store_view_read(StoreView *view, ViewBatch *batch) _must_check_;

@@ -10,6 +10,8 @@
 #include "tool/log-merge.h"
 #include "tool/log-seen.h"
 
+#include <stdio.h>
+
 typedef struct Input {
         StoreView *view;
         const char *directory;
@@ -21,6 +23,7 @@ struct LogMerge {
         Input inputs[LOG_STORES_MAX];
         size_t n;
         LogSeen *records, *losses;
+        bool reverse;
 };
 
 static bool is_loss(const ViewBatch *batch)
@@ -60,18 +63,20 @@ static int load(LogMerge *merge, Input *input)
         int r = 1;
 
         while (!input->loaded && r > 0) {
-                r = store_view_next(input->view, &input->head);
+                r = merge->reverse ? store_view_previous(input->view, &input->head)
+                                   : store_view_next(input->view, &input->head);
                 /* Alone it has no duplicates. */
                 input->loaded = r > 0 && (merge->n == 1 || input->head.damaged || !is_duplicate(merge, &input->head));
         }
         return r;
 }
 
-static bool comes_before(const Input *a, const Input *b)
+static bool comes_before(const LogMerge *merge, const Input *a, const Input *b)
 {
         if (a->head.damaged != b->head.damaged)
                 return a->head.damaged;
-        return a->head.received_usec < b->head.received_usec;
+        return merge->reverse ? a->head.received_usec > b->head.received_usec
+                              : a->head.received_usec < b->head.received_usec;
 }
 
 /* NULL with 0: none for now. */
@@ -89,7 +94,7 @@ static int choose(LogMerge *merge, Input **ret, const char **ret_directory)
                 r = load(merge, input);
                 if (r < 0)
                         return r;
-                if (r > 0 && (!*ret || comes_before(input, *ret)))
+                if (r > 0 && (!*ret || comes_before(merge, input, *ret)))
                         *ret = input;
         }
         return 0;
@@ -140,6 +145,77 @@ int log_merge_seek(LogMerge *merge, uint64_t n)
                 all = MIN(all, r);
         }
         return r < 0 ? r : all;
+}
+
+void log_merge_reverse(LogMerge *merge)
+{
+        merge->reverse = true;
+}
+
+/* The place of a store: the one that stands where it does, or any other; of copies of one store each has its own. 1; 0:
+ * records behind it are gone; -ENOENT: none is of this store; -ESTALE: those that are, are of another history. */
+static int resume_input(Input *input, const LogCursor *cursor, size_t own)
+{
+        int r = -ENOENT, last;
+
+        for (size_t i = 0; i < cursor->n; i++) {
+                const AuditRelayCursor *place = &cursor->places[(own + i) % cursor->n];
+                StreamId stream;
+
+                memcpy(stream.bytes, place->stream, sizeof stream.bytes);
+                last = store_view_seek_behind(input->view, &stream, place->seq, place->checksum);
+                if (last != -ENOENT)
+                        r = last;
+                if (r != -ENOENT && r != -ESTALE)
+                        break;
+        }
+        return r;
+}
+
+int log_merge_resume(LogMerge *merge, const LogCursor *cursor)
+{
+        size_t known = 0;
+
+        for (size_t i = 0; i < merge->n; i++) {
+                Input *input = &merge->inputs[i];
+                int r = resume_input(input, cursor, i);
+
+                if (r == -ENOENT) {
+                        r = store_view_seek(input->view, UINT64_MAX);
+                } else {
+                        known++;
+                        if (r == 0)
+                                fprintf(stderr, "%s: records behind the cursor are not there any more\n", input->directory);
+                }
+                if (r < 0) {
+                        fprintf(stderr, "%s: %s\n", input->directory, log_merge_strerror(r));
+                        return r;
+                }
+        }
+        if (known > 0 || cursor->n == 0)
+                return 0;
+        fprintf(stderr, "The cursor is of none of these stores\n");
+        return -ENOENT;
+}
+
+void log_merge_position(const LogMerge *merge, LogCursor *ret)
+{
+        ret->n = 0;
+        for (size_t i = 0; i < merge->n; i++) {
+                AuditRelayCursor place = { 0 };
+                StreamId stream;
+
+                store_view_position(merge->inputs[i].view, &stream, &place.seq, &place.checksum);
+                memcpy(place.stream, stream.bytes, sizeof place.stream);
+                if (place.seq > 0)
+                        ret->places[ret->n++] = place;
+        }
+}
+
+const char *log_merge_strerror(int error)
+{
+        return error == -ESTALE ? "its records are not those that the cursor knows: it was set back to an earlier state"
+                                : strerror(-error);
 }
 
 void log_merge_select(LogMerge *merge, const LogQuery *query)

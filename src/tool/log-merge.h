@@ -4,10 +4,8 @@
 /* Several stores as one: batches in the order in which they were received, each (stream, seq) once. */
 
 #include "store/view.h"
+#include "tool/log-cursor.h"
 #include "tool/log-match.h"
-
-/* Stores that one command reads: one for each name on a long command line, a bound for descriptors. */
-#define LOG_STORES_MAX 256U
 
 typedef struct LogMerge LogMerge;
 
@@ -20,7 +18,16 @@ int log_merge_add(LogMerge *merge, const char *directory, bool follow) _must_che
 void log_merge_select(LogMerge *merge, const LogQuery *query);
 /* Begins again, with the last n records of each store. 1: these are all of them; 0; or a negative errno. */
 int log_merge_seek(LogMerge *merge, uint64_t n) _must_check_;
+/* From now on the newest come first. */
+void log_merge_reverse(LogMerge *merge);
+/* Goes on where the cursor says; a store of which it says nothing is shown from its oldest record on. Says on
+ * stderr what is wrong. */
+int log_merge_resume(LogMerge *merge, const LogCursor *cursor) _must_check_;
+/* What an errno of these functions means. */
+const char *log_merge_strerror(int error);
+/* Up to where all was given by log_merge_next(), once it has said that there is nothing more for now. */
+void log_merge_position(const LogMerge *merge, LogCursor *ret);
 
 /* The next batch, with its text, or damage. 1; 0: nothing more for now; or a negative errno with the
- * directory it is about. */
+ * directory it is about, -ESTALE: its records are not those that the cursor knows. */
 int log_merge_next(LogMerge *merge, ViewBatch *ret, const char **ret_directory) _must_check_;

@@ -33,6 +33,11 @@ void log_options_help(void)
                "                     interpreted: numbers as names, as ausearch -i has it\n"
                "  -n --lines=N       Only the last N\n"
                "  -f --follow        The last 10, and what comes then, until it is stopped\n"
+               "  -r --reverse       The newest first\n"
+               "  --cursor=FILE      What came since the last time, the first time all; FILE keeps how far "
+               "that was\n"
+               "  --cursor=CURSOR    What came since --show-cursor printed this\n"
+               "  --show-cursor      A last line that says how far this was\n"
                "\n"
                "Exit status: 0 done; 1 it did not work; 2 the command line is wrong; 3 done, but some records "
                "are damaged.\n");
@@ -144,6 +149,15 @@ static int parse_option(LogOptions *options, int option, const char *value)
         case 'f':
                 options->follow = true;
                 return 0;
+        case 'r':
+                options->reverse = true;
+                return 0;
+        case 'c':
+                options->cursor = value;
+                return 0;
+        case 'C':
+                options->show_cursor = true;
+                return 0;
         case 'h':
                 options->help = true;
                 return 0;
@@ -152,10 +166,31 @@ static int parse_option(LogOptions *options, int option, const char *value)
         }
 }
 
+/* What would leave out what lies behind, or show it in halves. */
+static const char *find_conflict(const LogOptions *options, bool lines_given)
+{
+        if (options->reverse && (options->follow || options->event))
+                return "--reverse goes back, record by record: --follow and --event do not go with it";
+        if (!options->cursor && !options->show_cursor)
+                return NULL;
+        if (options->reverse || (options->cursor && lines_given) || options->query.until_usec < UINT64_MAX)
+                return "A cursor is to go on from: --reverse, --until= and, with --cursor=, --lines= do not go with it";
+        if (options->follow && options->show_cursor)
+                return "--follow has no end at which --show-cursor could print one";
+        if (options->follow && options->event && options->cursor)
+                return "Events that have not ended stand before the cursor: --follow --event does not go with it";
+        return NULL;
+}
+
 static int check(LogOptions *options, bool lines_given)
 {
         const LogQuery *query = &options->query;
+        const char *conflict = find_conflict(options, lines_given);
 
+        if (conflict) {
+                fprintf(stderr, "%s\n", conflict);
+                return -EINVAL;
+        }
         if (options->follow && query->until_usec < UINT64_MAX) {
                 fprintf(stderr, "--follow has no end: --until= does not go with it\n");
                 return -EINVAL;
@@ -164,7 +199,7 @@ static int check(LogOptions *options, bool lines_given)
                 fprintf(stderr, "--since= is later than --until=\n");
                 return -EINVAL;
         }
-        if (options->follow && !lines_given && query->since_usec == 0)
+        if (options->follow && !lines_given && query->since_usec == 0 && !options->cursor)
                 options->lines = LINES_FOLLOW;
         return 0;
 }
@@ -179,6 +214,8 @@ int log_options_parse(int argc, char **argv, LogOptions *ret)
                 { "serial", required_argument, NULL, 's' }, { "format", required_argument, NULL, 'o' },
                 { "lines", required_argument, NULL, 'n' }, { "event", no_argument, NULL, 'e' },
                 { "follow", no_argument, NULL, 'f' }, { "help", no_argument, NULL, 'h' },
+                { "reverse", no_argument, NULL, 'r' }, { "cursor", required_argument, NULL, 'c' },
+                { "show-cursor", no_argument, NULL, 'C' },
                 { 0 },
                 /* clang-format on */
         };
@@ -189,7 +226,7 @@ int log_options_parse(int argc, char **argv, LogOptions *ret)
         bool lines_given = false;
         int option, r = 0;
 
-        while (r == 0 && (option = getopt_long(argc, argv, "S:U:n:fh", names, NULL)) >= 0) {
+        while (r == 0 && (option = getopt_long(argc, argv, "S:U:n:frh", names, NULL)) >= 0) {
                 r = parse_option(&options, option, optarg);
                 lines_given = lines_given || option == 'n';
         }

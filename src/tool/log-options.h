@@ -12,8 +12,9 @@ typedef struct LogOptions {
         char **stores; /* NULL: those of this host */
         LogQuery query;
         LogFormat format;
-        bool event, follow, help;
+        bool event, follow, reverse, show_cursor, help;
         uint64_t lines; /* the last so many, LOG_LINES_ALL: no bound */
+        const char *cursor; /* as it was given */
 } LogOptions;
 
 /* Says on stderr what is wrong. Returns 0, -EINVAL, -ENOMEM. */

@@ -43,6 +43,9 @@ typedef struct Log {
         Keys no_keys;
         bool counting; /* prints nothing */
         uint64_t count, skip;
+        uint64_t left; /* going back: so many more */
+        LogCursor cursor; /* where we were last time, or are */
+        const char *cursor_file; /* NULL: it is not kept */
         bool damaged;
 } Log;
 
@@ -58,6 +61,7 @@ static int emit(Log *log, const uint8_t *lines, size_t size)
                 log->skip--;
                 return 0;
         }
+        log->left--;
         return log_print(&log->print, lines, size);
 }
 
@@ -112,6 +116,19 @@ static int take_line(Log *log, const ViewBatch *batch, const uint8_t *line, size
         return r == -EBADMSG ? 0 : r;
 }
 
+static int take_back(Log *log, const ViewBatch *batch)
+{
+        const uint8_t *begin = batch->stored.payload, *end = begin + batch->stored.size, *line;
+        int r = 0;
+
+        for (; r == 0 && log->left > 0 && end > begin; end = line) {
+                for (line = end - 1; line > begin && line[-1] != '\n';)
+                        line--;
+                r = take_line(log, batch, line, (size_t) (end - line));
+        }
+        return r;
+}
+
 static int take_batch(Log *log, const ViewBatch *batch, const char *directory)
 {
         const uint8_t *p = batch->stored.payload;
@@ -122,6 +139,8 @@ static int take_batch(Log *log, const ViewBatch *batch, const char *directory)
                 log->damaged = true;
                 return log->counting ? 0 : log_print_damage(&log->print, batch, directory);
         }
+        if (log->options.reverse)
+                return take_back(log, batch);
         for (; r == 0 && (size = record_next(p, left)) > 0 && size != SIZE_MAX; p += size, left -= size)
                 r = take_line(log, batch, p, size);
         return r < 0 ? r : emit_events(log, event_now(log));
@@ -134,9 +153,9 @@ static int pass(Log *log)
 {
         const char *directory = "";
         ViewBatch batch;
-        int r, error;
+        int r = 0, error;
 
-        while ((r = log_merge_next(log->merge, &batch, &directory)) > 0) {
+        while (log->left > 0 && (r = log_merge_next(log->merge, &batch, &directory)) > 0) {
                 error = take_batch(log, &batch, directory);
                 if (error < 0) {
                         fprintf(stderr, "Cannot write: %s\n", strerror(-error));
@@ -144,7 +163,7 @@ static int pass(Log *log)
                 }
         }
         if (r < 0) {
-                fprintf(stderr, "%s: %s\n", directory, strerror(-r));
+                fprintf(stderr, "%s: %s\n", directory, log_merge_strerror(r));
                 return r;
         }
         return emit_events(log, log->options.follow ? monotonic_usec() : UINT64_MAX);
@@ -196,18 +215,48 @@ static int flush(void)
         return -EIO;
 }
 
+/* What was printed is out, before the cursor says so. */
+static int settle(Log *log)
+{
+        LogCursor before = log->cursor;
+        int r = flush();
+
+        if (r < 0 || !log->cursor_file)
+                return r;
+        log_merge_position(log->merge, &log->cursor);
+        if (log->cursor.n == before.n && memcmp(log->cursor.places, before.places, before.n * sizeof *before.places) == 0)
+                return 0;
+        return log_cursor_save(&log->cursor, log->cursor_file);
+}
+
+static int show_cursor(Log *log)
+{
+        char text[LOG_CURSOR_SIZE];
+
+        log_merge_position(log->merge, &log->cursor);
+        log_cursor_format(&log->cursor, text);
+        if (log->options.format == LOG_FORMAT_JSON)
+                printf("{\"cursor\":\"%s\"}\n", text);
+        else
+                printf("-- cursor: %s\n", text);
+        return flush();
+}
+
 static int run(Log *log)
 {
         int r = 0;
 
-        if (log->options.lines != LOG_LINES_ALL)
+        log->left = log->options.reverse ? log->options.lines : UINT64_MAX;
+        if (log->options.lines != LOG_LINES_ALL && !log->options.reverse)
                 r = find_last(log);
         if (r == 0)
                 r = begin_events(log);
         if (r == 0)
                 r = pass(log);
         if (r == 0)
-                r = flush();
+                r = settle(log);
+        if (r == 0 && log->options.show_cursor)
+                r = show_cursor(log);
         while (r == 0 && log->options.follow) {
                 bool waiting = log->events && events_deadline(log->events) != USEC_INFINITY;
 
@@ -217,7 +266,7 @@ static int run(Log *log)
                 if (r == 0)
                         r = pass(log);
                 if (r == 0)
-                        r = flush();
+                        r = settle(log);
         }
         return r;
 }
@@ -229,8 +278,10 @@ static int add_store(Log *log, const char *directory)
         /* Watched first: what is written between is not missed. */
         int r = log->follow ? log_follow_add(log->follow, directory) : 0;
 
+        /* What is not yet durable may be taken back, and other records have its seqs then: no cursor stands behind it. */
         if (r == 0)
-                r = log_merge_add(log->merge, directory, log->options.follow);
+                r = log_merge_add(log->merge, directory,
+                                  log->options.follow || log->options.cursor || log->options.show_cursor);
         if (r == -ENODATA)
                 fprintf(stderr, "%s: no store is there\n", directory);
         else if (r == -E2BIG)
@@ -278,6 +329,12 @@ static int set_up(Log *log)
                 r = add_store(log, *store);
         if (r == 0 && !log->options.stores)
                 r = add_default_stores(log);
+        if (r == 0 && log->options.cursor)
+                r = log_cursor_load(&log->cursor, log->options.cursor, &log->cursor_file);
+        if (r == 0 && log->options.cursor)
+                r = log_merge_resume(log->merge, &log->cursor);
+        if (r == 0 && log->options.reverse)
+                log_merge_reverse(log->merge);
         if (r == 0)
                 log_merge_select(log->merge, &log->options.query);
         return r;

@@ -26,10 +26,14 @@ static void fill_random(void *bytes, size_t size)
         memset(bytes, next++, size);
 }
 
+static uint64_t use_max;
+
 static Store *open_store(const char *name)
 {
         StoreOptions options = {
                 .random = fill_random,
+                .use_max = use_max,
+                .delete_unacked = true,
                 .span = record_span,
                 .segment_size_max = 1024 * 1024,
                 .group_bytes_max = 1024 * 1024,
@@ -102,6 +106,22 @@ static void make_three(const char *name)
         commit(store);
         append(store, 1, 4, BATCH_RECORDS, EVENT_3);
         store_free(store);
+}
+
+/* Longer than it may be: but for its newest segment, which has one record, all is deleted. */
+static void make_longer(const char *name)
+{
+        Store *store = open_store(name);
+
+        append(store, 1, 5, BATCH_RECORDS, EVENT_2);
+        store_rotate(store);
+        append(store, 1, 6, BATCH_RECORDS, EVENT_3);
+        store_free(store);
+        use_max = 1;
+        store = open_store(name);
+        commit(store);
+        store_free(store);
+        use_max = 0;
 }
 
 /* --- The program --- */
@@ -329,11 +349,126 @@ START_TEST(the_last_of_many)
 }
 END_TEST
 
+#define EVENT_1_BACK                                                                                                   \
+        "node=web type=EOE msg=audit(1000.000:1): \n"                                                                   \
+        "node=web type=PATH msg=audit(1000.000:1): item=0 name=\"/etc/shadow\" nametype=NORMAL\n"                       \
+        "node=web type=SYSCALL msg=audit(1000.000:1): arch=c000003e syscall=257 success=yes exit=3 a0=ffffff9c "       \
+        "items=1 pid=42 uid=0 comm=\"cat\" key=6574630173686F77\n"
+
+START_TEST(the_newest_first)
+{
+        Store *b;
+
+        make_three("a");
+        expect("--store=a --reverse", EVENT_3 EVENT_2 EVENT_1_BACK);
+        expect("--store=a -r -n 2", EVENT_3 EVENT_2);
+        expect("--store=a -r -n 0", "");
+        expect("--store=a -r -n 1 --type=PATH,EOE", "node=web type=EOE msg=audit(1000.000:1): \n");
+        expect("--store=a -r --until=@1060.500", EVENT_2 EVENT_1_BACK);
+        /* Of several, each once. */
+        b = open_store("b");
+        append(b, 3, 1, BATCH_RECORDS, EVENT_2);
+        store_free(b);
+        ck_assert_int_eq(run("--help && cp -r a copy"), 0);
+        expect("--store=a --store=b --store=copy -r", EVENT_2 EVENT_3 EVENT_2 EVENT_1_BACK);
+}
+END_TEST
+
+/* --- Going on --- */
+
+START_TEST(what_came_since)
+{
+        Store *store;
+
+        make_three("a");
+        expect("--store=a --cursor=place", EVENT_1 EVENT_2 EVENT_3);
+        expect("--store=a --cursor=place", "");
+        store = open_store("a");
+        append(store, 2, 2, BATCH_RECORDS, EVENT_2);
+        append(store, 1, 5, BATCH_RECORDS, EVENT_3);
+        store_free(store);
+        /* Somebody else asks without moving it. */
+        expect("--store=a --cursor=$(cat place)", EVENT_2 EVENT_3);
+        expect("--store=a --cursor=place --node=db", EVENT_2);
+        /* What was not asked for was come to all the same. */
+        expect("--store=a --cursor=place", "");
+        expect("--store=a -n 0 --show-cursor | tail -n 1 | sed 's/-- cursor: //' | cmp - place", "");
+        expect("--store=a --cursor=$(cat place) --format=json --show-cursor | sed 's/.*:\"//; s/\"}//' | cmp - place", "");
+}
+END_TEST
+
+START_TEST(what_came_since_in_several_stores)
+{
+        Store *a, *b;
+
+        make_three("a");
+        make_three("b");
+        ck_assert_int_eq(run("--help && cp -r a copy"), 0);
+        a = open_store("a");
+        append(a, 1, 5, BATCH_RECORDS, EVENT_3);
+        store_free(a);
+        expect("--store=a --store=copy --cursor=place", EVENT_1 EVENT_2 EVENT_3 EVENT_3);
+        expect("--store=a --store=copy --cursor=place", "");
+        b = open_store("b");
+        append(b, 2, 2, BATCH_RECORDS, EVENT_2);
+        store_free(b);
+        /* One that was not there last time is new. */
+        expect("--store=a --store=copy --store=b --cursor=place", EVENT_1 EVENT_2 EVENT_3 EVENT_2);
+        expect("--store=b --cursor=place", "");
+        ck_assert_int_eq(run("--store=a --cursor=place"), 1);
+        ck_assert_str_eq(output, "The cursor is of none of these stores\n");
+        expect("--store=b --cursor=place", "");
+}
+END_TEST
+
+START_TEST(a_cursor_that_leads_nowhere)
+{
+        Store *store;
+
+        make_three("a");
+        ck_assert_int_eq(run("--help && cp -r a before"), 0);
+        store = open_store("a");
+        append(store, 1, 5, BATCH_RECORDS, EVENT_3);
+        store_free(store);
+        expect("--store=a --cursor=place", EVENT_1 EVENT_2 EVENT_3 EVENT_3);
+        /* Set back: it has less, and then others. The cursor stays as it is, for a person to decide. */
+        ck_assert_int_eq(run("--store=before --cursor=place"), 1);
+        ck_assert_ptr_nonnull(strstr(output, "before: its records are not those that the cursor knows"));
+        store = open_store("before");
+        append(store, 1, 5, BATCH_RECORDS, EVENT_2);
+        store_free(store);
+        ck_assert_int_eq(run("--store=before --cursor=place"), 1);
+        ck_assert_ptr_nonnull(strstr(output, "before: its records are not those that the cursor knows"));
+        expect("--store=a --cursor=place", "");
+        ck_assert_int_eq(run("--store=a --cursor=nowhere/place"), 1);
+        ck_assert_ptr_nonnull(strstr(output, "Cannot save the cursor in nowhere/place: No such file or directory"));
+        ck_assert_int_eq(run("--store=a --cursor=a"), 1);
+        ck_assert_ptr_nonnull(strstr(output, "--cursor=a: Is a directory"));
+        ck_assert_int_eq(run("--store=a --cursor=a/00000000000000000001.log"), 1);
+        ck_assert_ptr_nonnull(strstr(output, ".log: neither a cursor nor a file that holds one"));
+        ck_assert_int_eq(run("--store=a --cursor="), 1);
+}
+END_TEST
+
+/* The owner has deleted what nobody looked at in time. */
+START_TEST(a_cursor_behind_which_records_are_gone)
+{
+        make_three("a");
+        ck_assert_int_eq(run("--store=a --cursor=place --node=none"), 0);
+        make_longer("a");
+        ck_assert_int_eq(run("--store=a --cursor=place"), 0);
+        ck_assert_str_eq(output, "a: records behind the cursor are not there any more\n" EVENT_3);
+}
+END_TEST
+
 START_TEST(the_command_line)
 {
         static const char *const wrong[] = {
                 "--since=x", "--until=10:99", "--serial=x", "--serial=5-4", "--serial=5-", "--lines=x", "--format=xml",
                 "--type=NO_SUCH_TYPE", "--key=", "--nothing", "word", "--follow --until=now", "--since=now --until=yesterday",
+                "--reverse --follow", "--reverse --event", "--cursor=x --reverse", "--cursor=x --lines=1",
+                "--cursor=x --until=now", "--show-cursor --reverse", "--show-cursor --follow",
+                "--cursor=x --follow --event",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(wrong); i++)
@@ -418,6 +553,30 @@ START_TEST(following)
 }
 END_TEST
 
+/* Killed at any time, it has never said that it showed what it did not. */
+START_TEST(following_from_a_cursor)
+{
+        Store *store = open_store("a");
+        Follower follower;
+        char path[256];
+
+        (void) snprintf(path, sizeof path, "%s/place", directory);
+        append(store, 1, 1, BATCH_RECORDS, EVENT_2);
+        follower = follow("--cursor=place");
+        followed(&follower, EVENT_2);
+        while (access(path, F_OK) < 0)
+                (void) poll(NULL, 0, 10);
+        stop(&follower);
+        append(store, 1, 2, BATCH_RECORDS, EVENT_3);
+        follower = follow("--cursor=place");
+        followed(&follower, EVENT_3);
+        append(store, 1, 3, BATCH_RECORDS, EVENT_2);
+        followed(&follower, EVENT_2);
+        stop(&follower);
+        store_free(store);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
         Suite *suite = suite_create("log-verb");
@@ -438,8 +597,14 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, sender_and_collector);
         tcase_add_test(tcase, damage);
         tcase_add_test(tcase, the_last_of_many);
+        tcase_add_test(tcase, the_newest_first);
+        tcase_add_test(tcase, what_came_since);
+        tcase_add_test(tcase, what_came_since_in_several_stores);
+        tcase_add_test(tcase, a_cursor_that_leads_nowhere);
+        tcase_add_test(tcase, a_cursor_behind_which_records_are_gone);
         tcase_add_test(tcase, the_command_line);
         tcase_add_test(tcase, following);
+        tcase_add_test(tcase, following_from_a_cursor);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
 }

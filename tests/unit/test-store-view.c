@@ -1,134 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A store as others read it: beside its owner, by its index, with damage, and while it goes on. Each record
- * here has its seq as its serial and as the minute of its time, so that every answer can be checked. */
+/* A store as others read it: beside its owner, by its index, with damage, and while it goes on. */
 
-#include "store-case.h"
-#include "fault-disk.h"
-#include "record/record.h"
-#include "store/view.h"
-
-#include <inttypes.h>
-
-#define MINUTE (60 * USEC_PER_SEC)
-
-/* --- What is written --- */
-
-static size_t put_line(unsigned stream, uint64_t seq, char *out)
-{
-        return (size_t) sprintf(out, "node=n%u type=USER msg=audit(%" PRIu64 ".000:%" PRIu64 "): %0*d\n", stream, seq * 60,
-                                seq, (int) (seq % 5 * 20 + 1), 0);
-}
-
-static int append_timed(unsigned s, uint64_t first, uint64_t last)
-{
-        static char text[BATCH_PAYLOAD_MAX];
-        StreamId id = fixture_stream(s);
-        Batch batch = { .first = first, .last = last, .origin = BATCH_ORIGIN_KERNEL, .payload = (uint8_t *) text };
-        Sink *sink = store_sink(store);
-
-        for (uint64_t seq = first; seq <= last; seq++)
-                batch.size += (uint32_t) put_line(s, seq, text + batch.size);
-        batch.count = (uint32_t) (last - first + 1);
-        batch_seal(&batch);
-        now += USEC_PER_SEC;
-        return sink->append(sink, &id, "owner", &batch, &batch, now);
-}
-
-/* A batch of stream 1 that another collector has. */
-static int append_explained(uint64_t first, uint64_t last)
-{
-        StreamId id = fixture_stream(1);
-        Batch batch = { .first = first, .last = last, .origin = BATCH_ORIGIN_KERNEL, .reason = BATCH_CUSTODY,
-                        .size = 1, .payload = (const uint8_t *) "x" };
-        Sink *sink = store_sink(store);
-
-        batch_seal(&batch);
-        return sink->append(sink, &id, "owner", &batch, &batch, now);
-}
-
-/* Batches of `each` records of stream 1, a commit each, from seq first on. */
-static void write_batches(uint64_t first, unsigned n, unsigned each)
-{
-        for (unsigned i = 0; i < n; i++, first += each) {
-                ck_assert_int_eq(append_timed(1, first, first + each - 1), 0);
-                commit();
-        }
-}
-
-static void rotate(void)
-{
-        store_rotate(store);
-        commit();
-}
-
-static void setup_timed(void)
-{
-        sim = sim_disk_new(1);
-        options = fixture_options(NULL);
-        options.span = record_span;
-        open_store();
-}
-
-/* --- What is read --- */
-
-static uint64_t bytes_read;
-static ssize_t (*read_through)(Disk *disk, int handle, void *data, size_t size, uint64_t offset);
-
-static ssize_t counting_read(Disk *disk, int handle, void *data, size_t size, uint64_t offset)
-{
-        ssize_t n = read_through(disk, handle, data, size, offset);
-
-        bytes_read += n > 0 ? (uint64_t) n : 0;
-        return n;
-}
-
-static StoreView *view_open(bool follow)
-{
-        Disk *disk = sim_disk_attach(sim);
-        StoreView *view;
-
-        read_through = disk->read;
-        disk->read = counting_read;
-        bytes_read = 0;
-        ck_assert_int_eq(store_view_open(disk, follow, &view), 0);
-        return view;
-}
-
-/* The next batch, whole: these own seqs. */
-static void expect_batch(StoreView *view, uint64_t first, uint64_t last)
-{
-        char line[256];
-        ViewBatch batch;
-
-        ck_assert_int_eq(store_view_next(view, &batch), 1);
-        ck_assert(!batch.damaged);
-        ck_assert_uint_eq(batch.stored.first, first);
-        ck_assert_uint_eq(batch.stored.last, last);
-        ck_assert_int_eq(store_view_read(view, &batch), 1);
-        ck_assert_uint_ge(batch.stored.size, put_line(1, batch.received_first, line));
-        ck_assert_mem_eq(batch.stored.payload, "node=n", 6);
-        /* Once more, as the file is open now. */
-        ck_assert_int_eq(store_view_read(view, &batch), 1);
-}
-
-static void expect_damage(StoreView *view, uint64_t first, uint64_t last)
-{
-        ViewBatch batch;
-
-        ck_assert_int_eq(store_view_next(view, &batch), 1);
-        ck_assert(batch.damaged);
-        ck_assert_uint_eq(batch.stored.first, first);
-        ck_assert_uint_eq(batch.stored.last, last);
-}
-
-static void expect_end(StoreView *view)
-{
-        ViewBatch batch;
-
-        ck_assert_int_eq(store_view_next(view, &batch), 0);
-        ck_assert_int_eq(store_view_next(view, &batch), 0);
-}
+#include "store-view-case.h"
 
 START_TEST(no_store)
 {
@@ -684,7 +558,7 @@ int main(void)
         Suite *suite = suite_create("store-view");
         TCase *tcase = tcase_create("view");
 
-        tcase_add_checked_fixture(tcase, setup_timed, teardown);
+        tcase_add_checked_fixture(tcase, setup_timed, teardown_timed);
         tcase_add_test(tcase, no_store);
         tcase_add_test(tcase, all_of_it_beside_its_owner);
         tcase_add_test(tcase, a_renamed_store_has_its_new_name);
