@@ -39,7 +39,7 @@ def colour(name):
 
 def picture(found):
     """Bars of a logarithmic scale: between the slowest and the fastest lies a factor of hundreds."""
-    found = sorted((f for f in found if not f.name.startswith("part:")), key=lambda f: -f.rate)
+    found = sorted((f for f in found if not f.name.startswith(figures.ALONE)), key=lambda f: -f.rate)
     decades = range(4, 8)
     room = WIDTH - LEFT - RIGHT
 

@@ -49,11 +49,15 @@ def is_yardstick(name):
     return name.startswith(("bound", "peer:"))
 
 
+# What carries nothing.
+ALONE = "part:", "log-"
+
+
 def compare(figures):
     """Each with every bound and peer of the same run, and what has a quieter sister with her."""
     rates = {f.name: f.rate for f in figures}
     for figure in figures:
-        if figure.name.startswith("part:"):
+        if figure.name.startswith(ALONE):
             continue
         others = [n for n in rates if is_yardstick(n) and n != figure.name]
         if figure.name == "fanout-4-bad-4" and "fanout-4" in rates:

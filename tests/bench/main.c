@@ -10,6 +10,7 @@ static const Verb verbs[] = {
         { "check", "COUNT NODE|- whole|auditd FILE|DIRECTORY", 4, verb_check },
         { "subscribe", "DESCRIPTOR COUNT NODE good|careless|silent|slow", 4, verb_subscribe },
         { "part", "NAME COUNT DIRECTORY", 3, verb_part },
+        { "store", "COUNT NODE DIRECTORY", 3, verb_store },
         { "bound", "COUNT FILE DIRECTORY one|two|hashed", 4, verb_bound },
         { "bound-fanout", "COUNT NODE SUBSCRIBERS", 3, verb_bound_fanout },
 };
