@@ -333,6 +333,18 @@ void collectors_again(Collectors *collectors)
         collectors_begin_at(collectors, collectors->current);
 }
 
+bool collectors_leave(Collectors *collectors, uint64_t now_usec, uint64_t again_usec)
+{
+        Collector *host = NULL;
+
+        for (size_t i = 0; i < collectors->n && !host; i++)
+                host = find_host(&collectors->entries[i], collectors->current);
+        if (!host || !collectors_more(collectors) || (host->left_usec != 0 && now_usec - host->left_usec < again_usec))
+                return false;
+        host->left_usec = now_usec;
+        return true;
+}
+
 /* Looks at an entry's hosts from that one on. */
 static CollectorsStep look(const Collectors *collectors, size_t i, size_t from, size_t *ret_host)
 {
@@ -450,6 +462,7 @@ int collectors_found(Collectors *collectors, const CollectorsService *services, 
                 }
                 before = find_host(entry, host->name);
                 host->tried = before && before->tried;
+                host->left_usec = before ? before->left_usec : 0;
                 fresh.n++;
         }
         entry_forget(entry);

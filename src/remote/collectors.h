@@ -24,7 +24,8 @@ typedef struct Collector {
         char name[NODE_NAME_MAX + 1]; /* in its certificate, and for its custody in the store */
         char *host;
         char port[6];
-        bool tried; /* in this round */
+        bool tried;         /* in this round */
+        uint64_t left_usec; /* when it was left for another one, though it was there; 0: never */
 } Collector;
 
 typedef struct Collectors Collectors;
@@ -55,6 +56,9 @@ void collectors_begin_behind(Collectors *collectors);
 void collectors_begin_at(Collectors *collectors, const char *name);
 /* The current one is the next, once more. */
 void collectors_again(Collectors *collectors);
+/* The current one is there, but of no use now: whether it is to be left for another one of the round. One that was left less than
+ * `again_usec` ago is not: nobody else could be had since, or none was of more use. */
+bool collectors_leave(Collectors *collectors, uint64_t now_usec, uint64_t again_usec);
 /* Nobody is left. */
 void collectors_end(Collectors *collectors);
 

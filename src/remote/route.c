@@ -16,6 +16,7 @@ struct Route {
         Resolver *resolver;
         Outlet *outlet;
         Source *source;             /* of the current collector */
+        Source silent;              /* … without its records */
         const Collector *collector; /* valid while it is looked up and its addresses are tried */
         const char *domain;         /* of the service that is looked up */
         struct addrinfo *addresses, *next;
@@ -66,6 +67,33 @@ static int try_next(Route *route, int *ret_fd, TlsSession **ret_tls, char **ret_
         return r;
 }
 
+/* --- The source --- */
+
+static Source *silenced(const Source *silent)
+{
+        return container_of(silent, const Route, silent)->source;
+}
+
+static void on_range(Source *silent, SourceRange *ret)
+{
+        silenced(silent)->range(silenced(silent), ret);
+}
+
+static int on_get(Source *silent, uint64_t seq, Cursor *cursor, Batch *ret)
+{
+        return 0;
+}
+
+static int on_ended(Source *silent, uint64_t seq, uint64_t *ret_checksum)
+{
+        return silenced(silent)->ended(silenced(silent), seq, ret_checksum);
+}
+
+static void on_release(Source *silent, uint64_t seq, uint64_t checksum)
+{
+        silenced(silent)->release(silenced(silent), seq, checksum);
+}
+
 /* --- Turns --- */
 
 /* What the collector has of ours is a matter of its name. What others have must be written down before it is
@@ -76,7 +104,7 @@ static int take_collector(Route *route)
 
         if (!source)
                 return -ENOBUFS;
-        outlet_set_source(route->outlet, source);
+        outlet_set_source(route->outlet, route->options.silent ? &route->silent : source);
         if (route->source)
                 store_source_end(route->source);
         route->source = source;
@@ -198,6 +226,7 @@ int route_new(sd_event *event, const RouteOptions *options, Route **ret)
         if (!route)
                 return -ENOMEM;
         route->options = *options;
+        route->silent = (Source) { .range = on_range, .get = on_get, .ended = on_ended, .release = on_release };
         r = collectors_new(config->collectors, options->node, config->spread, &route->collectors);
         if (r < 0)
                 return r;

@@ -18,6 +18,7 @@ typedef struct RouteOptions {
         const char *node;
         StoreLoop *store;
         Tls **tls;
+        bool silent; /* who is found there is sent no records */
 } RouteOptions;
 
 int route_new(sd_event *event, const RouteOptions *options, Route **ret) _must_check_;

@@ -12,9 +12,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* A collector says its states with WELCOME; they have arrived by then. */
-#define CONFIRM_USEC (2 * USEC_PER_SEC)
-
 static const char *const connection_conditions[] = {
         [OUTLET_E_NETWORK] = "network_down",     [OUTLET_E_TIMEOUT] = "network_timeout",
         [OUTLET_E_TLS] = "tls_refused",          [OUTLET_E_REFUSED] = "refused",
@@ -81,6 +78,12 @@ void troubles_lost(Troubles *troubles, Outlet *outlet, const char *name, OutletT
         raise_first(troubles);
 }
 
+void troubles_left(Troubles *troubles, Outlet *outlet, const char *name, const char *why)
+{
+        note_first(troubles, outlet, name, OUTLET_E_ENDING, why);
+        troubles->first_raised = true; /* as the condition that it has made us raise */
+}
+
 void troubles_missed(Troubles *troubles, Outlet *outlet, const char *name, OutletTrouble trouble,
                      const char *why)
 {
@@ -145,7 +148,7 @@ void troubles_connected(Troubles *troubles, Outlet *outlet, const char *name, co
 
 void troubles_tick(Troubles *troubles)
 {
-        if (monotonic_usec() - troubles->connected_usec < CONFIRM_USEC)
+        if (monotonic_usec() - troubles->connected_usec < TROUBLES_CONFIRM_USEC)
                 return;
         for (size_t i = 0; i < ELEMENTSOF(collector_states); i++)
                 if (troubles->unconfirmed & (1U << i))

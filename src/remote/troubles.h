@@ -7,6 +7,8 @@
 #include "runtime/state.h"
 #include "runtime/store-loop.h"
 
+/* A collector says its states with WELCOME; they have arrived by then. */
+#define TROUBLES_CONFIRM_USEC (2 * USEC_PER_SEC)
 /* A peer's sentence, and what is said around it. */
 #define TROUBLES_REASON_MAX 500U
 
@@ -25,6 +27,8 @@ typedef struct Troubles {
 
 /* A session is over, whose collector's certificate names it `name`: told at once. */
 void troubles_lost(Troubles *troubles, Outlet *outlet, const char *name, OutletTrouble trouble, const char *why);
+/* It is left for another one, and has said itself why. */
+void troubles_left(Troubles *troubles, Outlet *outlet, const char *name, const char *why);
 /* It could not be had; told when the round is over and nobody else could. */
 void troubles_missed(Troubles *troubles, Outlet *outlet, const char *name, OutletTrouble trouble, const char *why);
 void troubles_round_over(Troubles *troubles);

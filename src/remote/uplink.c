@@ -5,10 +5,12 @@
  *  1. What ends a session, or keeps one from beginning, leads to the next collector at once; but to the same
  *     one again where it said so (resume), or has another history. Only when a whole round has failed is the
  *     backoff kept; then a round begins at the preferred collector.
- *  2. A working session is not given up before a better collector has said WELCOME. It does so to the trial, an
- *     outlet that is only there for that; then the session is ended, and the next begins with that one.
+ *  2. A working session is not given up before a better collector has said WELCOME, and nothing of a full disk. It does so to
+ *     the trial, an outlet that is only there for that; then the session is ended, and the next begins with that one.
  *  3. After the collector has shown another history of our stream nothing is sent before the new stream id
  *     is durable.
+ *  4. A collector that says its disk is full is left for the next, if there are several; but not twice in a short time: when all
+ *     are full, or nobody else is there, one of them is waited for, as if it were the only one.
  */
 
 #include "remote/uplink.h"
@@ -20,18 +22,25 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* A collector that is full is left once in so long, or in half of FailBackSec= if that is shorter: whoever comes back by a trial
+ * leaves at once, as it is the earliest that one comes. */
+#define FULL_AGAIN_USEC (150 * USEC_PER_SEC)
+
 struct Uplink {
         UplinkOptions options;
         Outlet *outlet, *trial; /* trial: NULL if there is nothing to come back to */
         Route *route, *trial_route;
         Troubles troubles;
         bool session;    /* a WELCOME came */
+        bool full;       /* … and that there is no room */
         bool stopping;
         bool restarting; /* the store is getting a new stream id in place of: */
         bool held_back;  /* … and the outlet waits for it */
         StreamId old_stream;
         char last_name[NODE_NAME_MAX + 1]; /* of the session before, "" before the first */
         char trial_until[NODE_NAME_MAX + 1]; /* the trial is for one that is better than this one */
+        uint64_t trial_usec;                 /* it has said WELCOME to it; 0: not */
+        bool trial_full;                     /* … and that there is no room */
         uint64_t connects, disconnects, diverged, failovers;
         char text[OUTLET_PEER_MAX + NODE_NAME_MAX + 64];
 };
@@ -83,6 +92,7 @@ static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
         char field[OUTLET_PEER_MAX + 8];
 
         uplink->session = true;
+        uplink->full = false;
         uplink->connects++;
         if (uplink->last_name[0] && strcmp(uplink->last_name, current(uplink)) != 0)
                 uplink->failovers++;
@@ -157,11 +167,35 @@ static void on_diverged(Outlet *outlet, uint64_t peer_last)
         store_loop_wake(uplink->options.store);
 }
 
+static bool is_about_room(const LinkState *state)
+{
+        static const char name[] = "disk_full";
+
+        return state->name.size == strlen(name) && memcmp(state->name.data, name, state->name.size) == 0;
+}
+
+/* Somebody else may have room. */
+static void leave_if_full(Uplink *uplink)
+{
+        uint64_t again = MIN(uplink->options.config->fail_back_usec / 2, FULL_AGAIN_USEC);
+
+        if (!uplink->full || !outlet_connected(uplink->outlet) ||
+            !collectors_leave(route_collectors(uplink->route), monotonic_usec(), again))
+                return;
+        log_info("The disk of collector %s is full: leaving it for another one", current(uplink));
+        troubles_left(&uplink->troubles, uplink->outlet, current(uplink), "Its disk is full");
+        outlet_end(uplink->outlet, LINK_BYE_ENDING, "the collector has no room, another one may have", true);
+}
+
 static void on_state(Outlet *outlet, const LinkState *state)
 {
         Uplink *uplink = outlet_userdata(outlet);
 
         troubles_say(&uplink->troubles, outlet, current(uplink), state);
+        if (!is_about_room(state))
+                return;
+        uplink->full = state->on;
+        leave_if_full(uplink);
 }
 
 static void on_command(Outlet *outlet, const LinkCommand *command)
@@ -198,8 +232,12 @@ static int on_trial_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char
                 route_forget_addresses(uplink->trial_route);
                 collectors_end(collectors);
         }
-        if (!outlet_connected(uplink->outlet))
+        /* A round that ends with one who is full ends, too. */
+        if (!outlet_connected(uplink->outlet) || (uplink->trial_full && !route_another(uplink->trial_route))) {
+                uplink->trial_full = false;
                 return -ECANCELED;
+        }
+        uplink->trial_full = false;
         if (!route_another(uplink->trial_route)) {
                 (void) snprintf(uplink->trial_until, sizeof uplink->trial_until, "%s", current(uplink));
                 collectors_begin(collectors, uplink->trial_until);
@@ -218,9 +256,29 @@ static bool on_trial_another(Outlet *outlet)
 static void on_trial_connected(Outlet *outlet, const LinkWelcome *welcome)
 {
         Uplink *uplink = outlet_userdata(outlet);
+
+        uplink->trial_usec = monotonic_usec();
+}
+
+static void on_trial_state(Outlet *outlet, const LinkState *state)
+{
+        Uplink *uplink = outlet_userdata(outlet);
+
+        if (!is_about_room(state) || !state->on)
+                return;
+        uplink->trial_full = true;
+        outlet_end(outlet, LINK_BYE_ENDING, "only asked whether the collector has room", true);
+}
+
+/* It has said nothing against it. */
+static void decide_trial(Uplink *uplink)
+{
         Collectors *collectors = route_collectors(uplink->trial_route);
         const char *name = collectors_current(collectors);
 
+        if (uplink->trial_usec == 0 || monotonic_usec() - uplink->trial_usec < TROUBLES_CONFIRM_USEC)
+                return;
+        uplink->trial_usec = 0;
         route_forget_addresses(uplink->trial_route);
         collectors_end(collectors);
         if (outlet_connected(uplink->outlet) && strcmp(uplink->trial_until, current(uplink)) == 0) {
@@ -228,13 +286,14 @@ static void on_trial_connected(Outlet *outlet, const LinkWelcome *welcome)
                 collectors_begin_at(route_collectors(uplink->route), name);
                 outlet_end(uplink->outlet, LINK_BYE_ENDING, "a collector that is preferred is there again", true);
         }
-        outlet_end(outlet, LINK_BYE_ENDING, "only asked whether the collector is there", true);
+        outlet_end(uplink->trial, LINK_BYE_ENDING, "only asked whether the collector is there", true);
 }
 
 static void on_trial_disconnected(Outlet *outlet, OutletTrouble trouble, const char *why)
 {
-        const Uplink *uplink = outlet_userdata(outlet);
+        Uplink *uplink = outlet_userdata(outlet);
 
+        uplink->trial_usec = 0;
         if (trouble != OUTLET_E_NETWORK && trouble != OUTLET_E_TIMEOUT)
                 route_forget_addresses(uplink->trial_route);
         log_debug("No way back to collector %s: %s", collectors_current(route_collectors(uplink->trial_route)),
@@ -246,6 +305,7 @@ static const OutletHandler trial_handler = {
         .another = on_trial_another,
         .connected = on_trial_connected,
         .disconnected = on_trial_disconnected,
+        .state = on_trial_state,
 };
 
 /* --- What remote calls --- */
@@ -287,8 +347,12 @@ void uplink_stop(Uplink *uplink)
 
 void uplink_tick(Uplink *uplink)
 {
-        if (outlet_connected(uplink->outlet))
-                troubles_tick(&uplink->troubles);
+        if (uplink->trial)
+                decide_trial(uplink);
+        if (!outlet_connected(uplink->outlet))
+                return;
+        troubles_tick(&uplink->troubles);
+        leave_if_full(uplink);
 }
 
 void uplink_status(Uplink *uplink)
@@ -332,14 +396,15 @@ const char *uplink_describe(Uplink *uplink)
 
 /* --- Life --- */
 
-static int make_way(sd_event *event, Uplink *uplink, const OutletOptions *outlet_options, Route **ret_route,
-                    Outlet **ret_outlet)
+static int make_way(sd_event *event, Uplink *uplink, const OutletOptions *outlet_options, bool silent,
+                    Route **ret_route, Outlet **ret_outlet)
 {
         RouteOptions options = {
                 .config = uplink->options.config,
                 .node = uplink->options.node,
                 .store = uplink->options.store,
                 .tls = uplink->options.tls,
+                .silent = silent,
         };
         int r;
 
@@ -376,12 +441,12 @@ static int make_ways(sd_event *event, Uplink *uplink)
         };
         int r;
 
-        r = make_way(event, uplink, &options, &uplink->route, &uplink->outlet);
+        r = make_way(event, uplink, &options, false, &uplink->route, &uplink->outlet);
         if (r < 0 || !may_come_back(config))
                 return r;
         options.handler = &trial_handler;
         options.backoff_min_usec = options.backoff_max_usec = config->fail_back_usec;
-        return make_way(event, uplink, &options, &uplink->trial_route, &uplink->trial);
+        return make_way(event, uplink, &options, true, &uplink->trial_route, &uplink->trial);
 }
 
 int uplink_new(sd_event *event, const UplinkOptions *options, Uplink **ret)

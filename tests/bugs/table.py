@@ -383,6 +383,8 @@ BUGS = [
     simulated('welcome-before-the-commit', 'runtime/intake.c', 'session->waiting = intake_stream_pending(session->stream);',
               'session->waiting = false;'),
     # --- Several collectors ---
+    bug('full-one-is-left-for-ever', 'test-collectors', 'left_for_another', 'remote/collectors.c',
+        'host->left_usec = now_usec;', ';'),
     bug('half-a-set-back', 'test-store-custody', 'half_a_set_back_is_a_whole_one', 'store/replay.c',
         'custody_distrust(store, collector);', ';'),
     bug('round-without-end', 'test-collectors', 'a_round_tries_each_once_in_order', 'remote/collectors.c',

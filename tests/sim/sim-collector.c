@@ -87,8 +87,24 @@ static void on_bye(IntakeSession *session, const LinkBye *bye)
                 keeper->options.bye(&session->receiver, bye, keeper->options.userdata);
 }
 
+/* As the aggregator says it: with WELCOME, and when it begins or ends. */
+static LinkState full_state(bool on)
+{
+        return (LinkState){.on = on, .name = link_string("disk_full"), .keys = link_string("")};
+}
+
+static void on_connected(IntakeSession *session)
+{
+        const Keeper *keeper = inlet_userdata(inlet_session_inlet(inlet_session_of(session)));
+        LinkState state = full_state(true);
+
+        if (keeper->options.chained && store_loop_holds(keeper->store, STORE_FULL))
+                intake_session_tell(session, &state);
+}
+
 static const IntakeHandler intake_handler = {
         .flush = on_flush,
+        .connected = on_connected,
         .judge = on_judge,
         .bye = on_bye,
         .refused = on_records_refused,
@@ -104,6 +120,11 @@ static void on_durable(StoreLoop *loop, void *userdata)
 
 static void on_condition(StoreLoop *loop, StoreCondition condition, bool on, void *userdata)
 {
+        const Keeper *keeper = userdata;
+        LinkState state = full_state(on);
+
+        if (keeper->options.chained && condition == STORE_FULL)
+                intake_tell(store_loop_intake(loop), &state);
         /* No medium here forgets what it has said is safe. */
         if (condition == STORE_DAMAGED)
                 sim_fail("the store of %s is damaged", sim.current->name);

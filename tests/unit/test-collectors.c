@@ -202,6 +202,53 @@ START_TEST(behind_a_lost_one_come_the_others)
 }
 END_TEST
 
+/* One that is of no use is left once in so long, for somebody who may be. */
+START_TEST(left_for_another)
+{
+        Collectors *c = make("n", false, "a", "b", NULL), *one = make("n", false, "a", NULL),
+                   *service = make("n", false, "srv:d", NULL);
+        CollectorsService hosts[] = { { .host = "x", .port = 1 }, { .host = "y", .port = 1, .priority = 1 } };
+
+        ck_assert(!collectors_leave(c, 1000, 100)); /* nobody is current */
+        collectors_begin(c, NULL);
+        ck_assert_str_eq(next(c), "a");
+        collectors_begin_behind(c);
+        ck_assert(collectors_leave(c, 1000, 100));
+        ck_assert_str_eq(next(c), "b");
+        collectors_begin_behind(c);
+        ck_assert(collectors_leave(c, 1001, 100));
+        ck_assert_str_eq(next(c), "a");
+        collectors_begin_behind(c);
+        ck_assert(!collectors_leave(c, 1099, 100));
+        ck_assert(collectors_leave(c, 1100, 100));
+        ck_assert(!collectors_leave(c, 1101, 100));
+        /* In a round without others, nobody is left. */
+        collectors_end(c);
+        ck_assert(!collectors_leave(c, 2000, 100));
+        collectors_begin(one, NULL);
+        next(one);
+        collectors_begin_behind(one);
+        ck_assert(!collectors_leave(one, 1000, 100));
+
+        /* It is remembered though the DNS is asked anew. */
+        collectors_begin(service, NULL);
+        next(service);
+        ck_assert_int_eq(collectors_found(service, hosts, 2), 0);
+        ck_assert_str_eq(next(service), "x");
+        collectors_begin_behind(service);
+        ck_assert(collectors_leave(service, 1000, 100));
+        collectors_begin(service, NULL);
+        ck_assert_str_eq(next(service), "?d");
+        ck_assert_int_eq(collectors_found(service, hosts, 2), 0);
+        ck_assert_str_eq(next(service), "x");
+        collectors_begin_behind(service);
+        ck_assert(!collectors_leave(service, 1099, 100));
+        collectors_free(c);
+        collectors_free(one);
+        collectors_free(service);
+}
+END_TEST
+
 START_TEST(the_same_again)
 {
         Collectors *c = make("n", false, "a", "b", "c", NULL);
@@ -550,6 +597,7 @@ int main(void)
         tcase_add_test(tcase, one_name_is_one_collector);
         tcase_add_test(tcase, a_round_tries_each_once_in_order);
         tcase_add_test(tcase, behind_a_lost_one_come_the_others);
+        tcase_add_test(tcase, left_for_another);
         tcase_add_test(tcase, the_same_again);
         tcase_add_test(tcase, only_better_ones);
         tcase_add_test(tcase, a_fleet_spreads_and_stays);
