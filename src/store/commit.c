@@ -357,7 +357,7 @@ void commit_step_back(Store *store)
         store->written = store->flight = store->durable;
         streams_step_back(&store->streams);
         for (size_t i = 0; i < store->n_collectors; i++)
-                store->collectors[i]->unsaved = store->collectors[i]->seq > 0;
+                store->collectors[i]->unsaved = custody_is_noted(store->collectors[i]);
         store->group.n = 0;
         store->group.bytes = 0;
         store->n_victims = 0;

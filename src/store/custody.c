@@ -8,8 +8,8 @@
  *    ours then.
  * 2. What nobody acked and is not held any more is told as lost, with the reason for which it was deleted.
  * 3. A collector that comes back with less than it had acked was restored from a backup: from now on it has
- *    what it says. Others may have been told that it had the rest, and have no more than that; so of theirs
- *    counts only what is newer than all it ever acked.
+ *    what it says. Others may have been told that it had the rest, and have no more than that, whether we have heard
+ *    so from them or not yet; so of theirs counts only what is newer than all it ever acked.
  * 4. After the store's stream was restarted nobody has anything of the new one; below the oldest held,
  *    custody is what the old stream's collectors had. Which these were is not known any more: once one is found to have
  *    been restored, it is told as lost.
@@ -70,6 +70,7 @@ Collector *custody_collector(Store *store, const char *name)
         collector->store = store;
         collector->files = SEGMENT_FILES_NULL;
         collector->text = SEGMENT_TEXT_NULL;
+        collector->from = store->doubted > 0 ? store->doubted + 1 : 0;
         strcpy(collector->name, name);
         reader_init(collector);
         store->collectors[store->n_collectors++] = collector;
@@ -150,17 +151,24 @@ static void doubt_old_stream(Store *store)
         store->restart.restart.released = 0;
         store->restart_unsaved = true;
         for (size_t i = 0; i < store->n_collectors; i++)
-                store->collectors[i]->unsaved = store->collectors[i]->unsaved || store->collectors[i]->seq > 0;
+                store->collectors[i]->unsaved = store->collectors[i]->unsaved ||
+                                                custody_is_noted(store->collectors[i]);
+}
+
+bool custody_is_noted(const Collector *collector)
+{
+        return collector->seq > 0 || collector->store->doubted > 0;
 }
 
 /* What others were told of its custody is not true any more; whether they have such seqs or only the word for
- * it is not known here. */
+ * it is not known here. Others are also those whom we do not know yet, or not any more. */
 void custody_distrust(Store *store, const Collector *collector)
 {
+        store->doubted = MAX(store->doubted, collector->seq);
         for (size_t i = 0; i < store->n_collectors; i++) {
                 Collector *o = store->collectors[i];
 
-                if (o != collector && o->seq > 0) {
+                if (o != collector) {
                         o->from = MAX(o->from, collector->seq + 1);
                         o->unsaved = true;
                 }
@@ -173,6 +181,7 @@ void custody_set_back(Collector *collector, uint64_t seq)
 
         MARK("store.set-back");
         custody_distrust(store, collector);
+        collector->from = MIN(collector->from, seq + 1);
         collector->seq = seq;
         collector->flight = MIN(collector->flight, seq);
         collector->durable = MIN(collector->durable, seq);
@@ -184,6 +193,7 @@ void custody_set_back(Collector *collector, uint64_t seq)
 
 void custody_forget(Store *store)
 {
+        store->doubted = 0;
         for (size_t i = 0; i < store->n_collectors; i++) {
                 Collector *c = store->collectors[i];
 

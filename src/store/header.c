@@ -76,7 +76,12 @@ void header_put_custody(Writer *writer, Collector *collector, uint64_t now_usec)
 {
         IndexEntry entry = {
                 .kind = INDEX_CUSTODY,
-                .custody = { .seq = collector->seq, .checksum = collector->checksum, .from = collector->from },
+                .custody = {
+                        .seq = collector->seq,
+                        .checksum = collector->checksum,
+                        .from = collector->from,
+                        .doubted = collector->store->doubted,
+                },
         };
 
         if (collector->unsaved)
@@ -128,7 +133,7 @@ static void put_tables(Writer *writer, uint64_t now_usec)
         for (const Stream *s = NULL; (s = streams_next(&store->streams, s));)
                 entry.segment.rows += s->durable.last > 0;
         for (i = 0; i < store->n_collectors; i++)
-                entry.segment.rows += store->collectors[i]->seq > 0;
+                entry.segment.rows += custody_is_noted(store->collectors[i]);
         writer_put(writer, &entry);
 
         if (store->restart.kind == INDEX_RESTART)
@@ -136,7 +141,7 @@ static void put_tables(Writer *writer, uint64_t now_usec)
         if (store->deleted.kind == INDEX_DELETED)
                 writer_put(writer, &store->deleted);
         for (i = 0; i < store->n_collectors; i++)
-                if (store->collectors[i]->seq > 0)
+                if (custody_is_noted(store->collectors[i]))
                         header_put_custody(writer, store->collectors[i], now_usec);
         for (const Stream *s = NULL; (s = streams_next(&store->streams, s));) {
                 if (s->durable.last == 0)

@@ -128,6 +128,7 @@ static void encode_body(const IndexEntry *entry, uint8_t *p)
                 put_le64(p + 40, entry->custody.time_usec);
                 put_name(p + 64, entry->custody.collector);
                 put_le64(p + 192, entry->custody.from);
+                put_le64(p + 200, entry->custody.doubted);
                 break;
         case INDEX_DELETED:
                 put_le64(p + 24, entry->deleted.first);
@@ -255,6 +256,7 @@ static int decode_body(const uint8_t *p, IndexEntry *entry)
                 entry->custody.checksum = get_le64(p + 32);
                 entry->custody.time_usec = get_le64(p + 40);
                 entry->custody.from = get_le64(p + 192);
+                entry->custody.doubted = get_le64(p + 200);
                 return get_name(p + 64, entry->custody.collector);
         case INDEX_DELETED:
                 entry->deleted.first = get_le64(p + 24);

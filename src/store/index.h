@@ -34,6 +34,7 @@
  *                  24 8 first seq of the segment  32 8 text size  40 8 index size  48 8 last own seq
  *                  56 8 time
  *      CUSTODY     24 8 seq  32 8 checksum  40 8 time  64 1 size, 65 120 collector
+ *                  192 8 from  200 8 doubted
  *      DELETED     24 8 first seq  32 8 last seq  40 8 time  48 8 bytes  56 1 IndexDeleted
  *                  64 32 chain of the segment's last entry
  *      STREAM_END  24 16 stream  40 8 last  48 8 time  56 1 IndexStreamEnd
@@ -139,6 +140,7 @@ typedef struct IndexEntry {
                         uint64_t checksum;
                         uint64_t time_usec;
                         uint64_t from; /* below, it may have been told only that another had them */
+                        uint64_t doubted; /* the same of collectors that have no entry: up to here */
                         char collector[NODE_NAME_MAX + 1];
                 } custody;
                 struct {

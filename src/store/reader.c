@@ -307,7 +307,14 @@ static void source_release(Source *source, uint64_t seq, uint64_t checksum)
 {
         Collector *collector = container_of(source, Collector, source);
 
-        if (seq == collector->seq || seq > collector->store->durable.last)
+        if (seq > collector->store->durable.last)
+                return;
+        /* Who has nothing has no word for anything either. */
+        if (seq == 0 && collector->from > 0) {
+                collector->from = 0;
+                collector->unsaved = true;
+        }
+        if (seq == collector->seq)
                 return;
         if (seq < collector->seq)
                 custody_set_back(collector, seq);

@@ -64,6 +64,7 @@ static int replay_custody(Replay *replay, const IndexEntry *entry)
         /* It was set back; of what that means for others (custody_set_back()) the entries may be torn off. */
         if (entry->custody.seq < collector->seq)
                 custody_distrust(store, collector);
+        store->doubted = MAX(store->doubted, entry->custody.doubted);
         collector->seq = entry->custody.seq;
         collector->checksum = entry->custody.checksum;
         collector->time_usec = entry->custody.time_usec;

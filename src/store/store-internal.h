@@ -234,6 +234,7 @@ struct Store {
         Collector *collectors[STORE_COLLECTORS_MAX];
         size_t n_collectors;
         bool custody_due;   /* what they have is to be written down at once */
+        uint64_t doubted;   /* the newest that one had when it was set back: what others have up to here may be the word for it */
         uint64_t set_backs;
         uint64_t damaged; /* batches, found when read */
         uint64_t dropped; /* records deleted before a collector had them */
@@ -337,6 +338,8 @@ void custody_explain(Collector *collector, uint64_t seq, Batch *ret);
  * have what it had. */
 void custody_set_back(Collector *collector, uint64_t seq);
 void custody_distrust(Store *store, const Collector *collector);
+/* Whether an entry says something of it. */
+bool custody_is_noted(const Collector *collector);
 /* A new stream: nobody has anything of it. */
 void custody_forget(Store *store);
 void custody_explain_damage(uint64_t seq, uint64_t last, Batch *ret);

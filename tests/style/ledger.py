@@ -29,8 +29,11 @@ def tree(readme, *lines):
     return {'README.md': readme, entries.LEDGER: ''.join(line + '\n' for line in lines)}
 
 
+FUZZED = {f'{target}.seconds': 1 for target in sums.FUZZ_TARGETS}
+
+
 def entry(**changes):
-    good = {'tool': 'fuzz', 'command': ['tools/fuzz'], 'commit': 'c', 'seed': 1, 'date': 'd', 'figures': {'seconds': 1, 'a.seconds': 1},
+    good = {'tool': 'fuzz', 'command': ['tools/fuzz'], 'commit': 'c', 'seed': 1, 'date': 'd', 'figures': {'seconds': 1, **FUZZED},
             'good': True, 'verdict_sha256': 's'}
     return json.dumps(good | changes)
 
@@ -39,8 +42,8 @@ def readme(*known):
     return sums.replaced(f'text\n{sums.BEGIN}\n{sums.END}\nmore\n', [json.loads(k) for k in known])
 
 
-LOST = entry(figures={'seconds': 1, 'a.seconds': 1, 'lost': 2}, good=False)
-MENDED = entry(figures={'seconds': 1, 'a.seconds': 1, 'lost': 2}, good=False, mended='the sync was forgotten')
+LOST = entry(figures={'seconds': 1, **FUZZED, 'lost': 2}, good=False)
+MENDED = entry(figures={'seconds': 1, **FUZZED, 'lost': 2}, good=False, mended='the sync was forgotten')
 CASES = [
     ('the table of an empty ledger', tree(readme()), 0),
     ('the table of two runs', tree(readme(entry(), entry()), entry(), entry()), 0),

@@ -308,42 +308,6 @@ START_TEST(names_left_unsynced_are_synced_by_the_next_start)
 }
 END_TEST
 
-/* The segment that says what is deleted has its name from a process that died before it was synced. Power goes at each
- * call of the next start: what is left of the deleted one without that name would be taken for damage. */
-START_TEST(nothing_goes_before_the_name_of_what_says_so_is_synced)
-{
-        StoreJob job;
-
-        for (uint64_t seed = 1; seed < 100; seed++) {
-                uint64_t calls = seed / 10 + 1;
-
-                close_store();
-                (void) sim_disk_free(sim);
-                sim = sim_disk_new(seed);
-                options.delete_acked = true;
-                open_store();
-                fill(1, 3);
-                release(store_source(store, "collector"), 3);
-                store_rotate(store);
-                ck_assert_int_eq(append(1, 4, 4), 0);
-                ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
-                job.directory = false;
-                ck_assert_int_eq(store_job_run(&job), 0);
-                close_store();
-
-                options.disk = sim_disk_attach(sim);
-                sim_disk_cut_at(sim, calls);
-                if (store_open(&options, now, &store, &report) < 0)
-                        (void) disk_free(options.disk);
-                close_store();
-                sim_disk_power_cycle(sim);
-                open_store();
-                ck_assert_uint_eq(report.n_damages, 0);
-                ck_assert_uint_ge(position(1), 3);
-        }
-}
-END_TEST
-
 START_TEST(nothing_is_released_that_was_not_shown)
 {
         Source *source = store_source(store, "collector");
@@ -806,7 +770,6 @@ int main(void)
         tcase_add_test(tcase, what_cannot_be_opened_is_not_old);
         tcase_add_test(tcase, a_failed_commit_steps_back);
         tcase_add_test(tcase, names_left_unsynced_are_synced_by_the_next_start);
-        tcase_add_test(tcase, nothing_goes_before_the_name_of_what_says_so_is_synced);
         tcase_add_test(tcase, nothing_is_released_that_was_not_shown);
         tcase_add_test(tcase, what_was_explained_stays_when_its_segment_is_replaced);
         tcase_add_test(tcase, what_is_replaced_may_not_be_readable);
