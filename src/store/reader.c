@@ -247,13 +247,13 @@ static int source_get(Source *source, uint64_t seq, Cursor *cursor, Batch *ret)
         stored = &entry.batch.stored;
         if (r > 0 && stored->first < seq)
                 return -ESTALE;
-        if (r > 0 && stored->first == seq) {
+        if (r > 0 && stored->first > seq) {
+                end = stored->first - 1;
+        } else if (r > 0 && stored->last <= end) {
                 end = stored->last;
                 r = read_payload(collector, &entry, ret);
                 if (r != 0)
                         return r;
-        } else if (r > 0) {
-                end = stored->first - 1;
         }
         segment->damaged = true;
         store->damaged++;

@@ -262,6 +262,26 @@ START_TEST(an_index_that_begins_with_something_else_is_not_believed)
 }
 END_TEST
 
+/* Without its header the mark is all there is to say how far seqs went: a batch that goes on behind it is none. */
+START_TEST(a_mark_within_a_batch_ends_before_it)
+{
+        IndexEntry batch;
+        Source *source;
+
+        take_index();
+        batch = last_batch();
+        put_at(0, (IndexEntry) { .kind = INDEX_DELETED });
+        put_at(1, batch);
+        put_at(2, (IndexEntry) { .kind = INDEX_COMMIT, .commit = { .segment = 1, .last = 2 } });
+        n_entries = 3;
+        give_index();
+        source = store_source(store, "c");
+        ck_assert_uint_eq(range_of(source).newest, 2);
+        ck_assert_uint_eq(expect(source, 1, BATCH_LOST, NULL), 1);
+        ck_assert_uint_eq(expect(source, 2, BATCH_LOST, NULL), 2);
+}
+END_TEST
+
 /* What cannot be told from the next segment's header makes nothing old. */
 START_TEST(a_damaged_header_makes_nothing_old)
 {
@@ -340,6 +360,7 @@ int main(void)
         tcase_add_test(tcase, a_header_cut_short_is_damage);
         tcase_add_test(tcase, an_index_of_another_segment_is_not_believed);
         tcase_add_test(tcase, an_index_that_begins_with_something_else_is_not_believed);
+        tcase_add_test(tcase, a_mark_within_a_batch_ends_before_it);
         tcase_add_loop_test(tcase, a_damaged_header_makes_nothing_old, 0, 4);
         tcase_add_test(tcase, a_damaged_entry_has_no_end);
         suite_add_tcase(suite, tcase);
