@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What tls.c (credentials), tls-session.c (bytes) and tls-peer.c (judging certificates) share; nobody else
+/* What tls.c (credentials), tls-token.c (those on a token), tls-session.c (bytes) and tls-peer.c (judging certificates) share; nobody else
  * includes it. */
 
 #include "runtime/tls.h"
@@ -62,6 +62,16 @@ char *tls_certificate_dns_name(gnutls_x509_crt_t certificate, unsigned i);
 
 /* Writes a message for people, which the caller owns; NULL when there is no memory. Returns error. */
 int tls_fail(char **ret_message, int error, const char *format, ...) _printf_(3, 4);
+
+/* tls-token.c */
+bool tls_is_url(const char *path);
+/* What may be said of a path or URL, without a PIN; the caller owns it. NULL: no memory. */
+char *tls_url_shown(const char *path);
+/* Why a pair of which one is on a token did not go in. Returns a negative errno. */
+int tls_explain_token(const TlsOptions *options, int gnutls_error, char **ret_message);
+/* A URL that nobody here knows is no path, either. Returns 0: it is none; or -EINVAL. */
+int tls_refuse_url(const char *what, const char *path, char **ret_message);
+
 /* Overwrites what may be a key, and frees it. */
 void tls_datum_done(gnutls_datum_t *datum);
 

@@ -66,13 +66,12 @@ void tls_datum_done(gnutls_datum_t *datum)
         datum->data = NULL;
 }
 
-static bool is_url(const char *path)
-{
-        return gnutls_url_is_supported(path) != 0;
-}
-
 static int load(const char *what, const char *path, gnutls_datum_t *ret, char **ret_message)
 {
+        int r = tls_refuse_url(what, path, ret_message);
+
+        if (r < 0)
+                return r;
         errno = 0;
         if (gnutls_load_file(path, ret) < 0) {
                 int error = errno > 0 ? errno : EIO;
@@ -122,28 +121,38 @@ static int load_pair_from_files(Tls *tls, const TlsOptions *options, char **ret_
         return r < 0 ? explain_pair(options, &certificate, r, ret_message) : 0;
 }
 
+/* At least one of the two is on a token; what is a file can be read, then. */
+static int load_pair_from_token(Tls *tls, const TlsOptions *options, char **ret_message)
+{
+        _cleanup_(tls_datum_done) gnutls_datum_t file = { 0 };
+        int r = 0;
+
+        if (!tls_is_url(options->certificate))
+                r = load("certificate", options->certificate, &file, ret_message);
+        else if (!tls_is_url(options->key))
+                r = load("key", options->key, &file, ret_message);
+        if (r < 0)
+                return r;
+        r = gnutls_certificate_set_x509_key_file2(tls->credentials, options->certificate, options->key,
+                                                  GNUTLS_X509_FMT_PEM, NULL, 0);
+        return r < 0 ? tls_explain_token(options, r, ret_message) : 0;
+}
+
 static int load_pair(Tls *tls, const TlsOptions *options, char **ret_message)
 {
         gnutls_x509_crt_t *list = NULL;
         unsigned n = 0;
         int r;
 
-        if (!is_url(options->certificate) && !is_url(options->key)) {
+        if (!tls_is_url(options->certificate) && !tls_is_url(options->key))
                 r = load_pair_from_files(tls, options, ret_message);
-                if (r < 0)
-                        return r;
-        } else {
-                r = gnutls_certificate_set_x509_key_file2(tls->credentials, options->certificate,
-                                                          options->key, GNUTLS_X509_FMT_PEM, NULL, 0);
-                if (r < 0)
-                        return tls_fail(ret_message, -EINVAL,
-                                        "The certificate %s with the key %s cannot be used: %s",
-                                        options->certificate, options->key, gnutls_strerror(r));
-        }
+        else
+                r = load_pair_from_token(tls, options, ret_message);
+        if (r < 0)
+                return r;
         r = gnutls_certificate_get_x509_crt(tls->credentials, 0, &list, &n);
         if (r < 0)
-                return tls_fail(ret_message, -EINVAL, "The certificate %s cannot be used: %s",
-                                options->certificate, gnutls_strerror(r));
+                return tls_fail(ret_message, -EINVAL, "Our certificate cannot be used: %s", gnutls_strerror(r));
         if (n > 0) {
                 tls->name = tls_certificate_dns_name(list[0], 0);
                 tls->expires = gnutls_x509_crt_get_expiration_time(list[0]);
@@ -159,7 +168,7 @@ static int load_ca(Tls *tls, const TlsOptions *options, char **ret_message)
         _cleanup_(tls_datum_done) gnutls_datum_t pem = { 0 };
         int r;
 
-        if (is_url(options->ca)) {
+        if (tls_is_url(options->ca)) {
                 r = gnutls_x509_trust_list_add_trust_file(tls->trust, options->ca, NULL, GNUTLS_X509_FMT_PEM,
                                                           0, 0);
         } else {
@@ -168,8 +177,13 @@ static int load_ca(Tls *tls, const TlsOptions *options, char **ret_message)
                         return r;
                 r = gnutls_x509_trust_list_add_trust_mem(tls->trust, &pem, NULL, GNUTLS_X509_FMT_PEM, 0, 0);
         }
+        if (r == 0 && tls_is_url(options->ca))
+                return tls_fail(ret_message, -EINVAL,
+                                "The CA %s cannot be used: there is no such certificate that is marked as trusted "
+                                "(p11tool --mark-trusted)",
+                                tls->ca_path);
         if (r <= 0)
-                return tls_fail(ret_message, -EINVAL, "The CA %s cannot be used: %s", options->ca,
+                return tls_fail(ret_message, -EINVAL, "The CA %s cannot be used: %s", tls->ca_path,
                                 r == 0 ? "there is no certificate in it" : gnutls_strerror(r));
         return 0;
 }
@@ -246,7 +260,7 @@ int tls_new(const TlsOptions *options, Tls **ret, char **ret_message)
         if (!tls)
                 return -ENOMEM;
         tls->n_ref = 1;
-        tls->ca_path = strdup(options->ca);
+        tls->ca_path = tls_url_shown(options->ca);
         tls->crl_path = options->crl ? strdup(options->crl) : NULL;
         if (!tls->ca_path || (options->crl && !tls->crl_path) ||
             gnutls_certificate_allocate_credentials(&tls->credentials) < 0 ||

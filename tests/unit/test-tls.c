@@ -629,7 +629,9 @@ START_TEST(unusable_files_are_named)
         expect_unusable(&bad, -EINVAL, "The CA ");
         bad = good;
         bad.key = "pkcs11:token=there-is-none;object=key;type=private";
-        expect_unusable(&bad, -EINVAL, "with the key pkcs11:token=there-is-none");
+        expect_unusable(&bad, -EINVAL, "The key pkcs11:token=there-is-none;object=key;type=private is not found");
+        bad.key = "tpmkey:file=/etc/key";
+        expect_unusable(&bad, -EINVAL, "The key cannot be a tpmkey: URL");
         bad = good;
         bad.ca = "pkcs11:token=there-is-none;object=ca;type=cert";
         expect_unusable(&bad, -EINVAL, "The CA pkcs11:token=there-is-none");
