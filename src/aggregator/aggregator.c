@@ -276,16 +276,22 @@ static int make_commands(Aggregator *aggregator)
 static int listen_on(Aggregator *aggregator)
 {
         sd_event *event = loop_event(aggregator->loop);
+        StockClientsOptions stock = {
+                .config = aggregator->config,
+                .store = aggregator->store,
+                .peers = &aggregator->peers,
+        };
         ListenFds fds;
         int r;
 
         r = listen_fds_get(&fds);
         if (r < 0)
                 return r;
-        r = stock_clients_new(event, aggregator->config, &fds, aggregator->store, &aggregator->stock_clients);
+        r = clients_init(&aggregator->clients, event, aggregator->config, &fds, &aggregator->tls,
+                         &aggregator->peers, aggregator->state, aggregator->store);
+        stock.roster = aggregator->clients.roster;
         if (r >= 0)
-                r = clients_init(&aggregator->clients, event, aggregator->config, &fds, &aggregator->tls,
-                                 &aggregator->peers, aggregator->state, aggregator->store);
+                r = stock_clients_new(event, &stock, &fds, &aggregator->stock_clients);
         aggregator->clients.commands = aggregator->commands;
         listen_fds_warn_rest(&fds);
         listen_fds_done(&fds);
@@ -323,8 +329,8 @@ static int make(Aggregator *aggregator)
 
 static void done(Aggregator *aggregator)
 {
-        clients_done(&aggregator->clients);
         stock_clients_free(aggregator->stock_clients);
+        clients_done(&aggregator->clients);
         publisher_free(aggregator->publisher);
         client_commands_free(aggregator->commands);
         store_loop_free(aggregator->store);

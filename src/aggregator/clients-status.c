@@ -29,11 +29,8 @@ static const TlsSession *tls_of(const IntakeSession *session)
 static void set_rate(Clients *clients, const IntakeSession *session, RosterRow *row)
 {
         const Peer *peer = clients_peer(clients, tls_of(session));
-        uint64_t rate = peer && peer->rate > 0 ? peer->rate : clients->config->peer_rate;
 
-        if (row->rate != rate)
-                row->tokens = (int64_t) rate;
-        row->rate = rate;
+        roster_set_rate(row, peer && peer->rate > 0 ? peer->rate : clients->config->peer_rate);
 }
 
 void clients_connected(Clients *clients, const IntakeSession *session)

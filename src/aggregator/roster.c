@@ -133,6 +133,13 @@ void roster_disconnected(Roster *roster, const char *node, const RosterCounters 
         add(&row->ended, counters);
 }
 
+void roster_set_rate(RosterRow *row, uint64_t rate)
+{
+        if (row->rate != rate)
+                row->tokens = (int64_t) rate;
+        row->rate = rate;
+}
+
 bool roster_charge(RosterRow *row, uint64_t bytes)
 {
         bool before = row->tokens < 0;

@@ -55,6 +55,8 @@ RosterRow *roster_connected(Roster *roster, const char *node, const char *peer, 
 /* It has ended, with these counters. */
 void roster_disconnected(Roster *roster, const char *node, const RosterCounters *counters);
 
+/* It may deliver so many bytes a second; begins with a second's worth. */
+void roster_set_rate(RosterRow *row, uint64_t rate);
 /* A session of its took so many bytes; returns whether it has to wait from now on. */
 bool roster_charge(RosterRow *row, uint64_t bytes);
 /* Time has gone by. Returns whether somebody still has to wait. */

@@ -16,6 +16,67 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* --- Rates --- */
+
+RosterRow *stock_client_row(const StockClient *client)
+{
+        const StockClients *clients = client->clients;
+        const Peer *peer = peers_find(*clients->peers, client->name);
+        uint64_t rate = peer && peer->rate > 0 ? peer->rate : clients->config->peer_rate;
+        RosterRow *row = rate > 0 ? roster_get(clients->roster, client->name) : NULL;
+
+        if (row)
+                roster_set_rate(row, rate);
+        return row;
+}
+
+static void rest_or_read(StockClient *client)
+{
+        const StockReceiver *receiver = &client->receiver;
+
+        if (receiver->state != STOCK_RECEIVER_ENDED)
+                connection_pause(client->connection, client->waiting || client->held ||
+                                                             receiver->taken - receiver->replied == STOCK_PENDING_MAX);
+}
+
+static void set_held(StockClient *client, bool held)
+{
+        if (client->held == held)
+                return;
+        client->held = held;
+        client->clients->n_held += held ? 1 : SIZE_MAX;
+        rest_or_read(client);
+}
+
+/* All its connections together have delivered so much. */
+static void charge(StockClient *client, uint64_t bytes)
+{
+        StockClients *clients = client->clients;
+        RosterRow *row = stock_client_row(client);
+        StockClient *other;
+
+        if (!row || !roster_charge(row, bytes))
+                return;
+        clients->rate_waits++;
+        LIST_FOREACH(other, &clients->all, all)
+                if (strcmp(other->name, client->name) == 0)
+                        set_held(other, true);
+}
+
+void stock_clients_release(StockClients *clients)
+{
+        StockClient *client;
+
+        if (clients->n_held == 0)
+                return;
+        LIST_FOREACH(client, &clients->all, all)
+                if (client->held) {
+                        const RosterRow *row = stock_client_row(client);
+
+                        set_held(client, row && row->tokens < 0);
+                }
+}
+
 /* --- Records --- */
 
 static StockClient *client_of(StockReceiver *receiver)
@@ -54,8 +115,10 @@ static int on_deliver(StockReceiver *receiver)
 
         stock_records_batch(&clients->records, &batch);
         r = store_loop_append(clients->store, &client->stream, client->name, &batch);
-        if (r >= 0)
+        if (r >= 0) {
                 log_refused_records(client);
+                charge(client, batch.size);
+        }
         stock_records_end(&clients->records, r >= 0);
         if (r == -EAGAIN && !client->waiting) {
                 client->waiting = true;
@@ -89,9 +152,7 @@ static void flush(StockClient *client, int result)
         if (receiver->state == STOCK_RECEIVER_ENDED)
                 connection_finish(client->connection);
         else
-                connection_pause(client->connection,
-                                 client->waiting ||
-                                         receiver->taken - receiver->replied == STOCK_PENDING_MAX);
+                rest_or_read(client);
 }
 
 static void stop_waiting(StockClient *client)
@@ -194,8 +255,10 @@ static int on_established(Connection *connection)
 {
         StockClient *client = connection_userdata(connection);
         TlsSession *tls = connection_tls(connection);
+        const RosterRow *row;
         char field[300];
 
+        stock_client_leave(client);
         if (tls) {
                 const char *identity = tls_session_psk_identity(tls);
 
@@ -203,12 +266,15 @@ static int on_established(Connection *connection)
                 if (!identity || strlen(identity) > NODE_NAME_MAX)
                         return -EPROTO;
                 strcpy(client->name, identity);
+                stock_client_displace(client);
         }
         stock_records_stream(&client->clients->store_stream, client->name, tls, &client->stream);
         (void) snprintf(field, sizeof field, "PEER=%s\nNODE=%s", connection_peer(connection), client->name);
         log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, field, "Stock client %s (%s%s%s) connected",
                     client->name, connection_peer(connection), tls ? ", " : "",
                     tls ? tls_session_description(tls) : "");
+        row = stock_client_row(client);
+        set_held(client, row && row->tokens < 0);
         if (client->clients->ending)
                 stock_client_end(client);
         return 0;
@@ -239,7 +305,7 @@ static int on_received(Connection *connection, Buffer *input)
                                         connection_output(connection));
                 if (n > 0)
                         buffer_consume(input, (size_t) n);
-        } while (n > 0 && buffer_size(input) > 0 && receiver->state == STOCK_RECEIVER_OPEN);
+        } while (n > 0 && !client->held && buffer_size(input) > 0 && receiver->state == STOCK_RECEIVER_OPEN);
         if (n == -EBADMSG) {
                 log_violation(client);
                 connection_finish(connection);
@@ -256,6 +322,8 @@ void stock_client_free(StockClient *client)
 
         forget_groups(client);
         stop_waiting(client);
+        clients->n_held -= client->held;
+        admission_leave(clients->admission, &client->visitor);
         LIST_REMOVE(client, all);
         clients->n--;
         connection_free(client->connection);
@@ -273,9 +341,9 @@ static void on_closed(Connection *connection, int error, const char *why)
         (void) snprintf(field, sizeof field, "PEER=%s", connection_peer(connection));
         log_message(LOG_INFO, MESSAGE_ID_PEER_DISCONNECTED, field, "Stock client %s (%s) is gone: %s",
                     client->name, connection_peer(connection), why);
+        stock_client_leave(client);
         stock_client_free(client);
-        if (clients->resting)
-                stock_clients_rest(clients, false);
+        stock_clients_make_use(clients);
 }
 
 const ConnectionHandler stock_client_connection_handler = {
