@@ -5,7 +5,9 @@
 #include "remote/enrich.h"
 #include "runtime/loop.h"
 
+#include <grp.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <stdio.h>
 
 #define NODE "web1"
@@ -54,6 +56,33 @@ static void set_stuck(bool on)
         stuck = on;
         pthread_cond_broadcast(&changed);
         pthread_mutex_unlock(&mutex);
+}
+
+/* The system's own functions (ld --wrap), which a directory service keeps from coming back. */
+static void hang(void)
+{
+        pthread_mutex_lock(&mutex);
+        n_look_ups++;
+        while (stuck)
+                pthread_cond_wait(&changed, &mutex);
+        pthread_mutex_unlock(&mutex);
+}
+
+int __real_getpwuid_r(uid_t uid, struct passwd *user, char *memory, size_t size, struct passwd **ret);
+int __wrap_getpwuid_r(uid_t uid, struct passwd *user, char *memory, size_t size, struct passwd **ret);
+int __real_getgrgid_r(gid_t gid, struct group *group, char *memory, size_t size, struct group **ret);
+int __wrap_getgrgid_r(gid_t gid, struct group *group, char *memory, size_t size, struct group **ret);
+
+int __wrap_getpwuid_r(uid_t uid, struct passwd *user, char *memory, size_t size, struct passwd **ret)
+{
+        hang();
+        return __real_getpwuid_r(uid, user, memory, size, ret);
+}
+
+int __wrap_getgrgid_r(gid_t gid, struct group *group, char *memory, size_t size, struct group **ret)
+{
+        hang();
+        return __real_getgrgid_r(gid, group, memory, size, ret);
 }
 
 static unsigned look_ups(void)
@@ -217,6 +246,43 @@ START_TEST(a_name_that_does_not_come_is_not_waited_for)
 }
 END_TEST
 
+#define HANGING_BATCHES 500U
+#define HANGING_NAMES 3U
+
+/* The system's own look-up hangs in the first of 1,500 names: all batches go through, one of them after one wait; each record is there
+ * as it came, and what is added says only that nobody knows. And who ends meanwhile does not wait for it either. */
+START_TEST(a_directory_that_hangs_costs_the_words_alone)
+{
+        EnricherOptions options = {
+                .node = NODE,
+                .names = { .timeout_usec = PATIENCE_USEC, .ready = on_ready },
+        };
+        char line[256], expected[512];
+        unsigned put_off = 0;
+
+        ck_assert_int_eq(enricher_new(event, &options, &enricher), 0);
+        set_stuck(true);
+        for (unsigned i = 0; i < HANGING_BATCHES; i++) {
+                unsigned id = 100000 + HANGING_NAMES * i;
+
+                (void) snprintf(line, sizeof line, PREFIX "arch=c000003e syscall=59 uid=%u gid=%u auid=%u\n", id, id + 1, id + 2);
+                (void) snprintf(expected, sizeof expected,
+                                "%.*s\x1d" "ARCH=x86_64 SYSCALL=execve UID=\"unknown(%u)\" GID=\"unknown(%u)\" AUID=\"unknown(%u)\"\n",
+                                (int) strlen(line) - 1, line, id, id + 1, id + 2);
+                put_off += enrich_line(line);
+                expect(expected);
+        }
+        ck_assert_uint_eq(put_off, 1);
+        ck_assert_uint_eq(enricher_names_counters(enricher)->overdue, 1);
+        ck_assert_uint_eq(enricher_names_counters(enricher)->looked_up, 0);
+        ck_assert_uint_eq(look_ups(), 1);
+        ck_assert_uint_eq(enricher_counters(enricher)->records, HANGING_BATCHES);
+        ck_assert_uint_eq(enricher_counters(enricher)->unnamed, HANGING_BATCHES * HANGING_NAMES);
+        enricher = enricher_free(enricher);
+        ck_assert_uint_eq(look_ups(), 1);
+}
+END_TEST
+
 START_TEST(a_change_of_accounts_is_noticed)
 {
         make(10 * USEC_PER_SEC);
@@ -362,6 +428,7 @@ int main(void)
         tcase_add_test(tcase, says_what_auditd_says);
         tcase_add_test(tcase, names_are_looked_up_once);
         tcase_add_test(tcase, a_name_that_does_not_come_is_not_waited_for);
+        tcase_add_test(tcase, a_directory_that_hangs_costs_the_words_alone);
         tcase_add_test(tcase, a_change_of_accounts_is_noticed);
         tcase_add_test(tcase, many_names_do_not_stop_it);
         tcase_add_test(tcase, an_address_forges_no_line);
