@@ -181,7 +181,6 @@ void custody_set_back(Collector *collector, uint64_t seq)
 
         MARK("store.set-back");
         custody_distrust(store, collector);
-        collector->from = MIN(collector->from, seq + 1);
         collector->seq = seq;
         collector->flight = MIN(collector->flight, seq);
         collector->durable = MIN(collector->durable, seq);

@@ -309,9 +309,9 @@ static void source_release(Source *source, uint64_t seq, uint64_t checksum)
 
         if (seq > collector->store->durable.last)
                 return;
-        /* Who has nothing has no word for anything either. */
-        if (seq == 0 && collector->from > 0) {
-                collector->from = 0;
+        /* It says where it stands: no word for what is newer has reached it. */
+        if (seq <= collector->seq && collector->from > seq + 1) {
+                collector->from = seq + 1;
                 collector->unsaved = true;
         }
         if (seq == collector->seq)

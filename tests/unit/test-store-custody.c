@@ -222,12 +222,19 @@ START_TEST(what_was_told_and_not_yet_acked_is_doubted_as_well)
                 ck_assert_uint_eq(expect(first, seq, BATCH_RECORDS, NULL), seq);
         ck_assert_uint_eq(expect(first, 11, BATCH_CUSTODY, "second"), 14);
 
-        /* Who comes with nothing knows of no such word, and what it takes counts. */
+        /* Who comes and says it has less knows of no such word, and what it takes then counts. */
         third = store_source(store, "third");
         third->release(third, 0, 0);
+        release(third, 4);
+        release(first, 10);
+        commit_all();
+        first->release(first, 0, 0);
+        third->release(third, 4, 0);
         release(third, 10);
         commit_all();
-        ck_assert_uint_eq(expect(first, 1, BATCH_CUSTODY, "third"), 10);
+        for (uint64_t seq = 1; seq <= 4; seq++)
+                ck_assert_uint_eq(expect(first, seq, BATCH_RECORDS, NULL), seq);
+        ck_assert_uint_eq(expect(first, 5, BATCH_CUSTODY, "third"), 10);
 }
 END_TEST
 
