@@ -3,7 +3,8 @@
 /* The oracle's account of stores that are set back, and of several collectors.
  *
  *  1. A collector never has less than it acked, unless it was restored from a backup; what it lost then is
- *     told as lost only if the client does not hold it any more when it has written down that it knows.
+ *     told as lost only if the client does not hold it any more when it has written down that it knows; so is,
+ *     after a new stream, all that was deleted under the old one.
  *  2. A client deletes nothing but what a collector has, as far as it can know; or could, when the commit began that
  *     said it would.
  *  3. A collector knows another history only of a client whose disk was set back, or which was cloned; the
@@ -62,6 +63,7 @@ typedef struct Restart {
         StreamId stream, old;
         uint64_t last;
         bool forgotten; /* went with its client's disk: it sends under an older one again */
+        bool doubted;   /* a collector was restored: who has what was deleted under the old one is not known any more */
 } Restart;
 
 /* Behind `after` up to `last` no records go to that collector: another one has them. */
@@ -120,7 +122,7 @@ void oracle_remote_started(unsigned client, Store *store)
         senders[client].oldest = status.oldest;
 }
 
-static const Restart *find_restart(const StreamId *stream)
+static Restart *find_restart(const StreamId *stream)
 {
         for (size_t i = 0; i < n_restarts; i++)
                 if (stream_id_equal(&restarts[i].stream, stream))
@@ -165,7 +167,7 @@ static void begin_stream(Sender *sender, const StreamId *stream)
                 known = known || oracle_promised(stream, k) > 0;
         if (!known && !stream_id_is_null(&sender->stream)) {
                 assert(n_restarts < RESTARTS_MAX);
-                restarts[n_restarts++] = (Restart){*stream, sender->stream, sender->repeats, false};
+                restarts[n_restarts++] = (Restart){*stream, sender->stream, sender->repeats, false, sender->set_back};
         }
         for (size_t i = 0; i < n_restarts; i++)
                 restarts[i].forgotten = restarts[i].forgotten || descends(&restarts[i], stream);
@@ -178,12 +180,15 @@ static void begin_stream(Sender *sender, const StreamId *stream)
 static void learn_less(unsigned client, unsigned collector, uint64_t last)
 {
         Sender *sender = &senders[client];
+        Restart *restart = find_restart(&sender->stream);
 
         sim_trace("%s was set back to %" PRIu64 " from %" PRIu64, sim_collector_name(collector), last,
                   sender->known[collector]);
         sender->learning[collector] = sender->set_back = true;
         sender->deletable = MAX(sender->deletable, sender->known[collector]);
         sender->n_dropped[collector] = n_dropped;
+        if (restart)
+                restart->doubted = true;
         set_backs++;
 }
 
@@ -447,6 +452,9 @@ bool history_lost(const StreamId *stream, uint64_t first, uint64_t last)
 {
         uint64_t end;
 
+        for (const Restart *r = find_restart(stream); r; r = find_restart(&r->old))
+                if (r->doubted)
+                        first = MAX(first, r->last + 1);
         while (first <= last && is_lost_from(SIM_COLLECTORS_MAX, stream, first, &end))
                 first = end + 1;
         return first > last;

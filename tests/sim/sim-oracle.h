@@ -69,7 +69,8 @@ void oracle_promises(unsigned keeper, void (*found)(const StreamId *stream, uint
 
 void history_begin(void);
 void history_done(void);
-/* Whether a collector lost all of first..last by being restored. */
+/* Whether all of first..last may be told as lost: a collector that was restored lost it; or it was deleted under a stream that
+ * this one took the place of, and a collector was restored since, so that nobody knows who has it. */
 bool history_lost(const StreamId *stream, uint64_t first, uint64_t last);
 /* The stream was begun in place of another, or took the place of that again: up to here it repeats what
  * was held; 0: neither. */
