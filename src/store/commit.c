@@ -226,7 +226,7 @@ int store_commit_begin(Store *store, uint64_t now_usec, StoreJob *ret_job)
         if (!store->open || begins_header_only(store)) {
                 r = segment_begin(store, 0, true, now_usec);
                 if (r < 0) {
-                        store->n_victims = 0;
+                        retention_choose_none(store);
                         return r;
                 }
         }
@@ -234,7 +234,7 @@ int store_commit_begin(Store *store, uint64_t now_usec, StoreJob *ret_job)
                 forget_idle(store, now_usec);
         r = write_group(store, now_usec);
         if (r < 0) {
-                store->n_victims = 0;
+                retention_choose_none(store);
                 return r;
         }
         submit(store);
@@ -360,7 +360,7 @@ void commit_step_back(Store *store)
                 store->collectors[i]->unsaved = custody_is_noted(store->collectors[i]);
         store->group.n = 0;
         store->group.bytes = 0;
-        store->n_victims = 0;
+        retention_choose_none(store);
         store->n_pending_flight = 0;
         store->failed = store->finished = store->flight_began = store->flight_restarts = false;
         store->mark_due = store->durable.segment != 0;

@@ -10,6 +10,8 @@
 
 #include "store/store-internal.h"
 
+#include <fcntl.h>
+
 static uint64_t bytes_held(const Store *store)
 {
         uint64_t bytes = 0;
@@ -17,6 +19,64 @@ static uint64_t bytes_held(const Store *store)
         for (size_t i = 0; i < store->n_segments; i++)
                 bytes += store->segments[i].bytes;
         return bytes;
+}
+
+/* --- Of several stores --- */
+
+/* Brings the pool up to date; returns the bytes held. */
+static uint64_t count(Store *store)
+{
+        uint64_t held = bytes_held(store);
+
+        if (store->pool) {
+                store->pool->used += held + store->group.bytes - store->pooled;
+                store->pooled = held + store->group.bytes;
+        }
+        return held;
+}
+
+static void go(Store *store, uint64_t bytes)
+{
+        if (store->pool) {
+                store->pool->going += bytes;
+                store->going += bytes;
+        }
+}
+
+static bool over_pool(const Store *store)
+{
+        const StorePool *pool = store->pool;
+
+        return pool && pool->max > 0 && pool->used + pool->wanted > pool->max + pool->going;
+}
+
+void retention_choose_none(Store *store)
+{
+        store->n_victims = 0;
+        if (store->pool)
+                store->pool->going -= store->going;
+        store->going = 0;
+}
+
+void retention_leave_pool(Store *store)
+{
+        retention_choose_none(store);
+        if (store->pool)
+                store->pool->used -= store->pooled;
+        store->pool = NULL;
+}
+
+void store_join(Store *store, StorePool *pool)
+{
+        store->pool = pool;
+        (void) count(store);
+}
+
+/* --- Of one --- */
+
+static bool deletes_for_use(const Store *store)
+{
+        return store->options.use_max > 0 && !store->options.use_blocks;
 }
 
 static bool is_acked(const Store *store, size_t i)
@@ -64,22 +124,48 @@ static uint64_t free_bytes(Store *store, uint64_t *ret_keep)
         if (keep.n == 0 || store->disk->space(store->disk, &space) < 0)
                 return UINT64_MAX;
         *ret_keep = disk_amount_of(keep, space.bytes_total);
-        return space.bytes_free;
+        /* What others are about to delete is as good as free. */
+        return space.bytes_free + (store->pool ? store->pool->going : 0);
+}
+
+/* Room that somebody makes by moving the oldest segments away counts at once, and not only after the next start. */
+static void notice_gone(Store *store)
+{
+        char name[STORE_NAME_MAX];
+        int handle;
+
+        while (store->refused && !store->packing && store->n_segments > 1) {
+                segment_name(store->segments[0].first, ".idx", name);
+                handle = store->disk->open(store->disk, name, O_RDONLY);
+                if (handle >= 0)
+                        store->disk->close(store->disk, handle);
+                if (handle != -ENOENT)
+                        break;
+                MARK("store.moved-away");
+                custody_forget_files(store, store->segments[0].first);
+                segment_drop_oldest(store, 1);
+                store->links_due = true;
+        }
 }
 
 void retention_choose(Store *store, uint64_t now_usec)
 {
         const StoreOptions *options = &store->options;
-        uint64_t held = bytes_held(store), keep, left = free_bytes(store, &keep);
+        uint64_t held, keep, left;
         IndexDeleted reason;
 
-        store->n_victims = 0;
+        retention_choose_none(store);
+        notice_gone(store);
+        held = count(store);
+        left = free_bytes(store, &keep);
         for (size_t i = 0; i < STORE_VICTIMS_MAX && may_go(store, i); i++) {
                 if (is_done_with(store, i, now_usec))
                         reason = INDEX_DELETED_ACKED;
                 else if (is_expired(store, i, now_usec))
                         reason = INDEX_DELETED_AGE;
-                else if (options->use_max > 0 && held > options->use_max)
+                else if (deletes_for_use(store) && held > options->use_max)
+                        reason = INDEX_DELETED_SIZE;
+                else if (over_pool(store))
                         reason = INDEX_DELETED_SIZE;
                 else if (left < keep)
                         reason = INDEX_DELETED_SPACE;
@@ -87,10 +173,13 @@ void retention_choose(Store *store, uint64_t now_usec)
                         break;
                 store->victim_reason[store->n_victims++] = (uint8_t) reason;
                 held -= store->segments[i].bytes;
+                go(store, store->segments[i].bytes);
                 if (left != UINT64_MAX)
                         left += store->segments[i].bytes;
         }
         store->space_short = left < keep;
+        if (store->n_victims > 0 && store->pool && !over_pool(store))
+                store->pool->wanted = 0;
 }
 
 bool retention_due(const Store *store)
@@ -99,7 +188,21 @@ bool retention_due(const Store *store)
                 return false;
         if (store->options.delete_acked && store->options.acked_usec == 0 && is_acked(store, 0))
                 return true;
-        return store->options.use_max > 0 && bytes_held(store) > store->options.use_max;
+        return over_pool(store) || (deletes_for_use(store) && bytes_held(store) > store->options.use_max);
+}
+
+/* Who has nothing to delete asks the others. */
+static bool pool_admits(Store *store, uint64_t size)
+{
+        StorePool *pool = store->pool;
+
+        if (!pool || pool->max == 0)
+                return true;
+        (void) count(store);
+        if (may_go(store, 0) || pool->used + size <= pool->max + pool->going)
+                return true;
+        pool->wanted = MAX(pool->wanted, size);
+        return false;
 }
 
 int retention_admit(Store *store, uint64_t size)
@@ -107,14 +210,16 @@ int retention_admit(Store *store, uint64_t size)
         const StoreOptions *options = &store->options;
         uint64_t keep;
 
-        if (options->use_max > 0 && !may_go(store, 0) &&
-            bytes_held(store) + store->group.bytes + size > options->use_max)
+        store->refused = true;
+        store->use_reached = options->use_max > 0 && !(deletes_for_use(store) && may_go(store, 0)) &&
+                             bytes_held(store) + store->group.bytes + size > options->use_max;
+        if (store->use_reached)
                 return -ENOSPC;
-        if (!store->space_short)
-                return 0;
-        if (free_bytes(store, &keep) < keep && !may_go(store, 0))
+        if (!pool_admits(store, size))
                 return -ENOSPC;
-        store->space_short = false;
+        if (store->space_short && free_bytes(store, &keep) < keep && !may_go(store, 0))
+                return -ENOSPC;
+        store->space_short = store->refused = false;
         return 0;
 }
 
@@ -133,7 +238,7 @@ uint64_t retention_awaited(const Store *store)
 
         /* Where nobody waits, what may not go is what is awaited. */
         if (!is_awaited(store))
-                return store->options.delete_unacked ? 0 : bytes_held(store);
+                return store->options.delete_unacked && !store->options.use_blocks ? 0 : bytes_held(store);
         for (size_t i = 0; i < store->n_segments; i++)
                 if (i + 1 < store->n_segments ? !is_acked(store, i)
                                               : custody_until(store, store->segments[i].first) < store->durable.last)
@@ -196,6 +301,7 @@ void retention_delete(Store *store)
                 retention_remove_files(store, &store->segments[i]);
         }
         segment_drop_oldest(store, n);
-        store->n_victims = 0;
+        retention_choose_none(store);
+        (void) count(store);
         store->links_due = store->links_due || n > 0;
 }

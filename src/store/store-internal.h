@@ -227,7 +227,11 @@ struct Store {
 
         bool packing;            /* a StorePack is out */
         size_t n_victims;        /* the oldest segments, chosen */
+        StorePool *pool;         /* NULL: none */
+        uint64_t pooled, going;  /* its part of what the pool counts */
         uint8_t victim_reason[STORE_VICTIMS_MAX];
+        bool refused;     /* the last batch was, for a bound */
+        bool use_reached; /* … for use_max */
         bool space_short; /* keep_free is not met and nothing may be deleted */
 
         Streams streams;
@@ -374,6 +378,9 @@ void reader_close(Collector *collector);
 
 /* Chooses victims. */
 void retention_choose(Store *store, uint64_t now_usec);
+/* … and takes the choice back. */
+void retention_choose_none(Store *store);
+void retention_leave_pool(Store *store);
 /* Whether a commit would delete something that the rules without a clock want gone. */
 bool retention_due(const Store *store);
 /* Whether text of this size may be added. Returns 0 or -ENOSPC. */

@@ -20,6 +20,7 @@ Store *store_free(Store *store)
 {
         if (!store)
                 return NULL;
+        retention_leave_pool(store);
         custody_done(store);
         segment_files_close(store, &store->current);
         segment_files_close(store, &store->before);
@@ -338,7 +339,7 @@ bool store_stream_next(const Store *store, const void **position, StoreStream *r
         *position = stream;
         if (!stream)
                 return false;
-        *ret = (StoreStream) { stream->id, stream->owner, stream->durable.last, stream->seen_usec };
+        *ret = (StoreStream) { stream->id, stream->owner, stream->durable.last, stream->durable.checksum, stream->seen_usec };
         return true;
 }
 
@@ -377,6 +378,7 @@ void store_status(const Store *store, StoreStatus *ret)
                 .dropped = store->dropped,
                 .damaged = store->damaged,
                 .set_backs = store->set_backs,
+                .use_reached = store->use_reached,
                 .stream = store->stream,
         };
         for (size_t i = 0; i < store->n_segments; i++) {

@@ -30,6 +30,7 @@ typedef struct StoreOptions {
         uint64_t retention_usec;    /* age at which whole segments go, 0: never */
         bool delete_acked;          /* whole segments go once a collector has them in its custody */
         uint64_t acked_usec;        /* … and are of this age, 0: at once */
+        bool use_blocks; /* at use_max nothing is deleted, whatever the other bounds do: append says -ENOSPC */
         bool delete_unacked; /* these bounds may delete what is not released (a gap); else they say -ENOSPC */
         bool links;                 /* keep audit.log and the folder of links for ausearch */
         uint64_t stream_forget_usec; /* idle streams leave the table, 0: never */
@@ -67,6 +68,19 @@ DEFINE_CLEANUP(Store *, store_free)
  * cleanly only by store_finish(). For owners who conclude something from a missing mark. An error of the disk
  * is returned, and the next commit tries again: store_dirty() says so. */
 int store_begin(Store *store, uint64_t now_usec) _must_check_;
+
+/* --- Several stores --- */
+
+/* What they may take together. Of a store that is not open its owner counts the bytes. */
+typedef struct StorePool {
+        uint64_t max;    /* bytes, 0: any */
+        uint64_t used;
+        uint64_t going;  /* of these: chosen to be deleted */
+        uint64_t wanted; /* by one that could delete nothing of its own: the others do */
+} StorePool;
+
+/* From now on until it is freed. Who delivers makes the room, of the oldest that his store has. */
+void store_join(Store *store, StorePool *pool);
 
 /* --- Delivering --- */
 
@@ -169,6 +183,7 @@ typedef struct StoreStatus {
         uint64_t bytes_awaited; /* of segments that none has whole: they would be missed */
         uint64_t dropped;  /* records deleted before a collector had them, since open */
         uint64_t damaged;  /* batches found damaged when read, since open */
+        bool use_reached; /* the last append that was refused was so for use_max */
         uint64_t set_backs; /* times a collector came back with less than it had acked, since open */
         StreamId stream;
 } StoreStatus;
@@ -179,6 +194,7 @@ typedef struct StoreStream {
         StreamId id;
         const char *owner;
         uint64_t last; /* durable */
+        uint64_t checksum; /* of the batch that ended there */
         uint64_t seen_usec;
 } StoreStream;
 
