@@ -105,6 +105,11 @@ void intake_retry(Intake *intake)
         unstall(intake);
 }
 
+bool intake_idle(const Intake *intake)
+{
+        return LIST_EMPTY(&intake->sessions) && LIST_EMPTY(&intake->opens) && LIST_EMPTY(&intake->flyings);
+}
+
 /* --- All sessions --- */
 
 void intake_stop(Intake *intake)

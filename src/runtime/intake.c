@@ -152,6 +152,28 @@ static LinkByeCode attach(IntakeSession *session, const StreamId *id, const char
         return 0;
 }
 
+/* `intake` takes the session's stream. */
+static void take(IntakeSession *session, Intake *intake)
+{
+        const StreamId *id = &session->receiver.stream;
+        const char *why = "refused";
+        LinkByeCode code;
+
+        if (intake != session->intake) {
+                LIST_REMOVE(session, sessions);
+                session->intake = intake;
+                LIST_INSERT_HEAD(&intake->sessions, session, sessions);
+        }
+        code = attach(session, id, &why);
+        if (code != 0) {
+                intake_session_end_quietly(session, code, 0, why);
+                return;
+        }
+        session->waiting = intake_stream_pending(session->stream);
+        if (!session->waiting)
+                intake_session_welcome(session);
+}
+
 static void on_hello(LinkReceiver *receiver, const LinkHello *hello)
 {
         IntakeSession *session = container_of(receiver, IntakeSession, receiver);
@@ -169,15 +191,16 @@ static void on_hello(LinkReceiver *receiver, const LinkHello *hello)
                 code = LINK_BYE_NODE;
                 why = "the receiver does not know who speaks";
         }
-        if (code == 0)
-                code = attach(session, &hello->stream, &why);
-        if (code != 0) {
-                intake_session_end_quietly(session, code, 0, why);
-                return;
+        if (code == 0 && intake->options.handler->place) {
+                intake = NULL;
+                code = session->intake->options.handler->place(session, &intake, &why);
         }
-        session->waiting = intake_stream_pending(session->stream);
-        if (!session->waiting)
-                intake_session_welcome(session);
+        if (code != 0)
+                intake_session_end_quietly(session, code, 0, why);
+        else if (intake)
+                take(session, intake);
+        else
+                session->waiting = true;
 }
 
 /* How old the last record of the batch is. What has no time, or one that is yet to come, is not late. */
@@ -349,6 +372,22 @@ int intake_session_identify(IntakeSession *session, const char *name)
         return 0;
 }
 
+IntakeSession *intake_waiting_next(const Intake *intake, const IntakeSession *session)
+{
+        IntakeSession *next = session ? LIST_NEXT(session, sessions) : LIST_FIRST(&intake->sessions);
+
+        while (next && !(next->waiting && !next->stream && next->receiver.state != LINK_RECEIVER_ENDED))
+                next = LIST_NEXT(next, sessions);
+        return next;
+}
+
+void intake_session_place(IntakeSession *session, Intake *intake)
+{
+        assert(session->waiting && !session->stream);
+        take(session, intake);
+        intake_session_flush(session);
+}
+
 void intake_session_done(IntakeSession *session)
 {
         if (session->intake->options.handler->gone)
@@ -384,8 +423,8 @@ static void settle(IntakeSession *session)
 
 ssize_t intake_session_feed(IntakeSession *session, const uint8_t *data, size_t size)
 {
-        Intake *intake = session->intake;
         size_t before = buffer_size(session->output);
+        Intake *intake;
         bool dirty;
         ssize_t n;
 
@@ -393,6 +432,8 @@ ssize_t intake_session_feed(IntakeSession *session, const uint8_t *data, size_t 
         n = link_receiver_feed(&session->receiver, data, size, session->output);
         if ((session->appended || session->beat) && session->stream)
                 settle(session);
+        /* HELLO may have brought it to another one. */
+        intake = session->intake;
         /* Also when the open group was full: only a commit makes room. */
         dirty = session->appended || (session->stalled && intake->error == 0);
         if (buffer_size(session->output) != before || session->receiver.state == LINK_RECEIVER_ENDED)

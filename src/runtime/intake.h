@@ -30,6 +30,9 @@ typedef struct IntakeHandler {
         /* HELLO came: judge node and stream; may call intake_session_identify(). Returns 0, or a BYE code
          * with *ret_why. May be NULL. */
         LinkByeCode (*judge)(IntakeSession *session, const LinkHello *hello, const char **ret_why);
+        /* HELLO was judged: which intake takes the stream, if not this one? *ret untouched: not known yet, the session
+         * waits for intake_session_place(). Returns 0, or a BYE code with *ret_why. May be NULL: this one. */
+        LinkByeCode (*place)(IntakeSession *session, Intake **ret, const char **ret_why);
         /* WELCOME went out: the session delivers. May be NULL. */
         void (*connected)(IntakeSession *session);
         /* Something is in the open group: commit soon. */
@@ -96,7 +99,7 @@ struct IntakeSession {
         bool welcomed;        /* WELCOME went out, once */
         LinkByeCode end_code; /* of the BYE we said; with end_why */
         const char *end_why;  /* valid during the flush() that follows; NULL: we did not */
-        bool waiting;         /* WELCOME waits until all of the stream is in custody */
+        bool waiting;         /* WELCOME waits until all of the stream is in custody, or for a place */
         bool stalled;         /* a batch waits for the sink */
         bool preparing;       /* a batch waits for prepare() */
         bool appended;        /* during a feed: something went into the open group */
@@ -122,6 +125,10 @@ int intake_session_init(IntakeSession *session, Intake *intake, Buffer *output, 
 /* From judge(): the session speaks for `name` (copied) and nobody else: its streams belong to it, lines must
  * have it as node. */
 int intake_session_identify(IntakeSession *session, const char *name) _must_check_;
+/* Those that wait for it; NULL begins and ends. Where one is placed or ended, ask for its successor before. */
+IntakeSession *intake_waiting_next(const Intake *intake, const IntakeSession *session);
+/* This intake takes the stream of a session that waits for it; flush() is called. */
+void intake_session_place(IntakeSession *session, Intake *intake);
 /* Detaches from the stream; what is in flight goes on without it. */
 void intake_session_done(IntakeSession *session);
 
@@ -161,6 +168,8 @@ void intake_stop(Intake *intake);
 void intake_tell(Intake *intake, const LinkState *state);
 /* BYE to every session, e.g. LINK_BYE_ENDING. */
 void intake_end_all(Intake *intake, LinkByeCode code, uint32_t retry_after_msec, const char *reason);
+/* Nobody delivers, and nothing is on its way into custody. */
+bool intake_idle(const Intake *intake);
 /* No credit while true (the ring is full). */
 void intake_hold(Intake *intake, bool hold);
 

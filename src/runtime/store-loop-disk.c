@@ -31,6 +31,8 @@ void store_loop_raise_condition(StoreLoop *loop, StoreCondition condition, const
         if (!loop->options.conditions[condition])
                 return;
         loop->held[condition] = true;
+        if (began && loop->options.holders)
+                loop->options.holders[condition]++;
         loop->trouble_usec[condition] = monotonic_usec();
         (void) snprintf(keys, sizeof keys, "DIRECTORY=%.480s", loop->options.directory);
         state_raise(loop->options.state, loop->options.conditions[condition], reason, keys);
@@ -38,12 +40,28 @@ void store_loop_raise_condition(StoreLoop *loop, StoreCondition condition, const
                 loop->options.handler->condition(loop, condition, true, loop->options.userdata);
 }
 
+/* The condition goes on while it holds for another store. */
+static void let_go(StoreLoop *loop, StoreCondition condition)
+{
+        unsigned *holders = loop->options.holders;
+
+        loop->held[condition] = false;
+        if (!holders || --holders[condition] == 0)
+                state_clear(loop->options.state, loop->options.conditions[condition]);
+}
+
+void store_loop_release_conditions(StoreLoop *loop)
+{
+        for (StoreCondition c = 0; loop->options.holders && c < _STORE_CONDITION_MAX; c++)
+                if (loop->held[c])
+                        let_go(loop, c);
+}
+
 static void clear_condition(StoreLoop *loop, StoreCondition condition)
 {
         if (!loop->held[condition])
                 return;
-        loop->held[condition] = false;
-        state_clear(loop->options.state, loop->options.conditions[condition]);
+        let_go(loop, condition);
         if (loop->options.handler->condition)
                 loop->options.handler->condition(loop, condition, false, loop->options.userdata);
 }
@@ -57,6 +75,8 @@ void store_loop_calm(StoreLoop *loop, bool committed)
 {
         if (is_calm(loop, STORE_FULL))
                 clear_condition(loop, STORE_FULL);
+        if (is_calm(loop, STORE_QUOTA_FULL))
+                clear_condition(loop, STORE_QUOTA_FULL);
         /* That nobody writes does not show that the disk works. */
         if (committed && is_calm(loop, STORE_ERROR))
                 clear_condition(loop, STORE_ERROR);
@@ -71,6 +91,7 @@ bool store_loop_needs_proof(const StoreLoop *loop)
 
 /* Something of which there may be too little left. */
 typedef struct Level {
+        StoreCondition condition; /* that begins then */
         const char *what; /* the reason, behind the number that is left */
         uint64_t left, limit, unit;
 } Level;
@@ -86,19 +107,23 @@ static void measure(StoreLoop *loop, const DiskSpace *space, Level ret[static LE
 
         store_status(loop->store, &status);
         ret[0] = (Level) {
+                .condition = STORE_LOW,
                 .what = "MiB are free on the file system of the store",
                 .left = space->bytes_free,
                 .limit = disk_amount_of(options->space_left, space->bytes_total),
                 .unit = 1024 * 1024,
         };
         ret[1] = (Level) {
+                .condition = STORE_LOW,
                 .what = "inodes are free on the file system of the store",
                 .left = space->inodes_free,
                 .limit = space->inodes_total > 0 ? disk_amount_of(options->inodes_left, space->inodes_total) : 0,
                 .unit = 1,
         };
         ret[2] = (Level) {
-                .what = "KiB more may be kept here that no collector has (MaxUse=)",
+                .condition = options->quota ? STORE_QUOTA_LOW : STORE_LOW,
+                .what = options->quota ? "KiB more may be kept of this node (NodeMaxUse=)"
+                                       : "KiB more may be kept here that no collector has (MaxUse=)",
                 .left = use_max - MIN(use_max, status.bytes_awaited),
                 .limit = use_max / USE_LEFT_SHARE,
                 .unit = 1024,
@@ -117,8 +142,8 @@ static bool is_enough(const Level *level)
 
 void store_loop_check_space(StoreLoop *loop)
 {
+        bool short_of[_STORE_CONDITION_MAX] = { 0 };
         Level levels[LEVELS];
-        bool enough = true;
         char reason[128];
         DiskSpace space;
 
@@ -126,15 +151,18 @@ void store_loop_check_space(StoreLoop *loop)
                 return;
         measure(loop, &space, levels);
         for (size_t i = 0; i < LEVELS; i++) {
-                enough = enough && is_enough(&levels[i]);
-                if (loop->held[STORE_LOW] || !is_low(&levels[i]))
+                const Level *level = &levels[i];
+
+                short_of[level->condition] = short_of[level->condition] || !is_enough(level);
+                if (loop->held[level->condition] || !is_low(level))
                         continue;
-                (void) snprintf(reason, sizeof reason, "Only %" PRIu64 " %s", levels[i].left / levels[i].unit,
-                                levels[i].what);
-                store_loop_raise_condition(loop, STORE_LOW, reason);
+                (void) snprintf(reason, sizeof reason, "Only %" PRIu64 " %s", level->left / level->unit, level->what);
+                store_loop_raise_condition(loop, level->condition, reason);
         }
-        if (enough)
+        if (!short_of[STORE_LOW])
                 clear_condition(loop, STORE_LOW);
+        if (!short_of[STORE_QUOTA_LOW])
+                clear_condition(loop, STORE_QUOTA_LOW);
 }
 
 /* --- What the store has noticed --- */
@@ -179,10 +207,33 @@ bool store_loop_no_room(int error)
         return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
 }
 
+bool store_loop_low(const StoreLoop *loop)
+{
+        return loop->held[STORE_LOW] || loop->held[STORE_QUOTA_LOW];
+}
+
+bool store_loop_full(const StoreLoop *loop)
+{
+        return loop->held[STORE_FULL] || loop->held[STORE_QUOTA_FULL];
+}
+
+bool store_loop_failed(const StoreLoop *loop)
+{
+        return loop->held[STORE_ERROR];
+}
+
 void store_loop_note_no_room(StoreLoop *loop, int error)
 {
         char reason[160];
+        StoreStatus status;
 
+        store_status(loop->store, &status);
+        if (loop->options.quota && status.use_reached) {
+                store_loop_raise_condition(loop, STORE_QUOTA_FULL,
+                                           "A node has used what NodeMaxUse= allows; of it nothing is acknowledged "
+                                           "until there is room");
+                return;
+        }
         (void) snprintf(reason, sizeof reason,
                         "The store has no room: %s; nothing is acknowledged until there is",
                         strerror(-error));

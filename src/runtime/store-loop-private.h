@@ -6,8 +6,7 @@
 #include "runtime/store-loop.h"
 #include "runtime/store-loop-gaps.h"
 #include "runtime/store-loop-owed.h"
-#include "runtime/store-packer.h"
-#include "runtime/worker.h"
+#include "runtime/store-workers.h"
 
 typedef enum Ending {
         ENDING_NOT,
@@ -22,12 +21,9 @@ struct StoreLoop {
         Disk *disk;            /* owned by the store */
         Store *store;
         Intake *intake;
-        Worker *worker;
-        StorePacker *packer; /* NULL: closed segments stay as they are */
-        sd_event_source *commit;
+        StoreWorkers *workers, *own_workers; /* the latter NULL: they are shared */
+        StoreCommit commit;
         sd_event_source *retry;
-        StoreJob job;
-        bool in_flight;
         int failed;   /* to step back from, once no job is in flight */
         bool blocked; /* the intake is, for want of room */
         StoreGaps gaps;
@@ -45,6 +41,8 @@ struct StoreLoop {
 };
 
 void store_loop_raise_condition(StoreLoop *loop, StoreCondition condition, const char *reason);
+/* The store leaves the loop: of those that it holds, what others hold too goes on. */
+void store_loop_release_conditions(StoreLoop *loop);
 /* Nothing has gone wrong just now, and, if so, a group became durable: ends what that has contradicted for
  * long enough. */
 void store_loop_calm(StoreLoop *loop, bool committed);

@@ -27,8 +27,6 @@
 #define RETRY_USEC USEC_PER_SEC
 #define BOOT_LINK "boot"
 
-static void commit(StoreLoop *loop);
-
 /* --- Trouble --- */
 
 /* What was appended is submitted now. */
@@ -61,8 +59,7 @@ static void step_back(StoreLoop *loop, int error)
 
 static void request_commit(StoreLoop *loop)
 {
-        if (!loop->in_flight)
-                (void) sd_event_source_set_enabled(loop->commit, SD_EVENT_ONESHOT);
+        store_workers_commit(loop->workers, &loop->commit);
 }
 
 static void end_now(StoreLoop *loop, const char *why)
@@ -112,13 +109,6 @@ static void note_boot(StoreLoop *loop)
                 loop->boot_known = true;
 }
 
-static int run_job(void *userdata)
-{
-        StoreLoop *loop = userdata;
-
-        return store_job_run(&loop->job);
-}
-
 static void after_commit(StoreLoop *loop)
 {
         loop->commits++;
@@ -129,12 +119,11 @@ static void after_commit(StoreLoop *loop)
                 loop->options.handler->durable(loop, loop->options.userdata);
 }
 
-static void on_job_done(int result, void *userdata)
+static void on_commit_end(StoreCommit *commit, int result)
 {
-        StoreLoop *loop = userdata;
+        StoreLoop *loop = container_of(commit, StoreLoop, commit);
         int r;
 
-        loop->in_flight = false;
         r = store_commit_end(loop->store, result, realtime_usec());
         if (r < 0)
                 store_loop_note_failure(loop, r);
@@ -148,7 +137,7 @@ static void on_job_done(int result, void *userdata)
         if (loop->ending == ENDING_MARK || (loop->ending != ENDING_NOT && r < 0))
                 end_now(loop, r < 0 ? strerror(-r) : NULL);
         else if (store_dirty(loop->store) || loop->ending != ENDING_NOT)
-                commit(loop);
+                request_commit(loop);
 }
 
 static void commit_failed(StoreLoop *loop, int error)
@@ -163,39 +152,34 @@ static void commit_failed(StoreLoop *loop, int error)
                 end_now(loop, strerror(-error));
 }
 
-/* Returns whether all is durable: nothing was there to be submitted. */
-static bool commit_once(StoreLoop *loop)
+/* Returns 1 when a job is to be run; 0 when all is durable: nothing was there to be submitted; or a negative errno. */
+static int commit_once(StoreLoop *loop)
 {
-        int r = store_commit_begin(loop->store, realtime_usec(), &loop->job);
+        int r = store_commit_begin(loop->store, realtime_usec(), &loop->commit.job);
 
         if (r < 0) {
                 commit_failed(loop, r);
-                return false;
+                return r;
         }
         groups_begin(loop);
-        if (r == 0) {
+        if (r == 0)
                 groups_end(loop, 0);
-                return true;
-        }
-        loop->in_flight = true;
-        worker_start(loop->worker, run_job, on_job_done, loop);
-        return false;
+        return r;
 }
 
-static void commit(StoreLoop *loop)
+static bool on_commit_begin(StoreCommit *commit)
 {
-        if (loop->in_flight || loop->ending == ENDING_DONE)
-                return;
+        StoreLoop *loop = container_of(commit, StoreLoop, commit);
+        int r;
+
+        if (loop->ending == ENDING_DONE)
+                return false;
         if (loop->failed < 0)
                 step_back(loop, loop->failed);
-        while (commit_once(loop) && loop->ending != ENDING_NOT && advance_ending(loop))
-                ;
-}
-
-static int on_commit(sd_event_source *source, void *userdata)
-{
-        commit(userdata);
-        return 0;
+        do
+                r = commit_once(loop);
+        while (r == 0 && loop->ending != ENDING_NOT && advance_ending(loop));
+        return r > 0;
 }
 
 /* --- The intake's handler --- */
@@ -248,7 +232,7 @@ static void retry(StoreLoop *loop)
 {
         uint64_t now = monotonic_usec();
 
-        if (loop->held[STORE_FULL] && now - loop->reminded_usec >= LINK_REPEAT_USEC) {
+        if (store_loop_full(loop) && now - loop->reminded_usec >= LINK_REPEAT_USEC) {
                 loop->reminded_usec = now;
                 intake_remind(loop->intake);
         }
@@ -276,8 +260,8 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 
         store_loop_check_space(loop);
         store_loop_check_store(loop);
-        if (loop->packer && loop->ending == ENDING_NOT)
-                store_packer_check(loop->packer);
+        if (loop->ending == ENDING_NOT)
+                store_workers_pack(loop->workers, loop->store);
         if (loop->ending == ENDING_NOT) {
                 bool written = write_gaps(loop);
 
@@ -286,7 +270,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
                         store_probe(loop->store);
                 if (written || due || store_dirty(loop->store))
                         request_commit(loop);
-                else if (!loop->in_flight)
+                else if (!loop->commit.in_flight)
                         store_loop_calm(loop, false);
         }
         (void) sd_event_source_set_time(source, monotonic_usec() + RETRY_USEC);
@@ -370,42 +354,6 @@ void store_loop_finish(StoreLoop *loop, void (*done)(void *userdata), void *user
         request_commit(loop);
 }
 
-void store_loop_status(StoreLoop *loop)
-{
-        const IntakeCounters *counters = intake_counters(loop->intake);
-        State *state = loop->options.state;
-        StoreStatus s;
-
-        store_status(loop->store, &s);
-        status_counter(state, "records", NULL, counters->records, "Records taken into the store");
-        status_counter(state, "bytes", NULL, counters->bytes, "Bytes of records taken");
-        status_counter(state, "batches", NULL, counters->batches, "Batches taken");
-        status_counter(state, "records_refused", NULL, counters->refused,
-                       "Records stored escaped: they broke a rule");
-        status_counter(state, "records_reported_lost", NULL, counters->lost,
-                       "Records that senders reported lost");
-        status_counter(state, "sessions_replaced", NULL, counters->replaced,
-                       "Sessions that another one of the same stream took the place of");
-        status_counter(state, "step_backs", NULL, counters->resumed,
-                       "Times all senders had to deliver again what was not durable");
-        status_counter(state, "commits", NULL, loop->commits, "Groups made durable");
-        status_counter(state, "disk_errors", NULL, loop->errors, "Failed writes and syncs");
-        status_counter(state, "records_dropped", NULL, s.dropped, "Records deleted before a collector had them");
-        status_counter(state, "batches_damaged", NULL, s.damaged, "Batches found damaged when read");
-        status_gauge(state, "store_oldest_seq", NULL, (double) s.oldest, "First seq held");
-        status_gauge(state, "store_newest_seq", NULL, (double) s.newest, "Last durable seq");
-        status_gauge(state, "store_written_seq", NULL, (double) s.written,
-                     "Last seq written, not necessarily durable");
-        status_gauge(state, "store_released_seq", NULL, (double) s.released,
-                     "Last seq that is in others' custody");
-        status_gauge(state, "store_bytes", NULL, (double) s.bytes, "Size of all segments");
-        status_gauge(state, "store_awaited_bytes", NULL, (double) s.bytes_awaited,
-                     "Size of those that somebody still waits for");
-        status_gauge(state, "store_segments", NULL, (double) s.segments, "Number of segments");
-        status_gauge(state, "store_segments_compressed", NULL, (double) s.packed, "Segments that are compressed");
-        status_gauge(state, "store_streams", NULL, (double) s.streams, "Streams whose position is known");
-}
-
 /* --- Life --- */
 
 static void fill_random(void *bytes, size_t size)
@@ -460,35 +408,44 @@ static void tell_report(StoreLoop *loop)
                                            "Stored records were found damaged at the start");
 }
 
-static int open_store(StoreLoop *loop)
+int store_loop_open(const StoreLoopOptions *options, StoreOpening *ret)
 {
         _cleanup_(disk_freep) Disk *disk = NULL;
-        const char *directory = loop->options.directory;
+        StoreOptions store = options->store;
         int r;
 
-        if (mkdir(directory, 0750) < 0 && errno != EEXIST) {
-                r = -errno;
-                log_error("Cannot make the store's directory %s: %s", directory, strerror(-r));
-                return r;
-        }
-        r = disk_open(directory, &disk);
-        if (r >= 0) {
-                loop->options.store.disk = disk;
-                loop->options.store.random = fill_random;
-                loop->options.store.span = record_span;
-                loop->options.store.group_bytes_max = STORE_LOOP_GROUP_MAX;
-                r = store_open(&loop->options.store, realtime_usec(), &loop->store, &loop->gaps.report);
-        }
-        if (r == -EBUSY)
-                log_error("The store in %s is in use by another process", directory);
-        else if (r == -EPROTONOSUPPORT)
-                log_error("The store in %s was written by a newer version", directory);
-        else if (r < 0)
-                log_error("Cannot open the store in %s: %s", directory, strerror(-r));
+        *ret = (StoreOpening) { 0 };
+        if (mkdir(options->directory, 0750) < 0 && errno != EEXIST)
+                return -errno;
+        r = disk_open(options->directory, &disk);
         if (r < 0)
                 return r;
-        loop->disk = TAKE_PTR(disk);
+        store.disk = disk;
+        store.random = fill_random;
+        store.span = record_span;
+        store.group_bytes_max = STORE_LOOP_GROUP_MAX;
+        r = store_open(&store, realtime_usec(), &ret->store, &ret->report);
+        if (r < 0)
+                return r;
+        ret->disk = TAKE_PTR(disk);
         return 0;
+}
+
+void store_loop_log_open(const char *directory, int error)
+{
+        if (error == -EBUSY)
+                log_error("The store in %s is in use by another process", directory);
+        else if (error == -EPROTONOSUPPORT)
+                log_error("The store in %s was written by a newer version", directory);
+        else
+                log_error("Cannot open the store in %s: %s", directory, strerror(-error));
+}
+
+void store_opening_done(StoreOpening *opening)
+{
+        store_free(opening->store);
+        store_report_done(&opening->report);
+        *opening = (StoreOpening) { 0 };
 }
 
 static int make_intake(StoreLoop *loop)
@@ -514,18 +471,16 @@ static int make_sources(StoreLoop *loop, sd_event *event)
 {
         int r;
 
-        r = worker_new(event, "store", LOOP_DATA, &loop->worker);
-        if (r == 0 && loop->options.pack)
-                r = store_packer_new(event, loop->store, &loop->packer);
-        if (r < 0)
-                return r;
-        r = sd_event_add_defer(event, &loop->commit, on_commit, loop);
-        if (r < 0)
-                return r;
-        (void) sd_event_source_set_description(loop->commit, "store-commit");
-        r = sd_event_source_set_priority(loop->commit, LOOP_COMMIT);
-        if (r < 0)
-                return r;
+        loop->commit = (StoreCommit) { .begin = on_commit_begin, .end = on_commit_end };
+        loop->workers = loop->options.workers;
+        if (!loop->workers) {
+                r = store_workers_new(event, loop->options.pack, &loop->own_workers);
+                if (r < 0)
+                        return r;
+                loop->workers = loop->own_workers;
+        }
+        /* What the start has left to be written. */
+        request_commit(loop);
         /* At once, to look at the room on the disk. */
         r = sd_event_add_time(event, &loop->retry, CLOCK_MONOTONIC, 0, RETRY_USEC / 4, on_retry, loop);
         if (r < 0)
@@ -534,18 +489,20 @@ static int make_sources(StoreLoop *loop, sd_event *event)
         return sd_event_source_set_priority(loop->retry, LOOP_STATUS);
 }
 
-int store_loop_new(sd_event *event, const StoreLoopOptions *options, StoreLoop **ret)
+int store_loop_adopt(sd_event *event, const StoreLoopOptions *options, StoreOpening *opening, StoreLoop **ret)
 {
         _cleanup_(store_loop_freep) StoreLoop *loop = calloc(1, sizeof *loop);
         int r;
 
-        if (!loop)
+        if (!loop) {
+                store_opening_done(opening);
                 return -ENOMEM;
+        }
         loop->options = *options;
-        loop->gaps.node = options->node;
-        r = open_store(loop);
-        if (r < 0)
-                return r;
+        loop->disk = opening->disk;
+        loop->store = opening->store;
+        loop->gaps = (StoreGaps) { .node = options->node, .report = opening->report };
+        *opening = (StoreOpening) { 0 };
         judge_boot(loop);
         r = make_intake(loop);
         if (r >= 0)
@@ -562,14 +519,32 @@ int store_loop_new(sd_event *event, const StoreLoopOptions *options, StoreLoop *
         return 0;
 }
 
+int store_loop_new(sd_event *event, const StoreLoopOptions *options, StoreLoop **ret)
+{
+        StoreOpening opening;
+        int r = store_loop_open(options, &opening);
+
+        if (r < 0) {
+                store_loop_log_open(options->directory, r);
+                return r;
+        }
+        return store_loop_adopt(event, options, &opening, ret);
+}
+
+bool store_loop_idle(const StoreLoop *loop)
+{
+        return intake_idle(loop->intake) && !store_dirty(loop->store) && loop->failed == 0 &&
+               !store_workers_busy(loop->workers, &loop->commit, loop->store);
+}
+
 StoreLoop *store_loop_free(StoreLoop *loop)
 {
         if (!loop)
                 return NULL;
-        worker_free(loop->worker);
-        store_packer_free(loop->packer);
-        if (loop->commit)
-                sd_event_source_disable_unref(loop->commit);
+        store_loop_release_conditions(loop);
+        store_workers_free(loop->own_workers);
+        if (!loop->own_workers && loop->workers)
+                store_workers_leave(loop->workers, &loop->commit);
         if (loop->retry)
                 sd_event_source_disable_unref(loop->retry);
         intake_free(loop->intake);

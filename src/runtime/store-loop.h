@@ -8,6 +8,7 @@
 
 #include "runtime/intake.h"
 #include "runtime/state.h"
+#include "runtime/store-workers.h"
 #include "store/store.h"
 
 #include <systemd/sd-event.h>
@@ -24,6 +25,9 @@ typedef enum StoreCondition {
         STORE_ERROR,   /* a write or sync failed */
         STORE_DAMAGED, /* stored records cannot be read any more */
         STORE_DROPPING, /* records are deleted that no collector has */
+        /* Instead of the first two, where use_max is a bound for this store alone and there is room for others. */
+        STORE_QUOTA_LOW,
+        STORE_QUOTA_FULL,
         _STORE_CONDITION_MAX,
 } StoreCondition;
 
@@ -44,18 +48,36 @@ typedef struct StoreLoopOptions {
         StoreOptions store;        /* disk, random and group_bytes_max are set here */
         State *state;
         const char *conditions[_STORE_CONDITION_MAX]; /* their names; NULL: it is none here */
+        unsigned *holders; /* _STORE_CONDITION_MAX of them: for how many stores each condition holds; NULL: this is
+                              the only store */
+        bool quota;        /* use_max is a quota: see above */
         const char *node;          /* of gap records made here */
         const char *name;          /* for WELCOME */
         const char *boot_id;       /* to tell a machine's death from a crash and from a clean end; NULL: do not */
         const IntakeHandler *intake; /* passed on, but for dirty() and blocked(), which are ours */
         uint64_t window;
-        bool pack;                 /* compress closed segments */
+        StoreWorkers *workers;     /* shared with other stores, whose owner frees them first; NULL: of its own */
+        bool pack;                 /* its own compress closed segments */
         DiskAmount space_left, inodes_left; /* free bytes and inodes below which STORE_LOW begins */
         const StoreLoopHandler *handler;
         void *userdata;
 } StoreLoopOptions;
 
-/* Logs what it finds, and why it fails. */
+/* A store that is open, and in no loop yet. */
+typedef struct StoreOpening {
+        Store *store;
+        Disk *disk; /* the store's */
+        StoreReport report;
+} StoreOpening;
+
+/* The work for the disk, on any thread: makes what is missing, and recovers. Logs nothing. */
+int store_loop_open(const StoreLoopOptions *options, StoreOpening *ret) _must_check_;
+void store_loop_log_open(const char *directory, int error);
+void store_opening_done(StoreOpening *opening);
+/* The rest; the same options. *opening is taken over, also on failure. */
+int store_loop_adopt(sd_event *event, const StoreLoopOptions *options, StoreOpening *opening,
+                     StoreLoop **ret) _must_check_;
+/* Both. Logs what it finds, and why it fails. */
 int store_loop_new(sd_event *event, const StoreLoopOptions *options, StoreLoop **ret) _must_check_;
 /* After all sessions are gone. Waits for the job in flight. After store_loop_finish() the end was clean. */
 StoreLoop *store_loop_free(StoreLoop *loop);
@@ -65,6 +87,12 @@ Store *store_loop_store(StoreLoop *loop);
 Intake *store_loop_intake(StoreLoop *loop);
 void *store_loop_userdata(const StoreLoop *loop);
 bool store_loop_holds(const StoreLoop *loop, StoreCondition condition);
+/* As its peers see it: there is little room for what they deliver, or none. */
+bool store_loop_low(const StoreLoop *loop);
+bool store_loop_full(const StoreLoop *loop);
+bool store_loop_failed(const StoreLoop *loop);
+/* Nobody delivers, all is durable, and no thread is at work: it may be finished and freed. */
+bool store_loop_idle(const StoreLoop *loop);
 /* Delivers for a peer that does not speak the link: in a stream that only the owner of the loop knows, records
  * already judged; first and last are set here. Returns 0: submitted() and settled() say what becomes of it; -EAGAIN: not before
  * submitted(); -ENOSPC and its like: there is no room; another negative errno: the disk failed. */
@@ -76,8 +104,20 @@ void store_loop_owe(StoreLoop *loop);
  * restarted. */
 void store_loop_wake(StoreLoop *loop);
 void store_loop_rotate(StoreLoop *loop);
-/* Writes the metrics of the store and its intake into the status being written. */
-void store_loop_status(StoreLoop *loop);
+/* What a store counts and holds. */
+typedef struct StoreFacts {
+        IntakeCounters intake;
+        StoreStatus store;
+        uint64_t commits, errors;
+} StoreFacts;
+
+void store_loop_facts(const StoreLoop *loop, StoreFacts *ret);
+/* Adds up what several stores have counted; what they hold. */
+void store_facts_count(StoreFacts *facts, const StoreFacts *more);
+void store_facts_hold(StoreFacts *facts, const StoreFacts *more);
+/* Writes the metrics of a store and its intake into the status being written; those of several have no seqs. */
+void store_loop_status(const StoreLoop *loop);
+void store_facts_status(const StoreFacts *facts, State *state);
 /* Takes nothing more, commits and acks the rest, tells all sessions that we are ending, writes the clean-end
  * mark, then calls done(). Without the mark when the disk does not let us, and with a boot_id when somebody
  * may still hold what he has not delivered. */
