@@ -8,8 +8,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Stores that one command reads: one for each name on a long command line, a bound for descriptors. */
-#define LOG_STORES_MAX 256U
+/* Stores that one command reads: those of a collector with Layout=by-node that has as many clients as it takes by default
+ * (MaxConnections=). A bound for memory and descriptors, of which each takes three. */
+#define LOG_STORES_MAX 4096U
 /* Its size as text, with the NUL: cursors of single stores, and a comma or the end behind each. */
 #define LOG_CURSOR_SIZE ((size_t) LOG_STORES_MAX * AUDIT_RELAY_CURSOR_SIZE)
 

@@ -20,8 +20,8 @@ typedef struct Input {
 } Input;
 
 struct LogMerge {
-        Input inputs[LOG_STORES_MAX];
-        size_t n;
+        Input *inputs;
+        size_t n, allocated;
         LogSeen *records, *losses;
         bool reverse;
 };
@@ -228,14 +228,32 @@ void log_merge_select(LogMerge *merge, const LogQuery *query)
                                   node ? checksum64(node, strlen(node)) : 0);
 }
 
+static int make_room(LogMerge *merge)
+{
+        size_t allocated = MAX(2 * merge->allocated, (size_t) 16);
+        Input *inputs;
+
+        if (merge->n == LOG_STORES_MAX)
+                return -E2BIG;
+        if (merge->n < merge->allocated)
+                return 0;
+        inputs = reallocarray(merge->inputs, allocated, sizeof *inputs);
+        if (!inputs)
+                return -ENOMEM;
+        memset(inputs + merge->n, 0, (allocated - merge->n) * sizeof *inputs);
+        merge->inputs = inputs;
+        merge->allocated = allocated;
+        return 0;
+}
+
 int log_merge_add(LogMerge *merge, const char *directory, bool follow)
 {
         _cleanup_(disk_freep) Disk *disk = NULL;
         int r;
 
-        if (merge->n == LOG_STORES_MAX)
-                return -E2BIG;
-        r = disk_open(directory, &disk);
+        r = make_room(merge);
+        if (r >= 0)
+                r = disk_open(directory, &disk);
         if (r >= 0)
                 r = store_view_open(disk, follow, &merge->inputs[merge->n].view);
         if (r < 0)
@@ -265,6 +283,7 @@ LogMerge *log_merge_free(LogMerge *merge)
                 return NULL;
         for (size_t i = 0; i < merge->n; i++)
                 store_view_free(merge->inputs[i].view);
+        free(merge->inputs);
         log_seen_free(merge->records);
         log_seen_free(merge->losses);
         free(merge);

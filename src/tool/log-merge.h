@@ -13,7 +13,7 @@ int log_merge_new(LogMerge **ret) _must_check_;
 LogMerge *log_merge_free(LogMerge *merge);
 DEFINE_CLEANUP(LogMerge *, log_merge_free)
 
-/* Opens the store in a directory. -E2BIG: too many; -ENODATA: no store is there. */
+/* Opens the store in a directory, whose name must outlive this. -E2BIG: too many; -ENODATA: no store is there. */
 int log_merge_add(LogMerge *merge, const char *directory, bool follow) _must_check_;
 void log_merge_select(LogMerge *merge, const LogQuery *query);
 /* Begins again, with the last n records of each store. 1: these are all of them; 0; or a negative errno. */

@@ -9,13 +9,16 @@
  */
 
 #include "lib/events.h"
+#include "runtime/config.h"
 #include "runtime/loop.h"
 #include "tool/log-follow.h"
 #include "tool/log-merge.h"
 #include "tool/log-options.h"
 #include "tool/tool.h"
 
+#include <dirent.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #define EXIT_DAMAGED 3
@@ -41,6 +44,7 @@ typedef struct Log {
         LogPrint print;
         Events *events; /* NULL: single records */
         Keys no_keys;
+        char **nodes;   /* directories of nodes' stores */
         bool counting; /* prints nothing */
         uint64_t count, skip;
         uint64_t left; /* going back: so many more */
@@ -273,22 +277,79 @@ static int run(Log *log)
 
 /* --- Opening --- */
 
-static int add_store(Log *log, const char *directory)
+static int add_one(Log *log, const char *directory)
 {
         /* Watched first: what is written between is not missed. */
         int r = log->follow ? log_follow_add(log->follow, directory) : 0;
 
         /* What is not yet durable may be taken back, and other records have its seqs then: no cursor stands behind it. */
-        if (r == 0)
-                r = log_merge_add(log->merge, directory,
-                                  log->options.follow || log->options.cursor || log->options.show_cursor);
-        if (r == -ENODATA)
+        return r < 0 ? r
+                     : log_merge_add(log->merge, directory,
+                                     log->options.follow || log->options.cursor || log->options.show_cursor);
+}
+
+static int say_failed(const char *directory, int error)
+{
+        if (error == -ENODATA)
                 fprintf(stderr, "%s: no store is there\n", directory);
-        else if (r == -E2BIG)
+        else if (error == -E2BIG)
                 fprintf(stderr, "%s: at most %u stores can be read at once\n", directory, LOG_STORES_MAX);
-        else if (r < 0)
-                fprintf(stderr, "%s: %s\n", directory, strerror(-r));
-        return r;
+        else if (error < 0)
+                fprintf(stderr, "%s: %s\n", directory, strerror(-error));
+        return error;
+}
+
+/* The stores of nodes in a directory (Layout=by-node), in the order of their names. Returns how many there are. */
+static int add_nodes(Log *log, const char *directory)
+{
+        struct dirent **entries;
+        int n = scandir(directory, &entries, NULL, alphasort), added = 0, r = 0;
+
+        if (n < 0)
+                return errno == ENOTDIR ? 0 : -errno;
+        for (int i = 0; i < n; i++) {
+                const char *name = entries[i]->d_name;
+                _cleanup_(freep) char *path = NULL;
+
+                if (r >= 0 && name[0] != '.' && entries[i]->d_type != DT_REG && entries[i]->d_type != DT_LNK &&
+                    node_name_is_valid(name)) {
+                        r = asprintf(&path, "%s/%s", directory, name) < 0 ? -ENOMEM
+                                                                           : strings_append(&log->nodes, path);
+                        if (r >= 0)
+                                r = add_one(log, log->nodes[strings_count(log->nodes) - 1]);
+                        added += r >= 0;
+                        if (r < 0 && r != -ENODATA)
+                                say_failed(path, r);
+                        r = r == -ENODATA ? 0 : r;
+                }
+                free(entries[i]);
+        }
+        free(entries);
+        return r < 0 ? r : added;
+}
+
+/* Itself, if it is one, and those of the nodes in it. */
+static int add_store(Log *log, const char *directory)
+{
+        int r = add_one(log, directory), n;
+
+        if (r < 0 && r != -ENODATA)
+                return say_failed(directory, r);
+        n = add_nodes(log, directory);
+        if (n < 0)
+                return n;
+        return n > 0 || r >= 0 ? 0 : say_failed(directory, r);
+}
+
+/* Stores of many nodes need more descriptors than a shell gives. */
+static void raise_descriptors(void)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        (void) setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int add_default_stores(Log *log)
@@ -315,6 +376,7 @@ static int set_up(Log *log)
 {
         int r = log_merge_new(&log->merge);
 
+        raise_descriptors();
         if (r == 0 && log->options.follow)
                 r = log_follow_new(&log->follow);
         if (r == 0 && log->options.format == LOG_FORMAT_INTERPRETED)
@@ -356,6 +418,7 @@ int verb_log(int argc, char **argv)
         }
         events_free(log.events);
         log_merge_free(log.merge);
+        strings_free(log.nodes);
         log_follow_free(log.follow);
         log_interpreter_free(log.print.interpreter);
         log_options_done(&log.options);

@@ -28,6 +28,14 @@ static void fill_random(void *bytes, size_t size)
 
 static uint64_t use_max;
 
+static int mkdir_in(const char *name)
+{
+        char path[256];
+
+        (void) snprintf(path, sizeof path, "%s/%s", directory, name);
+        return mkdir(path, 0750);
+}
+
 static Store *open_store(const char *name)
 {
         StoreOptions options = {
@@ -281,6 +289,29 @@ START_TEST(several_stores)
 END_TEST
 
 /* The sender's own store, and the collector's, which has the same under the sender's seqs. */
+/* Layout=by-node: each in a folder; what was there before the layout was changed is read with them. */
+START_TEST(stores_of_nodes)
+{
+        Store *store;
+
+        (void) mkdir_in("log");
+        make_three("log/b.example");
+        store = open_store("log/a");
+        append(store, 7, 1, BATCH_RECORDS, "node=a type=EOE msg=audit(1.000:9): \n");
+        store_free(store);
+        (void) mkdir_in("log/empty");
+        (void) mkdir_in("log/lost+found");
+        expect("--store=log", EVENT_1 EVENT_2 EVENT_3 "node=a type=EOE msg=audit(1.000:9): \n");
+        expect("--store=log --node=a", "node=a type=EOE msg=audit(1.000:9): \n");
+        store = open_store("log");
+        append(store, 8, 1, BATCH_RECORDS, "node=c type=EOE msg=audit(1.000:9): \n");
+        store_free(store);
+        expect("--store=log -n 2", "node=a type=EOE msg=audit(1.000:9): \nnode=c type=EOE msg=audit(1.000:9): \n");
+        ck_assert_int_eq(run("--store=log/empty"), 1);
+        ck_assert_ptr_nonnull(strstr(output, "no store is there"));
+}
+END_TEST
+
 START_TEST(sender_and_collector)
 {
         Store *sender = open_store("sender"), *collector = open_store("collector");
@@ -594,6 +625,7 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, json);
         tcase_add_test(tcase, interpreted);
         tcase_add_test(tcase, several_stores);
+        tcase_add_test(tcase, stores_of_nodes);
         tcase_add_test(tcase, sender_and_collector);
         tcase_add_test(tcase, damage);
         tcase_add_test(tcase, the_last_of_many);
