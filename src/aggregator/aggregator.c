@@ -2,7 +2,7 @@
 
 /* clients ─▶ store
  *
- * One store for all: one group commit, one text to read. Its entries are chained by SHA-256, and nothing is
+ * One store for all, or one for each node (stores.h): one group commit. Its entries are chained by SHA-256, and nothing is
  * deleted unless the configuration says so.
  */
 
@@ -24,7 +24,7 @@ typedef struct Aggregator {
         Tls *tls;
         Peers *peers;
         CredentialsWarned warned;
-        StoreLoop *store;
+        Stores *stores;
         Clients clients;
         Publisher *publisher;        /* NULL: nothing is published, and no commands are taken */
         ClientCommands *commands;    /* NULL: none are taken */
@@ -33,11 +33,17 @@ typedef struct Aggregator {
 
 /* --- The store's handler --- */
 
+/* Stock clients deliver there. */
+static bool is_own(const Aggregator *aggregator, const StoreLoop *store)
+{
+        return aggregator->stores && stores_own(aggregator->stores) == store;
+}
+
 static void on_condition(StoreLoop *store, StoreCondition condition, bool on, void *userdata)
 {
         Aggregator *aggregator = userdata;
 
-        clients_tell(&aggregator->clients, condition, on);
+        clients_tell(&aggregator->clients, store, condition);
 }
 
 static void on_durable(StoreLoop *store, void *userdata)
@@ -52,14 +58,16 @@ static void on_submitted(StoreLoop *store, void *userdata)
 {
         Aggregator *aggregator = userdata;
 
-        stock_clients_submitted(aggregator->stock_clients);
+        if (is_own(aggregator, store))
+                stock_clients_submitted(aggregator->stock_clients);
 }
 
 static void on_settled(StoreLoop *store, int error, void *userdata)
 {
         Aggregator *aggregator = userdata;
 
-        stock_clients_settled(aggregator->stock_clients, error);
+        if (is_own(aggregator, store))
+                stock_clients_settled(aggregator->stock_clients, error);
 }
 
 static const StoreLoopHandler store_handler = {
@@ -135,7 +143,7 @@ static void on_terminate(void *userdata)
         if (aggregator->publisher)
                 publisher_stop(aggregator->publisher);
         stock_clients_end(aggregator->stock_clients);
-        store_loop_finish(aggregator->store, on_drained, aggregator);
+        stores_finish(aggregator->stores, on_drained, aggregator);
 }
 
 static int load_credentials(Aggregator *aggregator)
@@ -170,21 +178,23 @@ static void on_rotate(void *userdata)
 {
         Aggregator *aggregator = userdata;
 
-        store_loop_rotate(aggregator->store);
+        stores_rotate(aggregator->stores);
 }
 
 static void on_tick(void *userdata)
 {
         Aggregator *aggregator = userdata;
-        const IntakeCounters *counters = intake_counters(store_loop_intake(aggregator->store));
+        StoreFacts facts;
 
         credentials_tick(aggregator->tls, &aggregator->warned);
+        stores_tick(aggregator->stores);
         clients_tick(&aggregator->clients);
         stock_clients_tick(aggregator->stock_clients);
         if (aggregator->commands)
                 client_commands_tick(aggregator->commands);
         status_begin(aggregator->state);
-        store_loop_status(aggregator->store);
+        stores_status(aggregator->stores);
+        stores_facts(aggregator->stores, &facts);
         credentials_status(aggregator->tls, aggregator->state);
         clients_status(&aggregator->clients);
         if (aggregator->publisher)
@@ -193,7 +203,7 @@ static void on_tick(void *userdata)
                 status_of_commands(aggregator);
         stock_clients_status(aggregator->stock_clients, aggregator->state);
         status_end(aggregator->state, "%zu connections, %" PRIu64 " records taken",
-                   inlet_connections(aggregator->clients.inlet), counters->records);
+                   inlet_connections(aggregator->clients.inlet), facts.intake.records);
 }
 
 static const LoopHandler loop_handler = {
@@ -205,10 +215,20 @@ static const LoopHandler loop_handler = {
 
 /* --- Life --- */
 
-static int make_store(Aggregator *aggregator)
+/* What is to be forgotten anyway is not taken over from the other layout. */
+static bool is_forgotten(const StoreStream *stream, void *userdata)
+{
+        const Aggregator *aggregator = userdata;
+        const Peer *peer = peers_find(aggregator->peers, stream->owner);
+        uint64_t limit = aggregator->config->stream_forget_usec, now = realtime_usec();
+
+        return (peer && peer->forget) || (limit > 0 && now > stream->seen_usec && now - stream->seen_usec >= limit);
+}
+
+static int make_stores(Aggregator *aggregator)
 {
         const AggregatorConfig *config = aggregator->config;
-        StoreLoopOptions options = {
+        StoreLoopOptions store = {
                 .directory = config->directory,
                 .store = {
                         .hash = sha256,
@@ -218,24 +238,41 @@ static int make_store(Aggregator *aggregator)
                         .keep_free = config->keep_free,
                         .retention_usec = config->retention_usec,
                         /* Nobody acks what is here; without bounds nothing is deleted. */
-                        .delete_unacked = config->when_full == WHEN_FULL_DROP_OLDEST,
+                        .delete_unacked = config->when_full != WHEN_FULL_BLOCK,
                         .links = true,
                         .stream_forget_usec = config->stream_forget_usec,
                 },
                 .state = aggregator->state,
-                .conditions = { "disk_low", "disk_full", "disk_error", "store_damaged" },
+                .conditions = {
+                        [STORE_LOW] = "disk_low",
+                        [STORE_FULL] = "disk_full",
+                        [STORE_ERROR] = "disk_error",
+                        [STORE_DAMAGED] = "store_damaged",
+                        [STORE_QUOTA_LOW] = "node_low",
+                        [STORE_QUOTA_FULL] = "node_full",
+                },
                 .node = config->name,
                 .name = config->name,
                 .intake = &clients_intake_handler,
                 .window = config->window,
-                .pack = config->segment_compress,
                 .space_left = config->space_left,
                 .inodes_left = config->inodes_left,
                 .handler = &store_handler,
                 .userdata = aggregator,
         };
+        StoresOptions options = {
+                .store = store,
+                .pack = config->segment_compress,
+                .by_node = config->layout == LAYOUT_BY_NODE,
+                .own = config->name,
+                .node_use_max = config->node_use_max,
+                .node_use_blocks = config->when_full != WHEN_FULL_DROP_OLDEST,
+                .idle_usec = STORES_IDLE_USEC,
+                .skip = is_forgotten,
+                .skip_userdata = aggregator,
+        };
 
-        return store_loop_new(loop_event(aggregator->loop), &options, &aggregator->store);
+        return stores_new(loop_event(aggregator->loop), &options, &aggregator->stores);
 }
 
 static int make_publisher(Aggregator *aggregator)
@@ -245,7 +282,7 @@ static int make_publisher(Aggregator *aggregator)
                 .socket = config->publish_socket,
                 .name = config->name,
                 .state = aggregator->state,
-                .store = aggregator->store,
+                .store = stores_own(aggregator->stores),
                 .records = config->publish,
                 .userdata = aggregator,
         };
@@ -278,7 +315,7 @@ static int listen_on(Aggregator *aggregator)
         sd_event *event = loop_event(aggregator->loop);
         StockClientsOptions stock = {
                 .config = aggregator->config,
-                .store = aggregator->store,
+                .store = stores_own(aggregator->stores),
                 .peers = &aggregator->peers,
         };
         ListenFds fds;
@@ -288,7 +325,7 @@ static int listen_on(Aggregator *aggregator)
         if (r < 0)
                 return r;
         r = clients_init(&aggregator->clients, event, aggregator->config, &fds, &aggregator->tls,
-                         &aggregator->peers, aggregator->state, aggregator->store);
+                         &aggregator->peers, aggregator->state, aggregator->stores);
         stock.roster = aggregator->clients.roster;
         if (r >= 0)
                 r = stock_clients_new(event, &stock, &fds, &aggregator->stock_clients);
@@ -315,7 +352,7 @@ static int make(Aggregator *aggregator)
         r = load_peers(aggregator);
         if (r < 0)
                 return r;
-        r = make_store(aggregator);
+        r = make_stores(aggregator);
         if (r < 0)
                 return r;
         r = make_commands(aggregator);
@@ -333,7 +370,7 @@ static void done(Aggregator *aggregator)
         clients_done(&aggregator->clients);
         publisher_free(aggregator->publisher);
         client_commands_free(aggregator->commands);
-        store_loop_free(aggregator->store);
+        stores_free(aggregator->stores);
         tls_unref(aggregator->tls);
         peers_free(aggregator->peers);
         state_free(aggregator->state);

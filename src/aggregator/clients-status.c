@@ -67,8 +67,7 @@ void clients_note_refused(Clients *clients, const char *name)
 
 static void look(Clients *clients)
 {
-        const Store *store = store_loop_store(clients->store);
-        const void *position = NULL;
+        StoresPosition position = { 0 };
         InletSession *client = NULL;
         StoreStream stream;
 
@@ -79,7 +78,7 @@ static void look(Clients *clients)
 
                 roster_look_session(clients->roster, session->owner, &counters, session->delay_usec);
         }
-        while (store_stream_next(store, &position, &stream))
+        while (stores_stream_next(clients->stores, &position, &stream))
                 if (roster_look_stream(clients->roster, stream.owner, &stream.id, stream.last,
                                        stream.seen_usec) < 0)
                         break; /* without memory the rows that are there will do */
@@ -178,14 +177,13 @@ static const InletSession *find_session(Clients *clients, const StreamId *stream
  * table has none of them left. */
 static void forget(Clients *clients)
 {
-        Store *store = store_loop_store(clients->store);
-        const void *position = NULL;
+        StoresPosition position = { 0 };
         size_t n = 0;
         StoreStream stream;
 
         if (!clients->forgetting)
                 return;
-        while (store_stream_next(store, &position, &stream)) {
+        while (stores_stream_next(clients->stores, &position, &stream)) {
                 const Peer *peer = peers_find(*clients->peers, stream.owner);
 
                 if (!peer || !peer->forget)
@@ -195,11 +193,9 @@ static void forget(Clients *clients)
                         if (log_burst(&clients->forgotten, FORGOTTEN_LOG_USEC, FORGOTTEN_LOG_BURST))
                                 log_notice("The position of %s in its stream is forgotten (Forget= in %s)",
                                            stream.owner, peer->path);
-                        store_stream_forget(store, &stream.id);
+                        stores_forget(clients->stores, &stream);
                 }
         }
-        if (n > 0)
-                store_loop_wake(clients->store);
         clients->forgetting = n > 0;
 }
 

@@ -166,14 +166,21 @@ static LinkByeCode on_judge(IntakeSession *session, const LinkHello *hello, cons
         return 0;
 }
 
+/* What a store's condition is to those who deliver into it: a quota is as good as a full disk. */
 static const struct {
         const char *name;
         const char *keys;
+        bool (*holds)(const StoreLoop *store);
 } store_states[_STORE_CONDITION_MAX] = {
-        [STORE_LOW] = { "disk_low", "REASON=The collector's disk is nearly full\n" },
-        [STORE_FULL] = { "disk_full",
-                         "REASON=The collector's disk is full: it takes nothing until there is room\n" },
-        [STORE_ERROR] = { "disk_error", "REASON=The collector could not write to its disk\n" },
+        [STORE_LOW] = { "disk_low", "REASON=The collector's disk is nearly full\n", store_loop_low },
+        [STORE_FULL] = { "disk_full", "REASON=The collector's disk is full: it takes nothing until there is room\n",
+                         store_loop_full },
+        [STORE_ERROR] = { "disk_error", "REASON=The collector could not write to its disk\n", store_loop_failed },
+        [STORE_QUOTA_LOW] = { "disk_low", "REASON=The collector's room for this node is nearly used up\n",
+                              store_loop_low },
+        [STORE_QUOTA_FULL] = { "disk_full",
+                               "REASON=The collector's room for this node is used up: it takes nothing until there is "
+                               "room\n", store_loop_full },
 };
 
 static LinkState store_state(StoreCondition condition, bool on)
@@ -199,7 +206,7 @@ static void on_connected(IntakeSession *session)
                     tls_session_description(connection_tls(inlet_session_connection(client))),
                     session->receiver.received);
         for (StoreCondition c = 0; c < _STORE_CONDITION_MAX; c++)
-                if (store_states[c].name && store_loop_holds(clients->store, c)) {
+                if (store_states[c].name && store_loop_holds(stores_of(session), c)) {
                         LinkState state = store_state(c, true);
 
                         intake_session_tell(session, &state);
@@ -289,21 +296,23 @@ void clients_review(Clients *clients)
         clients->forgetting = true;
 }
 
-void clients_tell(Clients *clients, StoreCondition condition, bool on)
+void clients_tell(Clients *clients, StoreLoop *store, StoreCondition condition)
 {
-        LinkState state = store_state(condition, on);
+        LinkState state;
 
-        if (clients->inlet && store_states[condition].name)
-                intake_tell(store_loop_intake(clients->store), &state);
+        if (!clients->inlet || !store_states[condition].name)
+                return;
+        state = store_state(condition, store_states[condition].holds(store));
+        intake_tell(store_loop_intake(store), &state);
 }
 
 /* --- Life --- */
 
 int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *config, ListenFds *fds, Tls **tls,
-                 Peers **peers, State *state, StoreLoop *store)
+                 Peers **peers, State *state, Stores *stores)
 {
         InletOptions options = {
-                .intake = store_loop_intake(store),
+                .intake = stores_intake(stores),
                 .handler = &inlet_handler,
                 .connections_max = config->connections_max,
                 .admission = { config->handshakes_max, config->address_handshakes_max,
@@ -320,7 +329,7 @@ int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *conf
                 .peers = peers,
                 .config = config,
                 .refilled_usec = monotonic_usec(),
-                .store = store,
+                .stores = stores,
                 .forgetting = true,
         };
         r = roster_new(&clients->roster);

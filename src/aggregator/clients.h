@@ -7,10 +7,10 @@
 #include "aggregator/config.h"
 #include "aggregator/peers.h"
 #include "aggregator/roster.h"
+#include "aggregator/stores.h"
 #include "runtime/inlet.h"
 #include "runtime/log.h"
 #include "runtime/state.h"
-#include "runtime/store-loop.h"
 
 typedef struct Clients {
         Inlet *inlet;
@@ -21,7 +21,7 @@ typedef struct Clients {
         Roster *roster;
         ClientCommands *commands; /* not owned; NULL: none are passed on */
         uint64_t searches;        /* for those who take them */
-        StoreLoop *store; /* set before the first connection */
+        Stores *stores;
         bool forgetting;  /* streams of peers with Forget=yes may be in the store's table */
         uint64_t refilled_usec;
         bool waits; /* somebody's rate is used up: not all are read */
@@ -38,7 +38,7 @@ extern const IntakeHandler clients_intake_handler;
 /* Takes the descriptors named `tls` and the addresses of Listen=. *tls must hold credentials and *peers what
  * peers.d/ says; both may be replaced, see clients_review(). Logs why it fails. */
 int clients_init(Clients *clients, sd_event *event, const AggregatorConfig *config, ListenFds *fds, Tls **tls,
-                 Peers **peers, State *state, StoreLoop *store) _must_check_;
+                 Peers **peers, State *state, Stores *stores) _must_check_;
 void clients_done(Clients *clients);
 /* What commands are passed on by; see ClientCommandsOptions. */
 void clients_find(Clients *clients, ClientCommands *commands, const char *node);
@@ -47,8 +47,8 @@ const char *clients_name(const void *client);
 
 /* The credentials and peers.d/ were read again: ends the sessions of clients that are not welcome any more. */
 void clients_review(Clients *clients);
-/* A condition of the store began or ended: tells all. */
-void clients_tell(Clients *clients, StoreCondition condition, bool on);
+/* A condition of a store began or ended: tells all who deliver into it. */
+void clients_tell(Clients *clients, StoreLoop *store, StoreCondition condition);
 /* Call once a second: time-outs, certificates that expire, streams to be forgotten. */
 void clients_tick(Clients *clients);
 /* Writes their metrics into the status being written. */

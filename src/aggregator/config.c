@@ -2,6 +2,7 @@
 
 #include "aggregator/config.h"
 #include "aggregator/peers.h"
+#include "aggregator/stores.h"
 #include "basic/batch.h"
 #include "link/link-receiver.h"
 #include "runtime/config-bounds.h"
@@ -22,6 +23,12 @@ static const ConfigBounds handshakes = { 1, 65536 };
 /* Senders speak once a second: a shorter time-out would end healthy sessions. */
 static const ConfigBounds silence = { 3 * USEC_PER_SEC, USEC_INFINITY };
 
+static const char *const layout_names[] = {
+        [LAYOUT_BLENDED] = "blended",
+        [LAYOUT_BY_NODE] = "by-node",
+        NULL,
+};
+
 #define BOUNDED(name, parse, field, expected, bounds) \
         { "Aggregator", name, parse, offsetof(AggregatorConfig, field), expected, bounds }
 #define KEY(name, parse, field, expected) BOUNDED(name, parse, field, expected, NULL)
@@ -33,6 +40,8 @@ static const ConfigKey keys[] = {
         KEY("TLSAuthority", config_parse_string, tls.authority, "a path or pkcs11: URL"),
         KEY("TLSRevocation", config_parse_string, tls.revocation, "a path"),
         KEY("Directory", config_parse_path, directory, "an absolute path"),
+        BOUNDED("Layout", config_parse_enum, layout, "blended or by-node", layout_names),
+        KEY("NodeMaxUse", config_parse_disk_size, node_use_max, "a size such as 10G, or 5%, 0 for none"),
         KEY("StateDirectory", config_parse_path, state_directory, "an absolute path"),
         KEY("Listen", config_parse_strings, listen, "ADDRESS:PORT, [ADDRESS]:PORT or PORT"),
         KEY("PeersDirectory", config_parse_path, peers_directory, "an absolute path"),
@@ -72,6 +81,26 @@ static const ConfigKey keys[] = {
         { 0 },
 };
 
+/* The names of a store beside a blended one's files. */
+static int check_layout(const AggregatorConfig *config)
+{
+        if (config->layout == LAYOUT_BLENDED && config->node_use_max.n > 0) {
+                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "NodeMaxUse= is for Layout=by-node");
+                return -EINVAL;
+        }
+        if (config->layout == LAYOUT_BY_NODE && config->publish) {
+                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL,
+                            "Publish=yes reads one store: it does not go with Layout=by-node");
+                return -EINVAL;
+        }
+        if (config->layout == LAYOUT_BY_NODE && !stores_name_is_free(config->name)) {
+                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL,
+                            "Name=%s: with Layout=by-node there cannot be a directory of this name", config->name);
+                return -EINVAL;
+        }
+        return 0;
+}
+
 static int check(AggregatorConfig *config)
 {
         const char *wrong = "";
@@ -80,7 +109,7 @@ static int check(AggregatorConfig *config)
         if (r == -EINVAL)
                 log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL,
                             "AuditdAllow=: \"%s\" is no network (ADDRESS or ADDRESS/BITS)", wrong);
-        return r;
+        return r < 0 ? r : check_layout(config);
 }
 
 int aggregator_config_load(const char *path, AggregatorConfig *ret)
@@ -99,7 +128,7 @@ int aggregator_config_load(const char *path, AggregatorConfig *ret)
                 .segment_size_max = 128U * 1024U * 1024U,
                 .space_left = { .n = 1024U * 1024U * 1024U },
                 .inodes_left = { .n = 1000 },
-                .when_full = WHEN_FULL_DROP_OLDEST,
+                .when_full = -1,
                 .stream_forget_usec = 400 * DAY_USEC,
                 .publish_socket = strdup("/run/audit-relay/input"),
         };

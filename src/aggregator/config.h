@@ -7,6 +7,11 @@
 #include "runtime/credentials.h"
 #include "store/disk.h"
 
+typedef enum Layout {
+        LAYOUT_BLENDED, /* one store */
+        LAYOUT_BY_NODE, /* one for each authenticated peer */
+} Layout;
+
 typedef struct AggregatorConfig {
         char *name;
         CredentialsPaths tls;
@@ -26,9 +31,11 @@ typedef struct AggregatorConfig {
         uint64_t peer_rate; /* bytes a second; 0: any */
         uint64_t segment_size_max, segment_age_usec;
         bool segment_compress;
+        int layout; /* Layout */
+        DiskAmount node_use_max;
         uint64_t use_max;
         DiskAmount keep_free, space_left, inodes_left;
-        int when_full; /* WhenFull */
+        int when_full; /* WhenFull; negative: not said */
         uint64_t retention_usec;
         uint64_t stream_forget_usec;
         bool publish;

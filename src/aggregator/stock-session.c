@@ -196,7 +196,7 @@ void stock_clients_submitted(StockClients *clients)
 
 static void settle(StockClients *clients)
 {
-        bool low = store_loop_holds(clients->store, STORE_LOW);
+        bool low = store_loop_low(clients->store);
         StockClient *client;
 
         while ((client = LIST_FIRST(&clients->flyings))) {

@@ -29,6 +29,8 @@ const Condition conditions[] = {
         { "aggregator", "disk_full", LOG_ERR, MESSAGE_ID_AGGREGATOR_DISK_FULL },
         { "aggregator", "disk_error", LOG_ERR, MESSAGE_ID_AGGREGATOR_DISK_ERROR },
         { "aggregator", "store_damaged", LOG_ERR, MESSAGE_ID_AGGREGATOR_STORE_DAMAGED },
+        { "aggregator", "node_low", LOG_WARNING, MESSAGE_ID_AGGREGATOR_NODE_LOW },
+        { "aggregator", "node_full", LOG_ERR, MESSAGE_ID_AGGREGATOR_NODE_FULL },
         { "aggregator", "overload", LOG_WARNING, MESSAGE_ID_AGGREGATOR_OVERLOAD },
         { "aggregator", "publish_failed", LOG_WARNING, MESSAGE_ID_AGGREGATOR_PUBLISH_FAILED },
         { "dispatcher", "ring_low", LOG_WARNING, MESSAGE_ID_DISPATCHER_RING_LOW },
