@@ -103,6 +103,7 @@ void stores_set_options(NodeStore *node)
                 return;
         options->holders = stores->holders;
         options->quota = true;
+        options->store.chunk = STORES_CHUNK;
         options->store.use_max = stores->options.node_use_max.n;
         options->store.use_blocks = stores->options.node_use_blocks;
 }

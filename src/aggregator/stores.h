@@ -16,6 +16,8 @@ typedef struct Stores Stores;
 /* Stores that are open at once: as many as have clients by default (MaxConnections=); more would be memory and
  * descriptors for nobody. */
 #define STORES_OPEN_MAX 4096U
+/* What each allocates ahead: of one store it would be more (STORE_TEXT_CHUNK), of thousands that is the disk. */
+#define STORES_CHUNK (256U * 1024U)
 /* Nodes whose stores are known. Each is a directory that a peer with a certificate of ours had made. */
 #define STORES_NODES_MAX 65536U
 /* A store is closed when nobody has delivered for so long: who is only restarted finds it open. */

@@ -381,12 +381,13 @@ int segment_reserve(Store *store, uint64_t size, bool own)
 {
         uint64_t text = store->written.text_size + size + (own ? 0 : STORE_RESERVE);
         uint64_t entries = store->written.entries + store->group.n + 1;
+        uint64_t chunk = store->options.chunk > 0 ? store->options.chunk : STORE_TEXT_CHUNK;
         int r;
 
         entries += own ? STORE_INDEX_RESERVE / 2 : STORE_INDEX_RESERVE;
         if (store->fresh)
                 entries += store->streams.n + 1 + store->n_collectors + 3 + store->n_replaced;
-        r = reserve(store, store->current.text, &store->text_allocated, text, STORE_TEXT_CHUNK);
+        r = reserve(store, store->current.text, &store->text_allocated, text, chunk);
         if (r < 0)
                 return r;
         return reserve(store, store->current.index, &store->index_allocated, entries * INDEX_ENTRY_SIZE,

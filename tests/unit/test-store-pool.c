@@ -45,6 +45,7 @@ static void open_bounded(uint64_t use_max, bool blocks)
         options.segment_size_max = 200;
         options.use_max = use_max;
         options.use_blocks = blocks;
+        options.chunk = 1024;
         options.delete_unacked = true;
         reopen();
 }
