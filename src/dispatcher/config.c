@@ -54,7 +54,8 @@ static const ConfigKey dispatcher_keys[] = {
         DISPATCHER("ProducerTypes", config_parse_string, producer_types, "record types", NULL),
         DISPATCHER("TrustedProducers", config_parse_strings, trusted_producers, "names or numbers of users",
                    NULL),
-        DISPATCHER("RemoteProducers", config_parse_strings, remote_producers, "names or numbers of users", NULL),
+        DISPATCHER("RemoteProducers", config_parse_strings, remote_producers, "names or numbers of users",
+                   AGGREGATOR_USER),
         DISPATCHER("Kernel", config_parse_enum, kernel, "auto, none, unicast or multicast", kernel_modes),
         DISPATCHER("ReceiveBuffer", config_parse_size_within, receive_buffer,
                    "a size from 64K to 1023M, such as 64M", &receive_buffers),
@@ -141,10 +142,8 @@ int dispatcher_config_load(const char *path, DispatcherConfig *ret)
                 .producer_rate = 4U * 1024U * 1024U,
                 .producer_types = strdup("user"),
         };
-        int r = strings_append(&config.remote_producers, AGGREGATOR_USER);
+        int r = -ENOMEM;
 
-        if (r >= 0)
-                r = -ENOMEM;
         if ((config.path || !path) && config.node && config.ring_file && config.state_directory &&
             config.producer_types)
                 r = config_load("dispatcher", path, dispatcher_keys, &config);

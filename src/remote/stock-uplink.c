@@ -47,6 +47,7 @@ struct StockUplink {
         StockPosition position;
         bool established, answered, stopped;
         const char *condition; /* of the session that ends; NULL: what its end says */
+        bool unread;           /* … none, as the store says it */
         char reason[400];
         char peer[PEER_MAX];
         char text[PEER_MAX + 64];
@@ -108,11 +109,13 @@ static void forget_addresses(StockUplink *uplink)
         uplink->addresses = uplink->next = NULL;
 }
 
+/* `condition`: NULL, somebody else has said why. */
 static void note_failure(StockUplink *uplink, const char *condition, const char *why)
 {
         uplink->disconnects++;
         clear_conditions(uplink, connection_conditions, ELEMENTSOF(connection_conditions), condition);
-        raise_condition(uplink, condition, why);
+        if (condition)
+                raise_condition(uplink, condition, why);
 }
 
 /* --- The feed --- */
@@ -164,9 +167,8 @@ static int fill(StockUplink *uplink)
                 uplink->sent++;
         }
         if (r < 0) {
-                uplink->condition = "spool_error";
-                (void) snprintf(uplink->reason, sizeof uplink->reason, "The store cannot be read: %s",
-                                strerror(-r));
+                uplink->unread = true;
+                store_loop_not_read(uplink->store, strerror(-r));
         }
         return r;
 }
@@ -179,6 +181,7 @@ static void on_acked(StockSender *sender)
 
         uplink->acked++;
         uplink->backoff_usec = uplink->config->retry_min_usec;
+        store_loop_was_read(uplink->store);
         clear_conditions(uplink, disk_conditions, ELEMENTSOF(disk_conditions), NULL);
         stock_feed_acked(&uplink->feed);
 }
@@ -247,9 +250,6 @@ static void note_answer(StockUplink *uplink)
         log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, field,
                     "Connected to stock collector %s; its ack is no custody", uplink->peer);
         clear_conditions(uplink, connection_conditions, ELEMENTSOF(connection_conditions), NULL);
-        /* Of its own errors the store says itself when they have ended. */
-        if (!store_loop_holds(uplink->store, STORE_ERROR))
-                state_clear(uplink->state, "spool_error");
 }
 
 static int on_received(Connection *connection, Buffer *input)
@@ -298,8 +298,9 @@ static void on_closed(Connection *connection, int error, const char *why)
                 (void) snprintf(uplink->reason, sizeof uplink->reason, "%s",
                                 why ? why : "The connection broke");
         uplink->connection = connection_free(connection);
-        note_failure(uplink, condition, uplink->reason);
+        note_failure(uplink, uplink->unread ? NULL : condition, uplink->reason);
         uplink->condition = NULL;
+        uplink->unread = false;
         if (uplink->stopped)
                 return;
         if (!tried && uplink->next) {

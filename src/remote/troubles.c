@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*  1. Of the conditions that say why there is no connection at most one holds; a connection (WELCOME) ends
- *     it. It tells of the collector that was lost; when all have failed, of the preferred one.
+ *     it. It tells of the collector that was lost; when all have failed, of the preferred one. That our own store cannot be
+ *     read is none of them: the store says so, and when that has ended.
  *  2. What a collector said of itself in the session before, the next says again with WELCOME; a condition
  *     that is not repeated ends.
  */
@@ -16,7 +17,7 @@ static const char *const connection_conditions[] = {
         [OUTLET_E_NETWORK] = "network_down",     [OUTLET_E_TIMEOUT] = "network_timeout",
         [OUTLET_E_TLS] = "tls_refused",          [OUTLET_E_REFUSED] = "refused",
         [OUTLET_E_PROTOCOL] = "collector_error", [OUTLET_E_ENDING] = "collector_ending",
-        [OUTLET_E_RESUME] = "collector_error",   [OUTLET_E_SOURCE] = "spool_error",
+        [OUTLET_E_RESUME] = "collector_error",
 };
 
 /* What a collector says of itself, and our condition. */
@@ -45,9 +46,6 @@ static void clear_connection_conditions(Troubles *troubles, const char *except)
         for (size_t i = 0; i < ELEMENTSOF(connection_conditions); i++) {
                 const char *name = connection_conditions[i];
 
-                /* Of its own errors the store says itself when they have ended. */
-                if (i == OUTLET_E_SOURCE && store_loop_holds(troubles->store, STORE_ERROR))
-                        continue;
                 if (name && (!except || strcmp(name, except) != 0))
                         state_clear(troubles->state, name);
         }
@@ -56,6 +54,8 @@ static void clear_connection_conditions(Troubles *troubles, const char *except)
 static void note_first(Troubles *troubles, const Outlet *outlet, const char *name, OutletTrouble trouble,
                        const char *why)
 {
+        if (trouble == OUTLET_E_SOURCE)
+                store_loop_not_read(troubles->store, why);
         troubles->first = trouble;
         troubles->first_raised = false;
         (void) snprintf(troubles->first_why, sizeof troubles->first_why, "%s", why);
@@ -65,10 +65,11 @@ static void note_first(Troubles *troubles, const Outlet *outlet, const char *nam
 
 static void raise_first(Troubles *troubles)
 {
-        const char *condition = connection_conditions[troubles->first];
+        const char *condition = troubles->first == OUTLET_E_SOURCE ? NULL : connection_conditions[troubles->first];
 
         clear_connection_conditions(troubles, condition);
-        raise_with(troubles, condition, troubles->first_why, troubles->first_name, troubles->first_peer);
+        if (condition)
+                raise_with(troubles, condition, troubles->first_why, troubles->first_name, troubles->first_peer);
         troubles->first_raised = true;
 }
 
@@ -175,6 +176,7 @@ void troubles_diverged(Troubles *troubles, Outlet *outlet, const char *name, uin
 
 void troubles_acked(Troubles *troubles, uint64_t seq)
 {
+        store_loop_was_read(troubles->store);
         if (troubles->restart_seq != 0 && seq >= troubles->restart_seq) {
                 troubles->restart_seq = 0;
                 state_clear(troubles->state, "stream_restarted");

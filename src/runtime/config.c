@@ -4,7 +4,7 @@
  *
  * All files are read first into a list of assignments; then each key gets those that come after its last
  * empty one. So an empty value restores the default without anybody keeping a copy of it, and all that is
- * wrong is said in one run.
+ * wrong is said in one run. Only of a list nothing is left then; the default that it may have is the table's.
  *
  * Invariants:
  * (1) A field is touched only by the parser of its key, with a value that is not empty.
@@ -29,7 +29,8 @@ typedef struct Assignment {
 
 typedef struct Assignments {
         const ConfigKey *keys;
-        size_t *begin; /* for each key: the assignments before this one were taken back by an empty value */
+        size_t *begin;  /* for each key: the assignments before this one were taken back by an empty value */
+        bool *assigned; /* … and whether there is one, be it empty */
         Assignment *items;
         size_t n;
         size_t allocated;
@@ -41,8 +42,12 @@ static int assignments_init(Assignments *list, const ConfigKey *keys)
 
         while (keys[n].name)
                 n++;
-        *list = (Assignments) { .keys = keys, .begin = calloc(n + 1, sizeof *list->begin) };
-        return list->begin ? 0 : -ENOMEM;
+        *list = (Assignments) {
+                .keys = keys,
+                .begin = calloc(n + 1, sizeof *list->begin),
+                .assigned = calloc(n + 1, sizeof *list->assigned),
+        };
+        return list->begin && list->assigned ? 0 : -ENOMEM;
 }
 
 static void assignments_done(Assignments *list)
@@ -53,6 +58,7 @@ static void assignments_done(Assignments *list)
         }
         free(list->items);
         free(list->begin);
+        free(list->assigned);
 }
 
 static int assignments_add(Assignments *list, const ConfigKey *key, const char *value, const char *path,
@@ -60,6 +66,7 @@ static int assignments_add(Assignments *list, const ConfigKey *key, const char *
 {
         Assignment item = { .key = key, .line = line };
 
+        list->assigned[key - list->keys] = true;
         if (value[0] == '\0') {
                 list->begin[key - list->keys] = list->n;
                 return 0;
@@ -84,10 +91,21 @@ static int assignments_add(Assignments *list, const ConfigKey *key, const char *
         return 0;
 }
 
+static int apply_default(const Assignments *list, const ConfigKey *key, void *config)
+{
+        if (key->parse != config_parse_strings || !key->argument || list->assigned[key - list->keys])
+                return 0;
+        return key->parse(key, key->argument, (char *) config + key->offset);
+}
+
 static int assignments_apply(const Assignments *list, void *config)
 {
         int result = 0;
 
+        for (const ConfigKey *key = list->keys; key->name && result == 0; key++)
+                result = apply_default(list, key, config);
+        if (result < 0)
+                return result;
         for (size_t i = 0; i < list->n; i++) {
                 const Assignment *item = &list->items[i];
                 int r;

@@ -5,7 +5,7 @@
  * then NAME.conf.d/ *.conf of all three, sorted by file name, an earlier directory's file hiding the same
  * name in a later one. Table-driven. An unknown section or key warns with file:line; a wrong value is an
  * error with file:line and what was expected. An empty value takes back what was assigned before it: a list
- * is empty again, anything else has its default.
+ * is empty again, anything else has its default. A list that has a default loses it by any assignment.
  */
 
 #include "store/disk.h"
@@ -33,7 +33,8 @@ int config_parse_string(const ConfigKey *key, const char *value, void *field);
 int config_parse_path(const ConfigKey *key, const char *value, void *field);    /* the same, an absolute path */
 /* the same, of at most 107 bytes: of a Unix socket */
 int config_parse_socket(const ConfigKey *key, const char *value, void *field);
-/* char **, NULL-terminated, appended; words separated by blanks, "…" or '…' around one that has blanks */
+/* char **, NULL-terminated, appended; words separated by blanks, "…" or '…' around one that has blanks. argument: the value
+ * that it has where the key is not assigned at all, or NULL */
 int config_parse_strings(const ConfigKey *key, const char *value, void *field);
 /* char *, a valid node name */
 int config_parse_node(const ConfigKey *key, const char *value, void *field);

@@ -77,14 +77,14 @@ void store_loop_calm(StoreLoop *loop, bool committed)
                 clear_condition(loop, STORE_FULL);
         if (is_calm(loop, STORE_QUOTA_FULL))
                 clear_condition(loop, STORE_QUOTA_FULL);
-        /* That nobody writes does not show that the disk works. */
-        if (committed && is_calm(loop, STORE_ERROR))
+        /* That nobody writes does not show that the disk works, nor does a write that it can be read. */
+        if (committed && !loop->unread && is_calm(loop, STORE_ERROR))
                 clear_condition(loop, STORE_ERROR);
 }
 
 bool store_loop_needs_proof(const StoreLoop *loop)
 {
-        return loop->held[STORE_ERROR];
+        return loop->held[STORE_ERROR] && !loop->unread;
 }
 
 /* --- Room --- */
@@ -249,4 +249,18 @@ void store_loop_note_failure(StoreLoop *loop, int error)
                         "The store could not be written: %s; senders deliver again what was not yet durable",
                         strerror(-error));
         store_loop_raise_condition(loop, STORE_ERROR, reason);
+}
+
+void store_loop_not_read(StoreLoop *loop, const char *why)
+{
+        char reason[400];
+
+        loop->unread = true;
+        (void) snprintf(reason, sizeof reason, "The store could not be read: %s", why);
+        store_loop_raise_condition(loop, STORE_ERROR, reason);
+}
+
+void store_loop_was_read(StoreLoop *loop)
+{
+        loop->unread = false;
 }

@@ -32,6 +32,7 @@ struct StoreLoop {
         bool held[_STORE_CONDITION_MAX];
         uint64_t
                 trouble_usec[_STORE_CONDITION_MAX]; /* monotonic, when the condition's cause was last seen */
+        bool unread;      /* … of STORE_ERROR: a read failed, and none has succeeded since */
         uint64_t dropped; /* of the store, as last looked at */
         uint64_t reminded_usec;
         uint64_t commits, errors;

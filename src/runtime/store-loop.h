@@ -22,7 +22,7 @@ typedef struct StoreLoop StoreLoop;
 typedef enum StoreCondition {
         STORE_LOW,     /* space_left or inodes_left is not met, or little is left of use_max */
         STORE_FULL,    /* no room: nothing is acked until there is */
-        STORE_ERROR,   /* a write or sync failed */
+        STORE_ERROR,   /* a write, sync or read failed */
         STORE_DAMAGED, /* stored records cannot be read any more */
         STORE_DROPPING, /* records are deleted that no collector has */
         /* Instead of the first two, where use_max is a bound for this store alone and there is room for others. */
@@ -103,6 +103,9 @@ void store_loop_owe(StoreLoop *loop);
 /* Commits at the next opportunity, if there is anything: for what should not wait a second, as a stream
  * restarted. */
 void store_loop_wake(StoreLoop *loop);
+/* What was stored could not be read for whom it goes to: STORE_ERROR, until something has reached him again. */
+void store_loop_not_read(StoreLoop *loop, const char *why);
+void store_loop_was_read(StoreLoop *loop);
 void store_loop_rotate(StoreLoop *loop);
 /* What a store counts and holds. */
 typedef struct StoreFacts {

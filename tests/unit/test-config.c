@@ -140,6 +140,38 @@ START_TEST(an_empty_value_takes_back_what_was_before)
 }
 END_TEST
 
+/* So that one can say "none". */
+START_TEST(a_list_with_a_default_has_it_only_where_nothing_is_said)
+{
+        static const struct {
+                const char *text, *words[3];
+        } all[] = {
+                { "", { "one", "two" } },
+                { "[S]\n", { "one", "two" } },
+                { "[S]\nWords=\n", { NULL } },
+                { "[S]\nWords=three\n", { "three" } },
+                { "[S]\nWords=three\nWords=\n", { NULL } },
+                { "[S]\nWords=\nWords=three\nWords=four\n", { "three", "four" } },
+        };
+        static const ConfigKey table[] = {
+                { "S", "Words", config_parse_strings, 0, "words", "one two" },
+                { 0 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(all); i++) {
+                _cleanup_(strings_freep) char **words = NULL;
+                size_t n = 0;
+
+                ck_assert_int_eq(config_load_text("x.conf", all[i].text, strlen(all[i].text), table, &words), 0);
+                for (; all[i].words[n]; n++) {
+                        ck_assert_uint_gt(strings_count(words), n);
+                        ck_assert_str_eq(words[n], all[i].words[n]);
+                }
+                ck_assert_uint_eq(strings_count(words), n);
+        }
+}
+END_TEST
+
 START_TEST(what_is_unknown_warns_and_goes_on)
 {
         ck_assert_int_eq(
@@ -380,6 +412,7 @@ int main(void)
         tcase_add_test(tcase, reads_every_kind_of_value);
         tcase_add_test(tcase, comments_continuation_and_line_ends);
         tcase_add_test(tcase, an_empty_value_takes_back_what_was_before);
+        tcase_add_test(tcase, a_list_with_a_default_has_it_only_where_nothing_is_said);
         tcase_add_test(tcase, what_is_unknown_warns_and_goes_on);
         tcase_add_test(tcase, a_wrong_value_says_where_and_what_was_expected);
         tcase_add_test(tcase, a_control_character_cannot_forge_a_line_of_the_log);

@@ -281,6 +281,37 @@ START_TEST(an_error_ends_only_when_something_was_written)
 }
 END_TEST
 
+/* Whoever reads it says so, and when it has gone well: what is written in between says nothing of that. */
+START_TEST(an_error_of_reading_ends_only_when_something_was_read)
+{
+        open_loop();
+        store_loop_not_read(loop, "Input/output error");
+        ck_assert(state_holds(state, "spool_error"));
+        loop->trouble_usec[STORE_ERROR] -= 60 * USEC_PER_SEC;
+        ck_assert(!store_loop_needs_proof(loop));
+        store_loop_calm(loop, true);
+        ck_assert(loop->held[STORE_ERROR]);
+        store_loop_was_read(loop);
+        store_loop_calm(loop, false);
+        ck_assert(loop->held[STORE_ERROR]);
+        ck_assert(store_loop_needs_proof(loop));
+        store_loop_calm(loop, true);
+        ck_assert(!state_holds(state, "spool_error"));
+        ck_assert_uint_eq(n_begun[STORE_ERROR], 1);
+        ck_assert_uint_eq(n_ended[STORE_ERROR], 1);
+        /* Of one that fails while the disk fails as well, neither ends the other. */
+        store_loop_note_failure(loop, -EIO);
+        store_loop_not_read(loop, "Input/output error");
+        loop->trouble_usec[STORE_ERROR] -= 60 * USEC_PER_SEC;
+        store_loop_calm(loop, true);
+        ck_assert(loop->held[STORE_ERROR]);
+        store_loop_was_read(loop);
+        store_loop_note_failure(loop, -EIO);
+        store_loop_calm(loop, true);
+        ck_assert(loop->held[STORE_ERROR]);
+}
+END_TEST
+
 static int sync_fails(Disk *disk, int handle)
 {
         return -EIO;
@@ -321,6 +352,7 @@ int main(void)
         tcase_add_test(tcase, where_nobody_waits_deleting_is_no_condition);
         tcase_add_test(tcase, full_ends_when_the_disk_has_been_calm);
         tcase_add_test(tcase, an_error_ends_only_when_something_was_written);
+        tcase_add_test(tcase, an_error_of_reading_ends_only_when_something_was_read);
         tcase_add_test(tcase, an_error_stays_while_the_disk_fails);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
