@@ -54,8 +54,6 @@ static void clear_connection_conditions(Troubles *troubles, const char *except)
 static void note_first(Troubles *troubles, const Outlet *outlet, const char *name, OutletTrouble trouble,
                        const char *why)
 {
-        if (trouble == OUTLET_E_SOURCE)
-                store_loop_not_read(troubles->store, why);
         troubles->first = trouble;
         troubles->first_raised = false;
         (void) snprintf(troubles->first_why, sizeof troubles->first_why, "%s", why);
@@ -73,8 +71,15 @@ static void raise_first(Troubles *troubles)
         troubles->first_raised = true;
 }
 
+static void tell_store(Troubles *troubles, OutletTrouble trouble, const char *why)
+{
+        if (trouble == OUTLET_E_SOURCE)
+                store_loop_not_read(troubles->store, why);
+}
+
 void troubles_lost(Troubles *troubles, Outlet *outlet, const char *name, OutletTrouble trouble, const char *why)
 {
+        tell_store(troubles, trouble, why);
         note_first(troubles, outlet, name, trouble, why);
         raise_first(troubles);
 }
@@ -88,6 +93,7 @@ void troubles_left(Troubles *troubles, Outlet *outlet, const char *name, const c
 void troubles_missed(Troubles *troubles, Outlet *outlet, const char *name, OutletTrouble trouble,
                      const char *why)
 {
+        tell_store(troubles, trouble, why);
         if (troubles->first == OUTLET_OK)
                 note_first(troubles, outlet, name, trouble, why);
 }
