@@ -54,10 +54,12 @@ int store_open(const StoreOptions *options, uint64_t now_usec, Store **ret_store
         store->options = *options;
         store->disk = options->disk;
         store->current = store->before = store->ended = SEGMENT_FILES_NULL;
-        /* Whole segments are deleted: keep several within the limit, or retention has nothing to choose
-         * from. */
-        if (options->use_max > 0)
+        /* Whole segments are deleted: keep several within the limit, or retention has nothing to choose from. And what
+         * goes for a group goes when that is durable, beside another one that comes: none may be large beside the limit. */
+        if (options->use_max > 0) {
                 store->options.segment_size_max = MIN(options->segment_size_max, MAX(options->use_max / 8, 1));
+                store->options.group_bytes_max = MIN(options->group_bytes_max, MAX(options->use_max / 8, 1));
+        }
         limit_age(&store->options.segment_age_usec, options->retention_usec);
         limit_age(&store->options.segment_age_usec, options->delete_acked ? options->acked_usec : 0);
         r = streams_init(&store->streams, options->random);
@@ -182,7 +184,7 @@ static void add_batch(Store *store, const StreamId *stream, const Batch *receive
         store->written.last = batch->last;
         store->written.text_size += batch->size;
         store->written.last_usec = now_usec;
-        store->group.bytes += batch->size;
+        store->group.bytes += batch->size + INDEX_ENTRY_SIZE;
 }
 
 /* Everything that may say no, before anything is written. */

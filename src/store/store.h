@@ -25,7 +25,7 @@ typedef struct StoreOptions {
         uint64_t segment_size_max;  /* bytes of text; rotation behind it */
         uint64_t segment_age_usec;  /* the same by age, 0: none; also of one that nobody writes to */
         uint64_t chunk;             /* bytes allocated ahead of the text, 0: as much as is good for one store alone */
-        uint64_t group_bytes_max;   /* text of the open group; append says -EAGAIN behind it */
+        uint64_t group_bytes_max;   /* of the open group; append says -EAGAIN behind it */
         uint64_t use_max;           /* bytes of all segments, 0: none */
         DiskAmount keep_free;       /* bytes to leave free on the file system, 0: none */
         uint64_t retention_usec;    /* age at which whole segments go, 0: never */

@@ -75,6 +75,33 @@ START_TEST(full_it_drops_the_oldest_and_tells_exactly_what)
 }
 END_TEST
 
+/* Many batches at a time, and one more group while a commit is under way: what is too much is little. */
+START_TEST(a_bound_is_passed_by_two_eighths)
+{
+        const uint64_t bound = 256 * 1024;
+        uint64_t seq = 1, most = 0;
+        StoreJob job;
+
+        options.use_max = bound;
+        options.delete_unacked = true;
+        reopen();
+        for (unsigned round = 0; round < 20; round++) {
+                while (append(1, seq, seq + 9) == 0)
+                        seq += 10;
+                ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
+                while (append(1, seq, seq + 9) == 0)
+                        seq += 10;
+                most = MAX(most, status().bytes);
+                ck_assert_int_eq(store_commit_end(store, store_job_run(&job), now), 0);
+        }
+        commit_all();
+        ck_assert_uint_gt(status().oldest, 1);
+        ck_assert_uint_le(status().bytes, bound);
+        ck_assert_uint_gt(most, bound);
+        ck_assert_uint_le(most, bound + bound / 4 + bound / 16);
+}
+END_TEST
+
 /* A batch is under way when its segment goes: its ack is taken like any other, and so is its coming back without one. */
 START_TEST(what_is_dropped_while_it_is_under_way_can_be_acked)
 {
@@ -263,6 +290,7 @@ int main(void)
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_loop_test(tcase, full_it_drops_the_oldest_and_tells_exactly_what, 0, 2);
+        tcase_add_test(tcase, a_bound_is_passed_by_two_eighths);
         tcase_add_test(tcase, what_is_dropped_while_it_is_under_way_can_be_acked);
         tcase_add_test(tcase, acked_records_stay_for_their_time);
         tcase_add_loop_test(tcase, age_deletes_from_a_quiet_store, 0, 2);

@@ -145,7 +145,7 @@ START_TEST(a_group_has_a_limit)
 {
         unsigned n = 0;
 
-        options.group_bytes_max = 500;
+        options.group_bytes_max = 500 + 8 * INDEX_ENTRY_SIZE;
         reopen();
         while (append(1, n + 1, n + 1) == 0)
                 n++;
