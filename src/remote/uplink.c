@@ -34,9 +34,7 @@ struct Uplink {
         bool session;    /* a WELCOME came */
         bool full;       /* … and that there is no room */
         bool stopping;
-        bool restarting; /* the store is getting a new stream id in place of: */
-        bool held_back;  /* … and the outlet waits for it */
-        StreamId old_stream;
+        bool held_back; /* the outlet waits until the store's new stream id is durable */
         char last_name[NODE_NAME_MAX + 1]; /* of the session before, "" before the first */
         char trial_until[NODE_NAME_MAX + 1]; /* the trial is for one that is better than this one */
         uint64_t trial_usec;                 /* it has said WELCOME to it; 0: not */
@@ -48,6 +46,15 @@ struct Uplink {
 static const char *current(const Uplink *uplink)
 {
         return collectors_current(route_collectors(uplink->route));
+}
+
+/* What is sent under the old id now, and acked, would count for the new one. */
+static bool is_restarting(const Uplink *uplink)
+{
+        StoreStatus status;
+
+        store_status(store_loop_store(uplink->options.store), &status);
+        return status.restarting;
 }
 
 /* --- The outlet's handler --- */
@@ -70,8 +77,8 @@ static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret
         r = need_credentials(uplink, ret_why);
         if (r < 0)
                 return r;
-        uplink->held_back = uplink->restarting;
-        if (uplink->restarting)
+        uplink->held_back = is_restarting(uplink);
+        if (uplink->held_back)
                 return -EINPROGRESS;
         if (!route_another(uplink->route))
                 collectors_begin(route_collectors(uplink->route), NULL);
@@ -149,22 +156,17 @@ static void on_acked(Outlet *outlet, uint64_t seq)
 static void on_diverged(Outlet *outlet, uint64_t peer_last)
 {
         Uplink *uplink = outlet_userdata(outlet);
-        StoreStatus status;
         int r;
 
-        store_status(store_loop_store(uplink->options.store), &status);
         uplink->diverged++;
         troubles_diverged(&uplink->troubles, outlet, current(uplink), peer_last);
         route_forget_addresses(uplink->route);
         collectors_again(route_collectors(uplink->route));
         r = store_restart_stream(store_loop_store(uplink->options.store), realtime_usec());
-        if (r < 0) {
+        if (r < 0)
                 log_error("Cannot begin a new stream: %s", strerror(-r));
-                return;
-        }
-        uplink->restarting = true;
-        uplink->old_stream = status.stream;
-        store_loop_wake(uplink->options.store);
+        else
+                store_loop_wake(uplink->options.store);
 }
 
 static bool is_about_room(const LinkState *state)
@@ -310,25 +312,15 @@ static const OutletHandler trial_handler = {
 
 /* --- What remote calls --- */
 
-/* The new stream id may be durable: then goes on where on_open() stopped. */
-static void continue_restart(Uplink *uplink)
-{
-        StoreStatus status;
-
-        store_status(store_loop_store(uplink->options.store), &status);
-        if (stream_id_equal(&status.stream, &uplink->old_stream))
-                return;
-        uplink->restarting = false;
-        if (uplink->held_back)
-                route_go_on(uplink->route);
-}
-
 void uplink_wake(Uplink *uplink)
 {
-        if (uplink->restarting)
-                continue_restart(uplink);
-        else
+        if (!uplink->held_back) {
                 outlet_wake(uplink->outlet);
+        } else if (!is_restarting(uplink)) {
+                /* Where on_open() stopped. */
+                uplink->held_back = false;
+                route_go_on(uplink->route);
+        }
 }
 
 void uplink_reload(Uplink *uplink)

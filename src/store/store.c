@@ -382,6 +382,7 @@ void store_status(const Store *store, StoreStatus *ret)
                 .set_backs = store->set_backs,
                 .use_reached = store->use_reached,
                 .stream = store->stream,
+                .restarting = store->restart_wanted,
         };
         for (size_t i = 0; i < store->n_segments; i++) {
                 ret->bytes += store->segments[i].bytes;

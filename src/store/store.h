@@ -187,6 +187,7 @@ typedef struct StoreStatus {
         bool use_reached; /* the last append that was refused was so for use_max */
         uint64_t set_backs; /* times a collector came back with less than it had acked, since open */
         StreamId stream;
+        bool restarting; /* … which gets another id: store_restart_stream() is not durable yet */
 } StoreStatus;
 
 void store_status(const Store *store, StoreStatus *ret);
