@@ -493,10 +493,17 @@ START_TEST(of_other_nodes)
         reply(&aggregator, LINK_REPLY_FAILED, "web1: no answer came in time");
         expect(&tool, 2, LINK_REPLY_FAILED, "web1: no answer came in time");
         ck_assert_uint_eq(find_records("op=relay-answer", "answer=failed why=\"web1:\\x20no\\x20answer", NULL), 1);
+        /* A subscriber by its own file. */
+        guard.peer.verbs = (char *const[]) { (char *) "node:x-a", NULL };
+        ask(&guard, "x-a", "NODE=all");
+        ck_assert_uint_eq(aggregator.n_commands, 2);
+        ck_assert_uint_eq(firewall.n_commands, 0);
+        reply(&aggregator, LINK_REPLY_DONE, "2 done\na: done\nb: done");
+        expect(&guard, 2, LINK_REPLY_DONE, "2 done\na: done\nb: done");
         /* Nothing of it is done here. */
         ask(&tool, "state", "NAME=a\nON=1\nNODE=web1");
         ask(&tool, "pause", "NAME=siem\nSECONDS=5\nNODE=web1");
-        ck_assert_uint_eq(aggregator.n_commands, 3);
+        ck_assert_uint_eq(aggregator.n_commands, 4);
         ck_assert(!state_holds(state, "command_a"));
         ck_assert_uint_eq(siem.n_pauses, 0);
         clock_usec += 5 * USEC_PER_SEC;
