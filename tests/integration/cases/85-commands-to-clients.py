@@ -9,6 +9,7 @@ from harness.machine import until
 from harness.relay import AGGREGATOR, DISPATCHER, REMOTE
 
 FRESH_HOSTS = True
+SOCKET = "audit-relay-remote.socket"
 SUBSCRIBER = "/etc/audit-relay/subscribers.d/remote.conf"
 
 
@@ -61,8 +62,8 @@ def story(t):
     status, said = ask(t, "--node=client", "pause", "SECONDS=60", "NAME=remote")
     assert status == 3 and "no Commands= in dispatcher.conf grants it" in said, said
 
-    # Who is not there.
-    t.client.systemctl("stop", REMOTE)
+    # Who is not there. Its own record of the last command would start it again.
+    t.client.systemctl("stop", SOCKET, REMOTE)
     until(lambda: "1 done, 1 not reached\n  client: not reached: not connected" in
           ask(t, "--node=all", "state", "NAME=attack", "ON=0")[1], "the client is gone")
     assert not attacked(t.collector)
@@ -70,7 +71,7 @@ def story(t):
     assert status == 5 and "client: not reached: not connected" in said, said
     status, said = ask(t, "--node=client9", "log", "PRIORITY=4", "MESSAGE=x")
     assert status == 5 and "client9: not reached: no such client is known" in said, said
-    t.client.systemctl("start", REMOTE)
+    t.client.systemctl("start", SOCKET, REMOTE)
 
     # Nobody who passes them on.
     t.collector.systemctl("stop", AGGREGATOR)
