@@ -141,7 +141,6 @@ static void notice_gone(Store *store)
                         store->disk->close(store->disk, handle);
                 if (handle != -ENOENT)
                         break;
-                MARK("store.moved-away");
                 custody_forget_files(store, store->segments[0].first);
                 segment_drop_oldest(store, 1);
                 store->links_due = true;

@@ -235,6 +235,43 @@ START_TEST(what_one_deletes_the_other_need_not)
 }
 END_TEST
 
+/* … and of free space that is to be left. */
+START_TEST(what_is_about_to_go_is_as_good_as_free)
+{
+        open_both(true);
+        pool.max = 0;
+        ck_assert_uint_eq(fill_up(1, 50), 50);
+        ck_assert(!store_due(store, now));
+        options.keep_free.n = UINT64_C(1) << 40;
+        reopen();
+        store_join(store, &pool);
+        pool.going = options.keep_free.n;
+        ck_assert(!store_due(store, now));
+        pool.going = 0;
+        ck_assert(store_due(store, now));
+        ck_assert_uint_gt(pool.going, 0);
+        commit_all();
+}
+END_TEST
+
+START_TEST(what_is_wanted_stays_wanted_until_there_is_room)
+{
+        open_both(true);
+        pool.max *= 16;
+        ck_assert_uint_eq(fill_up(1, 100), 100);
+        /* More than one commit deletes. */
+        pool.max = 1024;
+        pool.wanted = 1;
+        ck_assert(store_due(store, now));
+        ck_assert_uint_eq(pool.wanted, 1);
+        commit_all();
+        ck_assert_uint_eq(pool.wanted, 1);
+        ck_assert_uint_eq(status().segments, 1);
+        pool.max *= 1024;
+        pool.wanted = 0;
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("store-pool");
@@ -248,6 +285,8 @@ int main(void)
         tcase_add_test(several, without_deleting_it_is_full_for_all);
         tcase_add_test(several, who_delivers_makes_the_room);
         tcase_add_test(several, who_has_nothing_to_delete_has_others_do_it);
+        tcase_add_test(several, what_is_about_to_go_is_as_good_as_free);
+        tcase_add_test(several, what_is_wanted_stays_wanted_until_there_is_room);
         tcase_add_loop_test(several, what_one_deletes_the_other_need_not, 0, 2);
         suite_add_tcase(suite, several);
         return check_main(suite);
