@@ -9,21 +9,16 @@
  */
 
 #include "lib/events.h"
-#include "runtime/config.h"
 #include "runtime/loop.h"
 #include "tool/log-follow.h"
 #include "tool/log-merge.h"
 #include "tool/log-options.h"
+#include "tool/log-stores.h"
 #include "tool/tool.h"
 
-#include <dirent.h>
 #include <stdio.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 
 #define EXIT_DAMAGED 3
-/* Where stores are by default: the collector's, the sender's. */
-static const char *const default_stores[] = { "/var/log/audit-relay", "/var/lib/audit-relay/remote" };
 
 /* Events whose end is awaited. A store of many nodes has some of each at once. */
 #define EVENTS_MAX 8192U
@@ -44,7 +39,7 @@ typedef struct Log {
         LogPrint print;
         Events *events; /* NULL: single records */
         Keys no_keys;
-        char **nodes;   /* directories of nodes' stores */
+        LogStores stores;
         bool counting; /* prints nothing */
         uint64_t count, skip;
         uint64_t left; /* going back: so many more */
@@ -246,6 +241,16 @@ static int show_cursor(Log *log)
         return flush();
 }
 
+/* A node that is new has all its records still to be shown. */
+static int look(Log *log)
+{
+        int r = log_stores_look(&log->stores);
+
+        if (r > 0)
+                log_merge_select(log->merge, &log->options.query);
+        return MIN(r, 0);
+}
+
 static int run(Log *log)
 {
         int r = 0;
@@ -268,6 +273,8 @@ static int run(Log *log)
                 if (r == -EINTR)
                         r = 0;
                 if (r == 0)
+                        r = look(log);
+                if (r == 0)
                         r = pass(log);
                 if (r == 0)
                         r = settle(log);
@@ -277,106 +284,10 @@ static int run(Log *log)
 
 /* --- Opening --- */
 
-static int add_one(Log *log, const char *directory)
-{
-        /* Watched first: what is written between is not missed. */
-        int r = log->follow ? log_follow_add(log->follow, directory) : 0;
-
-        /* What is not yet durable may be taken back, and other records have its seqs then: no cursor stands behind it. */
-        return r < 0 ? r
-                     : log_merge_add(log->merge, directory,
-                                     log->options.follow || log->options.cursor || log->options.show_cursor);
-}
-
-static int say_failed(const char *directory, int error)
-{
-        if (error == -ENODATA)
-                fprintf(stderr, "%s: no store is there\n", directory);
-        else if (error == -E2BIG)
-                fprintf(stderr, "%s: at most %u stores can be read at once\n", directory, LOG_STORES_MAX);
-        else if (error < 0)
-                fprintf(stderr, "%s: %s\n", directory, strerror(-error));
-        return error;
-}
-
-/* The stores of nodes in a directory (Layout=by-node), in the order of their names. Returns how many there are. */
-static int add_nodes(Log *log, const char *directory)
-{
-        struct dirent **entries;
-        int n = scandir(directory, &entries, NULL, alphasort), added = 0, r = 0;
-
-        if (n < 0)
-                return errno == ENOTDIR ? 0 : -errno;
-        for (int i = 0; i < n; i++) {
-                const char *name = entries[i]->d_name;
-                _cleanup_(freep) char *path = NULL;
-
-                if (r >= 0 && name[0] != '.' && entries[i]->d_type != DT_REG && entries[i]->d_type != DT_LNK &&
-                    node_name_is_valid(name)) {
-                        r = asprintf(&path, "%s/%s", directory, name) < 0 ? -ENOMEM
-                                                                           : strings_append(&log->nodes, path);
-                        if (r >= 0)
-                                r = add_one(log, log->nodes[strings_count(log->nodes) - 1]);
-                        added += r >= 0;
-                        if (r < 0 && r != -ENODATA)
-                                say_failed(path, r);
-                        r = r == -ENODATA ? 0 : r;
-                }
-                free(entries[i]);
-        }
-        free(entries);
-        return r < 0 ? r : added;
-}
-
-/* Itself, if it is one, and those of the nodes in it. */
-static int add_store(Log *log, const char *directory)
-{
-        int r = add_one(log, directory), n;
-
-        if (r < 0 && r != -ENODATA)
-                return say_failed(directory, r);
-        n = add_nodes(log, directory);
-        if (n < 0)
-                return n;
-        return n > 0 || r >= 0 ? 0 : say_failed(directory, r);
-}
-
-/* Stores of many nodes need more descriptors than a shell gives. */
-static void raise_descriptors(void)
-{
-        struct rlimit limit;
-
-        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-                return;
-        limit.rlim_cur = limit.rlim_max;
-        (void) setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-static int add_default_stores(Log *log)
-{
-        struct stat st;
-        size_t n = 0;
-        int r = 0;
-
-        for (size_t i = 0; i < ELEMENTSOF(default_stores) && r == 0; i++)
-                if (stat(default_stores[i], &st) == 0) {
-                        r = add_store(log, default_stores[i]);
-                        n += r == 0;
-                        /* The folder of a program that never ran. */
-                        r = r == -ENODATA ? 0 : r;
-                }
-        if (r == 0 && n == 0) {
-                fprintf(stderr, "There is no store on this host: --store=DIR says where one is\n");
-                r = -ENODATA;
-        }
-        return r;
-}
-
 static int set_up(Log *log)
 {
         int r = log_merge_new(&log->merge);
 
-        raise_descriptors();
         if (r == 0 && log->options.follow)
                 r = log_follow_new(&log->follow);
         if (r == 0 && log->options.format == LOG_FORMAT_INTERPRETED)
@@ -387,10 +298,14 @@ static int set_up(Log *log)
         }
         log->print.format = log->options.format;
         log->print.event = log->options.event;
-        for (char **store = log->options.stores; r == 0 && store && *store; store++)
-                r = add_store(log, *store);
-        if (r == 0 && !log->options.stores)
-                r = add_default_stores(log);
+        log->stores = (LogStores) {
+                .merge = log->merge,
+                .follow = log->follow,
+                /* What is not yet durable may be taken back, and other records have its seqs then: no cursor stands
+                 * behind it. */
+                .durable = log->options.follow || log->options.cursor || log->options.show_cursor,
+        };
+        r = log_stores_add(&log->stores, log->options.stores);
         if (r == 0 && log->options.cursor)
                 r = log_cursor_load(&log->cursor, log->options.cursor, &log->cursor_file);
         if (r == 0 && log->options.cursor)
@@ -418,7 +333,7 @@ int verb_log(int argc, char **argv)
         }
         events_free(log.events);
         log_merge_free(log.merge);
-        strings_free(log.nodes);
+        log_stores_done(&log.stores);
         log_follow_free(log.follow);
         log_interpreter_free(log.print.interpreter);
         log_options_done(&log.options);

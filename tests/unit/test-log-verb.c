@@ -584,6 +584,30 @@ START_TEST(following)
 }
 END_TEST
 
+/* Also one that was not there. */
+START_TEST(following_nodes)
+{
+        Store *first, *second;
+        Follower follower;
+
+        (void) mkdir_in("a");
+        first = open_store("a/first");
+        append(first, 1, 1, BATCH_RECORDS, EVENT_2);
+        follower = follow("--lines=1");
+        followed(&follower, EVENT_2);
+        second = open_store("a/second");
+        append(second, 2, 1, BATCH_RECORDS, EVENT_3);
+        followed(&follower, EVENT_3);
+        append(first, 1, 2, BATCH_RECORDS, EVENT_1);
+        followed(&follower, EVENT_1);
+        append(second, 2, 2, BATCH_RECORDS, EVENT_2);
+        followed(&follower, EVENT_2);
+        stop(&follower);
+        store_free(first);
+        store_free(second);
+}
+END_TEST
+
 /* Killed at any time, it has never said that it showed what it did not. */
 START_TEST(following_from_a_cursor)
 {
@@ -636,6 +660,7 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, a_cursor_behind_which_records_are_gone);
         tcase_add_test(tcase, the_command_line);
         tcase_add_test(tcase, following);
+        tcase_add_test(tcase, following_nodes);
         tcase_add_test(tcase, following_from_a_cursor);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
