@@ -204,6 +204,13 @@ static bool pool_admits(Store *store, uint64_t size)
         return false;
 }
 
+/* The only segment has no records yet: nobody will ever ack it, so there is nothing to wait for. */
+static bool holds_nothing(const Store *store)
+{
+        return store->n_segments == 1 && store->group.n == 0 && store->written.last < store->segments[0].first &&
+               store->written.entries > store->options.use_max / INDEX_ENTRY_SIZE / 8;
+}
+
 int retention_admit(Store *store, uint64_t size)
 {
         const StoreOptions *options = &store->options;
@@ -211,7 +218,7 @@ int retention_admit(Store *store, uint64_t size)
 
         store->refused = true;
         store->use_reached = options->use_max > 0 && !(deletes_for_use(store) && may_go(store, 0)) &&
-                             bytes_held(store) + store->group.bytes + size > options->use_max;
+                             !holds_nothing(store) && bytes_held(store) + store->group.bytes + size > options->use_max;
         if (store->use_reached)
                 return -ENOSPC;
         if (!pool_admits(store, size))

@@ -246,8 +246,8 @@ struct Store {
 
 /* --- store.c --- */
 
-/* Whether the last segment has records and is too old to take more of them: without this, it would outlive its time in
- * a store that nobody writes to. */
+/* Whether the last segment has records and is too old, or has too many entries, to take more of them: without this, it
+ * would outlive its time in a store that nobody writes to, or fill a bound that nothing may be written beyond. */
 bool store_newest_is_old(Store *store, uint64_t now_usec);
 
 /* --- segment.c --- */

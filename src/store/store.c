@@ -85,15 +85,29 @@ int store_open(const StoreOptions *options, uint64_t now_usec, Store **ret_store
 
 /* --- Delivering --- */
 
+/* Batches without records have entries alone, and it is the text that ends a segment: beside a bound, the entries behind
+ * the header have their share, too. */
+static bool index_is_long(const Store *store)
+{
+        uint64_t header = store->streams.n + store->n_collectors + 4;
+
+        return store->options.use_max > 0 && store->written.entries > header &&
+               (store->written.entries - header) * INDEX_ENTRY_SIZE > store->options.use_max / 8;
+}
+
 bool store_newest_is_old(Store *store, uint64_t now_usec)
 {
         uint64_t age = store->options.segment_age_usec;
         Segment *newest;
 
-        if (age == 0 || store->n_segments == 0 || store->fresh || store->finish || store->group.n > 0)
+        if (store->n_segments == 0 || store->fresh || store->finish || store->group.n > 0)
                 return false;
         newest = &store->segments[store->n_segments - 1];
         if (store->written.last < newest->first)
+                return false;
+        if (store->open && index_is_long(store))
+                return true;
+        if (age == 0)
                 return false;
         segment_load(store, newest);
         return newest->loaded && now_usec > newest->created_usec && now_usec - newest->created_usec >= age;
@@ -108,7 +122,8 @@ static bool rotation_due(const Store *store, uint64_t size, uint64_t now_usec)
                 return true;
         if (store->written.last < store->current.first)
                 return false;
-        if (store->rotate || store->written.text_size + size > store->options.segment_size_max)
+        if (store->rotate || index_is_long(store) ||
+            store->written.text_size + size > store->options.segment_size_max)
                 return true;
         return store->options.segment_age_usec > 0 && now_usec > store->created_usec &&
                now_usec - store->created_usec >= store->options.segment_age_usec;

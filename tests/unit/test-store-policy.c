@@ -17,6 +17,14 @@ static StoreStatus status(void)
         return s;
 }
 
+/* Acks all that is durable. */
+static void take_all_there_is(void)
+{
+        Source *source = store_source(store, "c");
+
+        source->release(source, range_of(source).newest, 0);
+}
+
 /* What the collector takes from `seq` on, all up to the newest: each seq once, as records or told as lost. Returns how many were
  * lost. */
 static uint64_t take_all(uint64_t seq, const char *reason)
@@ -99,6 +107,45 @@ START_TEST(a_bound_is_passed_by_two_eighths)
         ck_assert_uint_le(status().bytes, bound);
         ck_assert_uint_gt(most, bound);
         ck_assert_uint_le(most, bound + bound / 4 + bound / 16);
+}
+END_TEST
+
+/* A filter lets almost nothing through: the entries of what it left out fill an index, beside which there is no text. */
+START_TEST(entries_without_text_do_not_fill_a_bound)
+{
+        StreamId id = fixture_stream(1);
+        Sink *sink = store_sink(store);
+        char text[256];
+        Batch batch;
+
+        options.use_max = 256 * 1024;
+        options.delete_acked = true;
+        options.delete_unacked = _i == 1;
+        reopen();
+        sink = store_sink(store);
+        fill(1, 1);
+        for (uint64_t seq = 2; seq < 5000; seq++) {
+                batch = fixture_batch(1, seq, seq, text);
+                /* At first often, and then not for so long that the entries alone are more than may be. */
+                if (seq > 2000 ? seq < 4990 : seq % 100 != 0) {
+                        batch.reason = BATCH_FILTERED;
+                        batch.count = batch.size = 0;
+                        batch_seal(&batch);
+                }
+                while (sink->append(sink, &id, "owner", &batch, &batch, now) == -ENOSPC) {
+                        /* As the owner does once a second. */
+                        ck_assert(store_due(store, now) || store_dirty(store));
+                        commit();
+                }
+                commit();
+                if (_i == 0)
+                        take_all_there_is();
+        }
+        while (store_due(store, now) || store_dirty(store))
+                commit();
+        ck_assert_uint_eq(position(1), 4999);
+        ck_assert_uint_le(status().bytes, options.use_max);
+        ck_assert_uint_gt(status().oldest, 1);
 }
 END_TEST
 
@@ -291,6 +338,7 @@ int main(void)
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_loop_test(tcase, full_it_drops_the_oldest_and_tells_exactly_what, 0, 2);
         tcase_add_test(tcase, a_bound_is_passed_by_two_eighths);
+        tcase_add_loop_test(tcase, entries_without_text_do_not_fill_a_bound, 0, 2);
         tcase_add_test(tcase, what_is_dropped_while_it_is_under_way_can_be_acked);
         tcase_add_test(tcase, acked_records_stay_for_their_time);
         tcase_add_loop_test(tcase, age_deletes_from_a_quiet_store, 0, 2);
