@@ -87,6 +87,7 @@ int stores_add(Stores *stores, const char *node, NodeStore **ret)
         }
         TAILQ_INSERT_TAIL(&stores->nodes, new, nodes);
         stores->n_nodes++;
+        stores->pool.n = stores->n_nodes;
         *ret = TAKE_PTR(new);
         return 0;
 }

@@ -113,6 +113,16 @@ bool store_newest_is_old(Store *store, uint64_t now_usec)
         return newest->loaded && now_usec > newest->created_usec && now_usec - newest->created_usec >= age;
 }
 
+/* Among several: whoever has his share of what they may have together has segments to choose from, as above. */
+static uint64_t segment_size_max(const Store *store)
+{
+        const StorePool *pool = store->pool;
+
+        if (!pool || pool->max == 0 || pool->n == 0)
+                return store->options.segment_size_max;
+        return MIN(store->options.segment_size_max, MAX(pool->max / pool->n / 8, (uint64_t) STORE_RESERVE));
+}
+
 static bool rotation_due(const Store *store, uint64_t size, uint64_t now_usec)
 {
         if (store->group.n > 0 || store->fresh)
@@ -122,8 +132,7 @@ static bool rotation_due(const Store *store, uint64_t size, uint64_t now_usec)
                 return true;
         if (store->written.last < store->current.first)
                 return false;
-        if (store->rotate || index_is_long(store) ||
-            store->written.text_size + size > store->options.segment_size_max)
+        if (store->rotate || index_is_long(store) || store->written.text_size + size > segment_size_max(store))
                 return true;
         return store->options.segment_age_usec > 0 && now_usec > store->created_usec &&
                now_usec - store->created_usec >= store->options.segment_age_usec;

@@ -75,6 +75,7 @@ int store_begin(Store *store, uint64_t now_usec) _must_check_;
 /* What they may take together. Of a store that is not open its owner counts the bytes. */
 typedef struct StorePool {
         uint64_t max;    /* bytes, 0: any */
+        uint64_t n;      /* stores that share it, open or not; 0: not known */
         uint64_t used;
         uint64_t going;  /* of these: chosen to be deleted */
         uint64_t wanted; /* by one that could delete nothing of its own: the others do */

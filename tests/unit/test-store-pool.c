@@ -183,6 +183,25 @@ START_TEST(who_delivers_makes_the_room)
 }
 END_TEST
 
+/* Segments are as small as the share needs them, however large they may be: there is always something to choose from. */
+START_TEST(a_share_has_several_segments)
+{
+        pool.max = 2 * 1024 * 1024;
+        pool.n = 4;
+        options.segment_size_max = 1024 * 1024 * 1024;
+        options.delete_unacked = true;
+        reopen();
+        store_join(store, &pool);
+        for (uint64_t first = 1; status().bytes < pool.max / pool.n; first += 50) {
+                ck_assert_int_eq(append(1, first, first + 49), 0);
+                commit_all();
+        }
+        ck_assert_uint_ge(status().segments, 4);
+        ck_assert_uint_le(status().segments, 9);
+        pool.n = 0;
+}
+END_TEST
+
 START_TEST(who_has_nothing_to_delete_has_others_do_it)
 {
         uint64_t last;
@@ -284,6 +303,7 @@ int main(void)
         tcase_add_checked_fixture(several, setup_pool, teardown_pool);
         tcase_add_test(several, without_deleting_it_is_full_for_all);
         tcase_add_test(several, who_delivers_makes_the_room);
+        tcase_add_test(several, a_share_has_several_segments);
         tcase_add_test(several, who_has_nothing_to_delete_has_others_do_it);
         tcase_add_test(several, what_is_about_to_go_is_as_good_as_free);
         tcase_add_test(several, what_is_wanted_stays_wanted_until_there_is_room);
