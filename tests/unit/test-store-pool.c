@@ -183,21 +183,33 @@ START_TEST(who_delivers_makes_the_room)
 }
 END_TEST
 
-/* Segments are as small as the share needs them, however large they may be: there is always something to choose from. */
+/* Segments are as small as the share needs them, however large they may be: there is always something to choose from. If they
+ * are to be smaller still, they are. */
 START_TEST(a_share_has_several_segments)
 {
+        uint64_t first, segments;
+
         pool.max = 2 * 1024 * 1024;
         pool.n = 4;
         options.segment_size_max = 1024 * 1024 * 1024;
         options.delete_unacked = true;
         reopen();
         store_join(store, &pool);
-        for (uint64_t first = 1; status().bytes < pool.max / pool.n; first += 50) {
+        for (first = 1; status().bytes < pool.max / pool.n; first += 50) {
                 ck_assert_int_eq(append(1, first, first + 49), 0);
                 commit_all();
         }
         ck_assert_uint_ge(status().segments, 4);
         ck_assert_uint_le(status().segments, 9);
+
+        options.segment_size_max = 400;
+        options.delete_unacked = false;
+        pool.max *= 2;
+        reopen();
+        store_join(store, &pool);
+        segments = status().segments;
+        fill(first, 40);
+        ck_assert_uint_ge(status().segments, segments + 4);
         pool.n = 0;
 }
 END_TEST
