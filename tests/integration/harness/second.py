@@ -11,7 +11,7 @@ PORT = 6561
 ETC, VAR, RUN = "/etc/second", "/var/lib/second", "/run/second"
 UNIT = "second-aggregator"
 # Index entries (docs/store.md).
-ENTRY, BATCH = 256, 3
+ENTRY, STREAM, BATCH = 256, 2, 3
 
 
 class Second:
@@ -67,15 +67,18 @@ def two_collectors(t, name, settings="", collectors=None):
 
 
 def explained(host, directory):
-    """Whether in each stream of the store each seq is there, once: as a record, or as a batch that says where it is. Returns
-    {stream: last seq}."""
+    """Whether in each stream of the store each seq is there, once: as a record, or as a batch that says where it is; behind what was
+    deleted from the store by other cases, of which its first header tells. Returns {stream: last seq}."""
     last = {}
-    for path in sorted(host.path(directory).glob("[0-9]*.idx"), key=lambda path: int(path.name.split(".")[0])):
+    paths = sorted(host.path(directory).glob("[0-9]*.idx"), key=lambda path: int(path.name.split(".")[0]))
+    for path in paths:
         index = path.read_bytes()
         for at in range(0, len(index) - ENTRY + 1, ENTRY):
             entry = index[at:at + ENTRY]
             kind, = struct.unpack_from("<H", entry, 4)
             stream = entry[72:88]
+            if kind == STREAM and path == paths[0]:
+                last[entry[24:40]], = struct.unpack_from("<Q", entry, 40)
             if kind != BATCH or not any(stream):
                 continue
             first, end = struct.unpack_from("<QQ", entry, 88)
