@@ -258,6 +258,9 @@ LinkReplyStatus command_parse(const LinkCommand *frame, Command *ret, const char
         }
         ret->passed_on = ret->node.size > 0 || ret->verb == COMMAND_BLOCK_ADDRESS || ret->verb == COMMAND_UNBLOCK_ADDRESS ||
                          (ret->verb == COMMAND_OTHER && frame->arguments.size > 0);
+        /* A condition of another node is none here. */
+        if (ret->node.size > 0)
+                ret->condition[0] = '\0';
         *ret_why = why ? why : "";
         return why ? LINK_REPLY_FAILED : LINK_REPLY_DONE;
 }

@@ -204,6 +204,7 @@ START_TEST(of_another_node)
                 (void) snprintf(arguments, sizeof arguments, "%sNODE=web1.example.org", all[i].arguments);
                 ck_assert_msg(parse(all[i].verb, arguments) == LINK_REPLY_DONE, "%s: %s", all[i].verb, why);
                 assert_string(command.node, "web1.example.org");
+                ck_assert_str_eq(command.condition, "");
                 ck_assert(command.passed_on);
                 ck_assert_int_ne(parse(all[i].verb, all[i].arguments), LINK_REPLY_UNKNOWN);
                 ck_assert_uint_eq(command.node.size, 0);
