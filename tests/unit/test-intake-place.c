@@ -2,122 +2,13 @@
 
 /* Sessions whose HELLO comes to one intake, and whose stream another one takes, now or later. */
 
-#include "fake-sink.h"
-#include "link/link-sender.h"
-#include "runtime/intake.h"
-
-#define WINDOW LINK_WINDOW_DEFAULT
-#define NODE "client.example"
-#define LINE "node=" NODE " type=SYSCALL msg=audit(1700000000.123:7): arch=c000003e\n"
-
-static FakeSink fake;
-static Intake *intake;
-static unsigned n_dirty;
-
-static void on_flush(IntakeSession *session)
-{
-}
-
-static void on_dirty(Intake *i)
-{
-        n_dirty++;
-}
+#include "intake-fixture.h"
 
 static const IntakeHandler handler = { .flush = on_flush, .dirty = on_dirty };
 
-static uint64_t fixed_time(void)
-{
-        return 1700000000 * USEC_PER_SEC;
-}
-
 static void setup(void)
 {
-        IntakeOptions options = {
-                .sink = &fake.sink,
-                .handler = &handler,
-                .name = "collector.example",
-                .window = WINDOW,
-                .realtime_usec = fixed_time,
-        };
-
-        fake = (FakeSink) { .sink = { sink_position, sink_append }, .room = UINT32_MAX };
-        n_dirty = 0;
-        ck_assert_int_eq(intake_new(&options, &intake), 0);
-}
-
-static void teardown(void)
-{
-        intake = intake_free(intake);
-}
-
-static void commit(void)
-{
-        sink_begin(&fake);
-        (void) intake_commit_begin(intake);
-        sink_end(&fake, 0);
-        intake_commit_end(intake, 0);
-}
-
-/* --- A peer --- */
-
-typedef struct Peer {
-        IntakeSession session;
-        Buffer input, output;
-} Peer;
-
-static void feed(Peer *peer)
-{
-        ssize_t n = intake_session_feed(&peer->session, buffer_head(&peer->input), buffer_size(&peer->input));
-
-        ck_assert_int_ge(n, 0);
-        buffer_consume(&peer->input, (size_t) n);
-}
-
-static void peer_open(Peer *peer, uint8_t stream, const char *owner)
-{
-        LinkHello hello = {
-                .version_min = LINK_VERSION,
-                .version_max = LINK_VERSION,
-                .role = LINK_ROLE_SENDER,
-                .oldest = 1,
-                .stream = { .bytes = { stream } },
-                .node = link_string(NODE),
-                .software = link_string("test"),
-        };
-
-        *peer = (Peer) { .input = BUFFER_INIT(4 * LINK_FRAME_MAX), .output = BUFFER_INIT(4 * LINK_FRAME_MAX) };
-        ck_assert_int_eq(intake_session_init(&peer->session, intake, &peer->output, owner, NODE, NODE, 0, peer), 0);
-        ck_assert_int_eq(frame_put_hello(&peer->input, &hello), 0);
-        feed(peer);
-}
-
-static void peer_close(Peer *peer)
-{
-        intake_session_done(&peer->session);
-        buffer_done(&peer->input);
-        buffer_done(&peer->output);
-}
-
-static void peer_send(Peer *peer)
-{
-        Batch batch = { .first = 1, .last = 1, .count = 1, .size = sizeof LINE - 1, .origin = BATCH_ORIGIN_KERNEL,
-                        .payload = (const uint8_t *) LINE };
-
-        batch_seal(&batch);
-        ck_assert_int_eq(frame_put_batch(&peer->input, &batch), 0);
-        feed(peer);
-}
-
-/* Takes the next frame out of the output, which must be of that type. */
-static Frame peer_take(Peer *peer, FrameType type)
-{
-        const char *why = "";
-        Frame frame;
-
-        ck_assert_int_eq(frame_decode(buffer_head(&peer->output), buffer_size(&peer->output), &frame, &why), 1);
-        ck_assert_int_eq(frame.type, type);
-        buffer_consume(&peer->output, frame.size);
-        return frame;
+        intake_setup(&handler);
 }
 
 static void assert_silent(Peer *peer)
@@ -144,7 +35,7 @@ static const IntakeHandler lobby_handler = { .flush = on_flush, .place = on_plac
 static Intake *make_lobby(void)
 {
         IntakeOptions options = {
-                .handler = &lobby_handler, .name = "lobby", .window = WINDOW, .realtime_usec = fixed_time,
+                .handler = &lobby_handler, .name = "lobby", .window = LINK_WINDOW_DEFAULT, .realtime_usec = fixed_time,
         };
         Intake *lobby;
 
@@ -174,7 +65,7 @@ START_TEST(a_session_waits_for_its_place)
         ck_assert_uint_eq(peer_take(&first, FRAME_WELCOME).welcome.name.size, strlen("collector.example"));
         ck_assert(!intake_session_blocked(&first.session));
         intake = real;
-        peer_send(&first);
+        (void) peer_send(&first);
         ck_assert_uint_eq(n_dirty, 1);
         commit();
         ck_assert_uint_eq(peer_take(&first, FRAME_ACK).ack.seq, 1);
@@ -227,7 +118,7 @@ int main(void)
         Suite *suite = suite_create("intake-place");
         TCase *tcase = tcase_create("place");
 
-        tcase_add_checked_fixture(tcase, setup, teardown);
+        tcase_add_checked_fixture(tcase, setup, intake_teardown);
         tcase_add_test(tcase, a_session_waits_for_its_place);
         tcase_add_test(tcase, there_may_be_no_place);
         suite_add_tcase(suite, tcase);
