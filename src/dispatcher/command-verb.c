@@ -149,7 +149,9 @@ static const char *judge_state(const LinkString *values, Command *command)
         if (!equals(values[ARGUMENT_ON], "1") && !equals(values[ARGUMENT_ON], "0"))
                 return "ON is neither 1 nor 0";
         command->on = values[ARGUMENT_ON].data[0] == '1';
-        name_condition(command, name);
+        /* One of another node is none here. */
+        if (values[ARGUMENT_NODE].size == 0)
+                name_condition(command, name);
         return NULL;
 }
 
@@ -258,9 +260,6 @@ LinkReplyStatus command_parse(const LinkCommand *frame, Command *ret, const char
         }
         ret->passed_on = ret->node.size > 0 || ret->verb == COMMAND_BLOCK_ADDRESS || ret->verb == COMMAND_UNBLOCK_ADDRESS ||
                          (ret->verb == COMMAND_OTHER && frame->arguments.size > 0);
-        /* A condition of another node is none here. */
-        if (ret->node.size > 0)
-                ret->condition[0] = '\0';
         *ret_why = why ? why : "";
         return why ? LINK_REPLY_FAILED : LINK_REPLY_DONE;
 }
