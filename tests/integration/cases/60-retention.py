@@ -6,7 +6,7 @@ nothing more comes.
 """
 
 from harness.index import ACKED, AGE, SIZE, Index
-from harness.machine import until
+from harness.machine import steady, until
 from harness.records import as_stored, records
 from harness.relay import AGGREGATOR, LOG, REMOTE, SPOOL
 
@@ -28,7 +28,7 @@ def held(host, directory):
 
 
 def size_of(host, directory):
-    return sum(path.stat().st_size for suffix in ("log", "idx") for path in host.path(directory).glob(f"[0-9]*.{suffix}"))
+    return steady(lambda: sum(path.stat().st_size for suffix in ("log", "idx") for path in host.path(directory).glob(f"[0-9]*.{suffix}")))
 
 
 def by_size(t):

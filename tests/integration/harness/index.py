@@ -6,12 +6,17 @@ import hashlib
 import struct
 
 ENTRY = 256
-SEGMENT, BATCH, DELETED = 1, 3, 6
+SEGMENT, STREAM, BATCH, DELETED = 1, 2, 3, 6
 CHAINED = 1
 NO_CHAIN = bytes(32)
 ACKED, SIZE, AGE = 1, 2, 3
 
 Deletion = collections.namedtuple("Deletion", "first last reason")
+
+
+def index_paths(host, directory):
+    """Of the store's segments, the oldest first."""
+    return sorted(host.path(directory).glob("[0-9]*.idx"), key=lambda path: int(path.name.split(".")[0], 10))
 
 
 class Index:
@@ -23,7 +28,7 @@ class Index:
         self.text = b""
         self.deletions = {}  # by first seq: a header repeats the last one
         self.chain = self.oldest = None
-        paths = sorted(host.path(directory).glob("[0-9]*.idx"), key=lambda path: int(path.name.split(".")[0], 10))
+        paths = index_paths(host, directory)
         for path in paths:
             self._read(path)
         assert paths, f"no store in {directory}"
@@ -71,4 +76,4 @@ class Index:
         self.batches += 1
 
 
-__all__ = ["ACKED", "AGE", "SIZE", "Index"]
+__all__ = ["ACKED", "AGE", "BATCH", "ENTRY", "SIZE", "STREAM", "Index", "index_paths"]

@@ -28,6 +28,15 @@ def run(*command, **options):
     return subprocess.run([str(c) for c in command], check=True, **options)
 
 
+def steady(look):
+    """What look() sees of files that are being deleted: it looks again when one went between its name and its bytes."""
+    while True:
+        try:
+            return look()
+        except FileNotFoundError:
+            pass
+
+
 def until(condition, what, seconds=PATIENCE_SEC):
     """Waits until condition() is true and returns what it returned."""
     end = time.monotonic() + seconds

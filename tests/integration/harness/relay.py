@@ -5,7 +5,7 @@ import re
 import subprocess
 import time
 
-from .machine import PATIENCE_SEC, Machine, until
+from .machine import PATIENCE_SEC, Machine, steady, until
 from .records import NODE, as_stored, first_difference
 
 DISPATCHER, REMOTE, AGGREGATOR = (f"audit-relay-{p}.service" for p in ("dispatcher", "remote", "aggregator"))
@@ -81,7 +81,7 @@ class Hosts:
 
     def stored(self):
         """The whole log of the collector."""
-        return b"".join(path.read_bytes() for path in self.segments())
+        return steady(lambda: b"".join(path.read_bytes() for path in self.segments()))
 
     def stored_since(self):
         """What has come since the last expect_stored()."""

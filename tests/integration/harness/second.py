@@ -4,14 +4,13 @@
 import contextlib
 import struct
 
+from .index import BATCH, ENTRY, STREAM, index_paths
 from .machine import until
 from .relay import ADDRESSES, CA, REMOTE, REMOTE_CONF
 
 PORT = 6561
 ETC, VAR, RUN = "/etc/second", "/var/lib/second", "/run/second"
 UNIT = "second-aggregator"
-# Index entries (docs/store.md).
-ENTRY, STREAM, BATCH = 256, 2, 3
 
 
 class Second:
@@ -70,7 +69,7 @@ def explained(host, directory):
     """Whether in each stream of the store each seq is there, once: as a record, or as a batch that says where it is; behind what was
     deleted from the store by other cases, of which its first header tells. Returns {stream: last seq}."""
     last = {}
-    paths = sorted(host.path(directory).glob("[0-9]*.idx"), key=lambda path: int(path.name.split(".")[0]))
+    paths = index_paths(host, directory)
     for path in paths:
         index = path.read_bytes()
         for at in range(0, len(index) - ENTRY + 1, ENTRY):
