@@ -7,6 +7,7 @@
 #include "tool/status-peers.h"
 #include "basic/batch.h"
 #include "tool/json.h"
+#include "tool/table.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -156,24 +157,29 @@ static void show_days(const PeerLine *line, char ret[static 32])
                 (void) snprintf(ret, 32, "%" PRId64 "d", (int64_t) line->certificate_days);
 }
 
-static void print_table(const PeerLines *lines)
+static int print_table(const PeerLines *lines)
 {
-        int width = (int) strlen("NODE");
+        _cleanup_(table_freep) Table *table = NULL;
+        int r = table_new("NODE STATE ADDRESS >SEQ >LAG >LOST >CERT SEEN", &table);
 
-        for (size_t i = 0; i < lines->n; i++)
-                width = MAX(width, (int) strlen(lines->items[i].node));
-        printf("%-*s  %-9s  %-15s  %12s  %8s  %8s  %5s  %s\n", width, "NODE", "STATE", "ADDRESS", "SEQ", "LAG",
-               "LOST", "CERT", "SEEN");
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < lines->n; i++) {
                 const PeerLine *line = &lines->items[i];
                 char seen[32], days[32];
 
                 show_seen(line, seen);
                 show_days(line, days);
-                printf("%-*s  %-9s  %-15s  %12.0f  %7.1fs  %8.0f  %5s  %s\n", width, line->node,
-                       state_of(line), line->address[0] ? line->address : "-", line->seq, line->lag_seconds,
-                       line->records_lost_total, days, seen);
+                table_add(table, "%s", line->node);
+                table_add(table, "%s", state_of(line));
+                table_add(table, "%s", line->address);
+                table_add(table, "%.0f", line->seq);
+                table_add(table, "%.1fs", line->lag_seconds);
+                table_add(table, "%.0f", line->records_lost_total);
+                table_add(table, "%s", days);
+                table_add(table, "%s", seen);
         }
+        return table_print(table, stdout);
 }
 
 static void json_double(Json *json, const char *name, double value)
@@ -226,7 +232,7 @@ int status_peers(const char *text, bool json)
         if (json)
                 print_json(&lines);
         else
-                print_table(&lines);
+                r = print_table(&lines);
         free(lines.items);
-        return 0;
+        return r;
 }

@@ -118,10 +118,10 @@ START_TEST(peers_are_a_table)
         status_end(aggregator, "fine");
         ck_assert_int_eq(run("--peers"), 0);
         ck_assert_str_eq(output,
-                         "NODE  STATE      ADDRESS                   SEQ       LAG      LOST   CERT  SEEN\n"
-                         "web1  away       -                           7      0.0s         3      -  1970-01-02T00:00:00Z\n"
-                         "web2  connected  192.0.2.2         12345678901      1.2s         0    29d  -\n"
-                         "web3  refused    ::1                         0      0.0s         0      -  -\n");
+                         "NODE  STATE      ADDRESS            SEQ   LAG  LOST  CERT  SEEN\n"
+                         "web1  away       -                    7  0.0s     3     -  1970-01-02T00:00:00Z\n"
+                         "web2  connected  192.0.2.2  12345678901  1.2s     0   29d  -\n"
+                         "web3  refused    ::1                  0  0.0s     0     -  -\n");
         ck_assert_int_eq(run("--peers --json"), 0);
         ck_assert_ptr_nonnull(strstr(output, "[\n  {\n    \"node\": \"web1\",\n    \"state\": \"away\",\n"
                                              "    \"address\": null,\n    \"stream\": \"cd\",\n"
