@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The files of `audit-relay cert`. All functions say on stderr what went wrong. */
+/* Files that verbs write: certificates, and configuration. All functions say on stderr what went wrong. */
 
 #include "basic/macro.h"
 

@@ -20,6 +20,7 @@ static const Verb verbs[] = {
         { "log", verb_log, "Records from stores, by time, node, type, key or serial" },
         { "send", verb_send, "Records from standard input into the dispatcher, acked" },
         { "command", verb_command, "Ask something of the dispatcher or of the plugins behind it" },
+        { "import", verb_import, "Configuration from auditd's files, and what became of each key" },
         { "cert", verb_cert, "Make a CA, and certificates for collectors and clients" },
 };
 

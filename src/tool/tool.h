@@ -16,3 +16,4 @@ int verb_send(int argc, char **argv);
 int verb_command(int argc, char **argv);
 int verb_tail(int argc, char **argv);
 int verb_log(int argc, char **argv);
+int verb_import(int argc, char **argv);

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* audit-relay import, run as a program (its path is the first argument, that of docs/migration.md the second) on files
+ * of auditd in a directory, and what it writes, read by the programs' own readers. */
+
+#include "check-main.h"
+#include "aggregator/config.h"
+#include "capture.h"
+#include "remote/config.h"
+#include "runtime/log.h"
+
+#include <ctype.h>
+#include <sys/wait.h>
+
+static const char *tool, *manual;
+static char directory[64];
+static char output[65536];
+
+#define AUDITD "etc/audit/auditd.conf"
+#define REMOTE "etc/audit/audisp-remote.conf"
+#define OURS "etc/audit-relay/"
+#define UNITS "etc/systemd/system/"
+
+static void setup(void)
+{
+        scratch_make(directory);
+        log_init("test", -1);
+}
+
+static void teardown(void)
+{
+        scratch_remove(directory);
+}
+
+/* What it writes is in `output`. Returns its exit status. */
+static int run(const char *arguments)
+{
+        char command[512];
+        FILE *pipe;
+        size_t n;
+        int status;
+
+        (void) snprintf(command, sizeof command, "'%s' import --root='%s' %s 2>&1", tool, directory, arguments);
+        pipe = popen(command, "re");
+        ck_assert_ptr_nonnull(pipe);
+        n = fread(output, 1, sizeof output - 1, pipe);
+        output[n] = '\0';
+        status = pclose(pipe);
+        ck_assert(WIFEXITED(status));
+        return WEXITSTATUS(status);
+}
+
+static void expect(const char *text)
+{
+        ck_assert_msg(strstr(output, text), "\"%s\" is not in:\n%.2000s", text, output);
+}
+
+/* A line of the table: key and value, and what became of it. */
+static void expect_fate(const char *setting, const char *fate, const char *became)
+{
+        size_t key = strcspn(setting, " =");
+        const char *value = setting + key + strspn(setting + key, " =");
+        char text[512];
+
+        for (const char *line = output; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+                const char *found;
+
+                (void) snprintf(text, sizeof text, "%.*s", (int) strcspn(line, "\n"), line);
+                found = text + MIN(key, strlen(text));
+                found += strspn(found, " ");
+                if (strncmp(text, setting, key) != 0 || text[key] != ' ' || strncmp(found, value, strlen(value)) != 0)
+                        continue;
+                ck_assert_msg(strstr(text, fate) && strstr(text, became), "not %s, %s: %s", fate, became, text);
+                return;
+        }
+        ck_abort_msg("\"%s\" is not in:\n%.2000s", setting, output);
+}
+
+static void expect_text(const char *name, const char *text)
+{
+        const char *found = scratch_read(directory, name);
+
+        ck_assert_msg(found, "%s is not there", name);
+        ck_assert_msg(strstr(found, text), "\"%s\" is not in %s:\n%s", text, name, found);
+}
+
+static void expect_link(const char *name, const char *target)
+{
+        char path[512], found[512];
+        ssize_t n;
+
+        (void) snprintf(path, sizeof path, "%s/%s", directory, name);
+        n = readlink(path, found, sizeof found - 1);
+        ck_assert_msg(n > 0, "%s is no link", path);
+        found[n] = '\0';
+        ck_assert_str_eq(found, target);
+}
+
+static bool is_there(const char *name)
+{
+        char path[512];
+        struct stat st;
+
+        (void) snprintf(path, sizeof path, "%s/%s", directory, name);
+        return lstat(path, &st) == 0;
+}
+
+START_TEST(a_client)
+{
+        RemoteConfig config;
+        char path[512];
+
+        scratch_write(directory, AUDITD, "# comment\nLocal_Events = YES\nwrite_logs = yes\nspace_left = 5%\nspace_left_action = email\n"
+                                         "action_mail_acct = sec@example.org\nadmin_space_left = 50\nname_format = user\nname = web1\n"
+                                         "log_format = enriched\nnum_logs = 5\n");
+        scratch_write(directory, REMOTE, "remote_server = logs.example.org\nport = 60\nnetwork_retry_time = 40\nmax_time_per_record = 9\n"
+                                         "network_failure_action = stop\ndisk_full_action = exec /usr/local/bin/page\n"
+                                         "disk_error_action = halt\nqueue_error_action = suspend\nremote_ending_action = reconnect\n");
+        ck_assert_int_eq(run(""), 0);
+        expect("Would be written with --write:\n");
+        ck_assert(!is_there("etc/audit-relay"));
+        ck_assert_int_eq(run("--write"), 0);
+        expect_fate("remote_server = ", "taken", "Collector=logs.example.org");
+        expect_fate("port = 60", "not needed", "6560");
+        expect_fate("network_failure_action = stop", "not needed", "by itself");
+        expect_fate("num_logs = 5", "not needed", "KeepAcked=");
+        expect_fate("remote_ending_action = reconnect", "not needed", "by itself");
+        expect_fate("disk_error_action = halt", "taken", "remote/collector_disk_error");
+        expect_text(OURS "dispatcher.conf.d/50-imported.conf", "[Dispatcher]\nNode=web1\n");
+        (void) snprintf(path, sizeof path, "%s/" OURS "remote.conf.d/50-imported.conf", directory);
+        ck_assert_int_eq(remote_config_load(path, &config), 0);
+        ck_assert_str_eq(config.collectors[0], "logs.example.org");
+        ck_assert_str_eq(config.node, "web1");
+        ck_assert_uint_eq(config.retry_min_usec, 40 * USEC_PER_SEC);
+        ck_assert_uint_eq(config.retry_max_usec, 40 * USEC_PER_SEC);
+        ck_assert_uint_eq(config.network_timeout_usec, 9 * USEC_PER_SEC);
+        ck_assert_uint_eq(config.keep_acked_usec, 7 * 24 * 3600 * USEC_PER_SEC);
+        ck_assert(config.enrich);
+        ck_assert_uint_eq(config.keep_free.n, 50U * 1024 * 1024);
+        remote_config_done(&config);
+        expect_link(UNITS "audit-relay-state@remote-spool_low.service.d/50-imported-email.conf", "/usr/lib/audit-relay/reactions/email.conf");
+        expect_text(UNITS "audit-relay-state@remote-spool_low.service.d/50-imported-mailto.conf", "Environment=MAILTO=sec@example.org\n");
+        expect_link(UNITS "paths.target.wants/audit-relay-state@remote-spool_low.path", "/usr/lib/systemd/system/audit-relay-state@.path");
+        expect_text(UNITS "audit-relay-state@remote-collector_disk_full.service.d/50-imported-exec.conf",
+                    "[Service]\nExecStartPre=-+/usr/local/bin/page \"%I\"\n");
+        expect_link(UNITS "audit-relay-state@remote-store_damaged.service.d/50-imported-suspend.conf",
+                    "/usr/lib/audit-relay/reactions/suspend.conf");
+        expect("systemctl daemon-reload && systemctl start audit-relay-state@remote-spool_low.path ");
+}
+END_TEST
+
+START_TEST(a_collector)
+{
+        AggregatorConfig config;
+        char path[512];
+
+        scratch_write(directory, AUDITD, "tcp_listen_port = 61\nmax_log_file = 100\nnum_logs = 9\nmax_log_file_action = rotate\n"
+                                         "space_left = 200\nspace_left_action = exec /bin/a b\nadmin_space_left = 100\n"
+                                         "disk_full_action = single\ndistribute_network = yes\nuse_libwrap = yes\ntransport = tcp\n"
+                                         "krb5_principal = auditd\n");
+        ck_assert_int_eq(run("--write"), 3);
+        expect_fate("space_left_action = exec /bin/a b", "not possible", "plain path");
+        expect_fate("admin_space_left = 100", "not possible", "drop-oldest");
+        expect_fate("use_libwrap = yes", "not possible", "AuditdAllow=");
+        expect_fate("krb5_principal = auditd", "not needed", "not in use");
+        expect_text(UNITS "audit-relay-aggregator-auditd.socket.d/50-imported.conf", "[Socket]\nListenStream=\nListenStream=61\n");
+        expect_link(UNITS "audit-relay-state@aggregator-disk_full.service.d/50-imported-single.conf",
+                    "/usr/lib/audit-relay/reactions/single.conf");
+        (void) snprintf(path, sizeof path, "%s/" OURS "aggregator.conf.d/50-imported.conf", directory);
+        ck_assert_int_eq(aggregator_config_load(path, &config), 0);
+        ck_assert_uint_eq(config.segment_size_max, 100U * 1024 * 1024);
+        ck_assert_uint_eq(config.use_max, 900U * 1024 * 1024);
+        ck_assert(config.publish);
+        aggregator_config_done(&config);
+        expect("systemctl enable --now audit-relay-collector.target\n");
+}
+END_TEST
+
+START_TEST(a_collector_that_keeps_its_log)
+{
+        scratch_write(directory, AUDITD, "tcp_listen_port = 60\nmax_log_file = 100\nmax_log_file_action = keep_logs\nadmin_space_left = 10%\n"
+                                         "admin_space_left_action = halt\n");
+        ck_assert_int_eq(run("--write"), 0);
+        expect_text(OURS "aggregator.conf.d/50-imported.conf", "SegmentMaxSize=100M\nKeepFree=10%\nWhenFull=block\n");
+        expect_link(UNITS "audit-relay-state@aggregator-disk_full.service.d/50-imported-halt.conf",
+                    "/usr/lib/audit-relay/reactions/halt.conf");
+        ck_assert(!is_there(UNITS "audit-relay-aggregator-auditd.socket.d/50-imported.conf"));
+}
+END_TEST
+
+START_TEST(a_stock_collector_stays)
+{
+        RemoteConfig config;
+        char path[512];
+
+        scratch_write(directory, REMOTE, "remote_server = 2001:db8::1\nport = 66\ntransport = tls\ntls_psk_file = /etc/audit/psk\n"
+                                         "tls_psk_identity = web1\n");
+        ck_assert_int_eq(run("--write --stock-collector"), 0);
+        (void) snprintf(path, sizeof path, "%s/" OURS "remote.conf.d/50-imported.conf", directory);
+        ck_assert_int_eq(remote_config_load(path, &config), 0);
+        ck_assert_int_eq(config.protocol, PROTOCOL_AUDITD);
+        ck_assert_str_eq(config.host, "2001:db8::1");
+        ck_assert_str_eq(config.port, "66");
+        ck_assert_str_eq(config.auditd_psk_identity, "web1");
+        remote_config_done(&config);
+        ck_assert_int_eq(run("--write --collector=logs"), 0);
+        expect_text(OURS "remote.conf.d/50-imported.conf", "Collector=logs\n");
+        ck_assert_ptr_null(strstr(scratch_read(directory, OURS "remote.conf.d/50-imported.conf"), "auditd"));
+}
+END_TEST
+
+START_TEST(what_is_unknown_is_said)
+{
+        scratch_write(directory, AUDITD, "colour = blue\nspace_left = much\ndisk_full_action = dance\nname_format = fqd\nspace_left_action\n"
+                                         "log_group = adm\nlog_group = root\n");
+        ck_assert_int_eq(run(""), 3);
+        expect_fate("colour = blue", "unknown", "3.0.9 nor 4.2");
+        expect_fate("space_left = much", "unknown", "megabytes");
+        expect_fate("disk_full_action = dance", "unknown", "no action");
+        expect_fate("name_format = fqd", "not possible", "Node=");
+        expect_fate("space_left_action = -", "not needed", "no value");
+        expect_fate("log_group = adm", "not needed", "line 7");
+        expect("audit-relay import --collector=HOST");
+        ck_assert_int_eq(run("--json"), 3);
+        expect("      \"line\": 1,\n      \"key\": \"colour\",\n      \"value\": \"blue\",\n      \"option\": \"\",\n"
+               "      \"becomes\": \"unknown\",\n");
+        ck_assert_int_eq(run("--colour"), 2);
+        ck_assert_int_eq(run("colour"), 2);
+}
+END_TEST
+
+START_TEST(plugins)
+{
+        scratch_write(directory, "etc/audit/plugins.d/mine.conf", "active = yes\ndirection = out\npath = /opt/mine\ntype = always\n"
+                                                                  "args = a b\nformat = binary\n");
+        scratch_write(directory, "etc/audit/plugins.d/af_unix.conf", "active = yes\npath = builtin_af_unix\n");
+        scratch_write(directory, "etc/audit/plugins.d/au-remote.conf", "active = yes\npath = /sbin/audisp-remote\n");
+        scratch_write(directory, "etc/audit/plugins.d/off.conf", "active = no\npath = /sbin/off\n");
+        scratch_write(directory, "etc/audit/plugins.d/old.conf.dpkg-old", "active = yes\n");
+        ck_assert_int_eq(run("--write"), 0);
+        expect_fate("path = /opt/mine", "taken", "audit-relay-plugin@mine");
+        expect_fate("format = binary", "taken", "binary format for audit-relay-plugin@mine");
+        expect_fate("path = builtin_af_unix", "taken", "audit-relay-dispatcher-lines.socket");
+        expect_fate("path = /sbin/audisp-remote", "not needed", "audit-relay-remote.service");
+        expect_fate("path = /sbin/off", "not needed", "not active");
+        ck_assert_ptr_null(strstr(output, "dpkg-old"));
+        expect_link(UNITS "audit-relay-dispatcher-lines.socket.d/50-imported.conf", "/usr/share/audit-relay/audispd-paths.conf");
+}
+END_TEST
+
+START_TEST(the_next_import_replaces_the_one_before)
+{
+        static const char old[] = UNITS "audit-relay-state@remote-spool_full.service.d/50-imported-halt.conf";
+
+        scratch_write(directory, REMOTE, "remote_server = logs\noverflow_action = halt\n");
+        scratch_write(directory, UNITS "audit-relay-state@remote-spool_full.service.d/mine.conf", "[Service]\n");
+        ck_assert_int_eq(run("--write"), 0);
+        ck_assert(is_there(old));
+        scratch_write(directory, REMOTE, "overflow_action = ignore\n");
+        ck_assert_int_eq(run("--write"), 0);
+        ck_assert(!is_there(old));
+        ck_assert(!is_there(OURS "remote.conf.d/50-imported.conf"));
+        ck_assert(is_there(UNITS "audit-relay-state@remote-spool_full.service.d/mine.conf"));
+}
+END_TEST
+
+START_TEST(nothing_to_read)
+{
+        ck_assert_int_eq(run(""), 1);
+        expect("there is no configuration of auditd in ");
+        scratch_write(directory, AUDITD "/x", "");
+        ck_assert_int_eq(run(""), 1);
+        expect("auditd.conf: ");
+}
+END_TEST
+
+/* What the manual pages of auditd 3.0.9 name, and what 4.2 added. */
+static const char *const known[3][64] = {
+        { "local_events", "log_file", "write_logs", "log_format", "log_group", "priority_boost", "flush", "freq", "num_logs", "name_format",
+          "name", "max_log_file", "max_log_file_action", "verify_email", "action_mail_acct", "space_left", "space_left_action",
+          "admin_space_left", "admin_space_left_action", "disk_full_action", "disk_error_action", "tcp_listen_port", "tcp_listen_queue",
+          "tcp_max_per_addr", "use_libwrap", "tcp_client_ports", "tcp_client_max_idle", "transport", "enable_krb5", "krb5_principal",
+          "krb5_key_file", "distribute_network", "q_depth", "overflow_action", "max_restarts", "plugin_dir", "end_of_event_timeout",
+          "report_interval", "dispatcher", "disp_qos", "tls_psk_file", "tls_psk_identity", "tls_allowed_clients", "tls_cipher_suites",
+          "tls_key_exchange", "tls_require_pqc", "tls_auth", "tls_crypto_profile" },
+        { "remote_server", "port", "local_port", "transport", "mode", "queue_file", "queue_depth", "format", "network_retry_time",
+          "max_tries_per_record", "max_time_per_record", "heartbeat_timeout", "network_failure_action", "disk_low_action",
+          "disk_full_action", "disk_error_action", "remote_ending_action", "generic_error_action", "generic_warning_action",
+          "queue_error_action", "overflow_action", "startup_failure_action", "enable_krb5", "krb5_principal", "krb5_client_name",
+          "krb5_key_file", "tls_psk_file", "tls_psk_identity", "tls_cipher_suites", "tls_key_exchange", "tls_crypto_profile",
+          "tls_require_pqc", "tls_auth" },
+        { "active", "direction", "path", "type", "args", "format" },
+};
+
+START_TEST(every_key_is_in_the_table_and_the_table_in_the_manual)
+{
+        static const char *const files[] = { "auditd.conf", "audisp-remote.conf", "plugins.d" };
+        static char text[65536];
+        size_t n = 0, rows = 0, size;
+        FILE *file = fopen(manual, "re");
+        const char *begin;
+
+        ck_assert_int_eq(run("--keys"), 0);
+        for (unsigned i = 0; i < 3; i++)
+                for (const char *const *key = known[i]; *key; key++, n++) {
+                        (void) snprintf(text, sizeof text, "| %s | `%s` | ", files[i], *key);
+                        expect(text);
+                }
+        for (const char *p = output; (p = strchr(p, '\n')); p++)
+                rows++;
+        ck_assert_uint_eq(rows, n + 2);
+        ck_assert_ptr_nonnull(file);
+        size = fread(text, 1, sizeof text - 1, file);
+        text[size] = '\0';
+        (void) fclose(file);
+        begin = strstr(text, "<!-- audit-relay import --keys: begin -->\n\n");
+        ck_assert_ptr_nonnull(begin);
+        begin = strchr(begin, '|');
+        ck_assert_msg(strncmp(begin, output, strlen(output)) == 0, "docs/migration.md is not what `audit-relay import --keys` prints");
+        ck_assert_int_eq(strncmp(begin + strlen(output), "\n<!-- audit-relay import --keys: end -->\n", 41), 0);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+        Suite *suite = suite_create("import");
+        TCase *tcase = tcase_create("import");
+
+        assert(argc == 3);
+        tool = argv[1];
+        manual = argv[2];
+        tcase_add_checked_fixture(tcase, setup, teardown);
+        tcase_add_test(tcase, a_client);
+        tcase_add_test(tcase, a_collector);
+        tcase_add_test(tcase, a_collector_that_keeps_its_log);
+        tcase_add_test(tcase, a_stock_collector_stays);
+        tcase_add_test(tcase, what_is_unknown_is_said);
+        tcase_add_test(tcase, plugins);
+        tcase_add_test(tcase, the_next_import_replaces_the_one_before);
+        tcase_add_test(tcase, nothing_to_read);
+        tcase_add_test(tcase, every_key_is_in_the_table_and_the_table_in_the_manual);
+        suite_add_tcase(suite, tcase);
+        return check_main(suite);
+}
