@@ -21,14 +21,9 @@
 
 /* --- The roster --- */
 
-static const TlsSession *tls_of(const IntakeSession *session)
-{
-        return connection_tls(inlet_session_connection(inlet_session_of(session)));
-}
-
 static void set_rate(Clients *clients, const IntakeSession *session, RosterRow *row)
 {
-        const Peer *peer = clients_peer(clients, tls_of(session));
+        const Peer *peer = clients_peer(clients, clients_tls(inlet_session_of(session)));
 
         roster_set_rate(row, peer && peer->rate > 0 ? peer->rate : clients->config->peer_rate);
 }
@@ -41,7 +36,7 @@ void clients_connected(Clients *clients, const IntakeSession *session)
         /* Without memory for its row it delivers all the same. */
         if (!row)
                 return;
-        row->expires = tls_session_peer_expires(tls_of(session));
+        row->expires = tls_session_peer_expires(clients_tls(inlet_session_of(session)));
         set_rate(clients, session, row);
 }
 

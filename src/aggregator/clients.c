@@ -30,11 +30,16 @@ static const char *peer_of(const IntakeSession *session)
 
 /* --- Admission --- */
 
-static int on_secure(Inlet *inlet, int fd, TlsSession **ret_tls)
+static int on_secure(Inlet *inlet, int fd, Transport **ret_transport)
 {
         Clients *clients = inlet_userdata(inlet);
 
-        return tls_session_new(*clients->tls, true, NULL, fd, ret_tls);
+        return tls_session_new(*clients->tls, true, NULL, fd, ret_transport);
+}
+
+TlsSession *clients_tls(const InletSession *session)
+{
+        return tls_session_of(connection_transport(inlet_session_connection(session)));
 }
 
 const Peer *clients_peer(const Clients *clients, const TlsSession *tls)
@@ -76,7 +81,7 @@ static LinkByeCode judge_peer(const Clients *clients, const TlsSession *tls, cha
 
 static LinkByeCode judge(InletSession *session, char **ret_why)
 {
-        TlsSession *tls = connection_tls(inlet_session_connection(session));
+        TlsSession *tls = clients_tls(session);
         Clients *clients = clients_of(session);
         LinkByeCode code = 0;
         int r = tls_session_judge(tls, *clients->tls, ret_why);
@@ -93,7 +98,7 @@ static LinkByeCode judge(InletSession *session, char **ret_why)
 
 static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, char **ret_why)
 {
-        TlsSession *tls = connection_tls(inlet_session_connection(session));
+        TlsSession *tls = clients_tls(session);
         Clients *clients = clients_of(session);
         LinkByeCode code = judge(session, ret_why);
         const Peer *peer = code == 0 ? clients_peer(clients, tls) : NULL;
@@ -137,7 +142,7 @@ static LinkByeCode on_judge(IntakeSession *session, const LinkHello *hello, cons
 {
         InletSession *client = inlet_session_of(session);
         Clients *clients = clients_of(client);
-        TlsSession *tls = connection_tls(inlet_session_connection(client));
+        TlsSession *tls = clients_tls(client);
         char node[NODE_NAME_MAX + 1];
         const char *name;
 
@@ -203,7 +208,7 @@ static void on_connected(IntakeSession *session)
         log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, field,
                     "%s (%s, %s) delivers; its records up to %" PRIu64 " are here", session->owner,
                     peer_of(session),
-                    tls_session_description(connection_tls(inlet_session_connection(client))),
+                    tls_session_description(clients_tls(client)),
                     session->receiver.received);
         for (StoreCondition c = 0; c < _STORE_CONDITION_MAX; c++)
                 if (store_states[c].name && store_loop_holds(stores_of(session), c)) {

@@ -57,6 +57,7 @@ void clients_status(Clients *clients);
 /* --- Between clients.c and clients-status.c --- */
 
 /* The file for one of the names in the certificate: the one that refuses, if there is such a one; or NULL. */
+TlsSession *clients_tls(const InletSession *session);
 const Peer *clients_peer(const Clients *clients, const TlsSession *tls);
 /* InletHandler.taken */
 void clients_taken(InletSession *session, uint64_t bytes);

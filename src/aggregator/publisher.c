@@ -44,7 +44,7 @@ static void status_of(const Publisher *publisher, StoreStatus *ret)
 
 /* --- The outlet's handler --- */
 
-static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why)
+static int on_open(Outlet *outlet, int *ret_fd, Transport **ret_transport, char **ret_why)
 {
         Publisher *publisher = outlet_userdata(outlet);
         StoreStatus status;
@@ -54,7 +54,7 @@ static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret
                 return -EAGAIN;
         publisher->restarting = false;
         outlet_name_peer(outlet, publisher->options.socket);
-        *ret_tls = NULL;
+        *ret_transport = NULL;
         *ret_fd = connect_unix(publisher->options.socket);
         return MIN(*ret_fd, 0);
 }

@@ -102,17 +102,17 @@ static void turn_out(StockClient *client)
 static int serve(StockClient *client)
 {
         StockClients *clients = client->clients;
-        TlsSession *tls = NULL;
+        Transport *transport = NULL;
         int fd = TAKE_FD(client->fd), r = 0;
 
         if (clients->tls) {
-                r = tls_session_new(clients->tls, true, NULL, fd, &tls);
+                r = tls_session_new(clients->tls, true, NULL, fd, &transport);
                 client->tls = tls_ref(clients->tls);
         }
         if (r < 0)
                 close_fd(fd);
         else
-                r = connection_new(clients->event, fd, tls, &stock_client_connection_handler, client,
+                r = connection_new(clients->event, fd, transport, &stock_client_connection_handler, client,
                                    &client->connection);
         if (r < 0) {
                 tls_unref(client->tls);

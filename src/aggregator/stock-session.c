@@ -254,7 +254,7 @@ static void count_refusal(StockClient *client, StockReceiverState before)
 static int on_established(Connection *connection)
 {
         StockClient *client = connection_userdata(connection);
-        TlsSession *tls = connection_tls(connection);
+        TlsSession *tls = tls_session_of(connection_transport(connection));
         const RosterRow *row;
         char field[300];
 

@@ -62,7 +62,7 @@ static int check_peer(const Subscriber *subscriber, int fd, char **ret_why)
         return -EACCES;
 }
 
-static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why)
+static int on_open(Outlet *outlet, int *ret_fd, Transport **ret_transport, char **ret_why)
 {
         const Subscriber *subscriber = outlet_userdata(outlet);
         _cleanup_(close_fdp) int fd = -EBADF;
@@ -77,7 +77,7 @@ static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret
         if (r < 0)
                 return r;
         *ret_fd = TAKE_FD(fd);
-        *ret_tls = NULL;
+        *ret_transport = NULL;
         return 0;
 }
 

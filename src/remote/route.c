@@ -43,7 +43,7 @@ static void name_address(Route *route, const struct addrinfo *address)
 }
 
 /* Tries the next addresses until one takes the call. */
-static int try_next(Route *route, int *ret_fd, TlsSession **ret_tls, char **ret_why)
+static int try_next(Route *route, int *ret_fd, Transport **ret_transport, char **ret_why)
 {
         int r = -EHOSTUNREACH;
 
@@ -56,7 +56,7 @@ static int try_next(Route *route, int *ret_fd, TlsSession **ret_tls, char **ret_
                 r = connection_connect(address, &fd);
                 if (r < 0)
                         continue;
-                r = tls_session_new(*route->options.tls, false, route->collector->name, fd, ret_tls);
+                r = tls_session_new(*route->options.tls, false, route->collector->name, fd, ret_transport);
                 if (r < 0)
                         continue;
                 *ret_fd = TAKE_FD(fd);
@@ -135,22 +135,22 @@ static int take_turn(Route *route, char **ret_why)
         return r == 0 ? -EINPROGRESS : r;
 }
 
-int route_open(Route *route, int *ret_fd, TlsSession **ret_tls, char **ret_why)
+int route_open(Route *route, int *ret_fd, Transport **ret_transport, char **ret_why)
 {
         if (route->next)
-                return try_next(route, ret_fd, ret_tls, ret_why);
+                return try_next(route, ret_fd, ret_transport, ret_why);
         return take_turn(route, ret_why);
 }
 
 void route_go_on(Route *route)
 {
         _cleanup_(freep) char *why = NULL;
-        TlsSession *tls = NULL;
+        Transport *transport = NULL;
         int fd = -EBADF, r;
 
-        r = route_open(route, &fd, &tls, &why);
+        r = route_open(route, &fd, &transport, &why);
         if (r != -EINPROGRESS)
-                outlet_offer(route->outlet, fd, tls, r, why ? why : strerror(-r));
+                outlet_offer(route->outlet, fd, transport, r, why ? why : strerror(-r));
 }
 
 bool route_has_address(const Route *route)

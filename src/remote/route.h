@@ -33,7 +33,7 @@ Collectors *route_collectors(Route *route);
 
 /* Goes on in the round: another address, another collector, whose source the outlet has then. As open() of an
  * outlet. */
-int route_open(Route *route, int *ret_fd, TlsSession **ret_tls, char **ret_why) _must_check_;
+int route_open(Route *route, int *ret_fd, Transport **ret_transport, char **ret_why) _must_check_;
 /* The same, for an outlet that waits for outlet_offer(). */
 void route_go_on(Route *route);
 /* Whether route_open() has somebody left in this round. */

@@ -323,17 +323,17 @@ static const ConnectionHandler connection_handler = {
 static int connect_to(StockUplink *uplink, const struct addrinfo *address)
 {
         _cleanup_(close_fdp) int fd = -EBADF;
-        TlsSession *tls = NULL;
+        Transport *transport = NULL;
         int r = connection_connect(address, &fd);
 
         if (r < 0)
                 return r;
         if (uplink->tls) {
-                r = tls_session_new(uplink->tls, false, NULL, fd, &tls);
+                r = tls_session_new(uplink->tls, false, NULL, fd, &transport);
                 if (r < 0)
                         return r;
         }
-        r = connection_new(uplink->event, TAKE_FD(fd), tls, &connection_handler, uplink,
+        r = connection_new(uplink->event, TAKE_FD(fd), transport, &connection_handler, uplink,
                            &uplink->connection);
         if (r < 0)
                 return r;

@@ -69,7 +69,7 @@ static int need_credentials(Uplink *uplink, char **ret_why)
                        : 0;
 }
 
-static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why)
+static int on_open(Outlet *outlet, int *ret_fd, Transport **ret_transport, char **ret_why)
 {
         Uplink *uplink = outlet_userdata(outlet);
         int r;
@@ -82,7 +82,14 @@ static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret
                 return -EINPROGRESS;
         if (!route_another(uplink->route))
                 collectors_begin(route_collectors(uplink->route), NULL);
-        return route_open(uplink->route, ret_fd, ret_tls, ret_why);
+        return route_open(uplink->route, ret_fd, ret_transport, ret_why);
+}
+
+static int on_judge(Outlet *outlet, Transport *transport, char **ret_why)
+{
+        const Uplink *uplink = outlet_userdata(outlet);
+
+        return tls_session_judge(tls_session_of(transport), *uplink->options.tls, ret_why);
 }
 
 static bool on_another(Outlet *outlet)
@@ -213,6 +220,7 @@ static void on_command(Outlet *outlet, const LinkCommand *command)
 
 static const OutletHandler outlet_handler = {
         .open = on_open,
+        .judge = on_judge,
         .another = on_another,
         .connected = on_connected,
         .disconnected = on_disconnected,
@@ -225,7 +233,7 @@ static const OutletHandler outlet_handler = {
 /* --- The trial's handler --- */
 
 /* Goes through the collectors before the one in use; there are none unless we had to fail over. */
-static int on_trial_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why)
+static int on_trial_open(Outlet *outlet, int *ret_fd, Transport **ret_transport, char **ret_why)
 {
         Uplink *uplink = outlet_userdata(outlet);
         Collectors *collectors = route_collectors(uplink->trial_route);
@@ -244,7 +252,7 @@ static int on_trial_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char
                 (void) snprintf(uplink->trial_until, sizeof uplink->trial_until, "%s", current(uplink));
                 collectors_begin(collectors, uplink->trial_until);
         }
-        return route_open(uplink->trial_route, ret_fd, ret_tls, ret_why);
+        return route_open(uplink->trial_route, ret_fd, ret_transport, ret_why);
 }
 
 static bool on_trial_another(Outlet *outlet)
@@ -304,6 +312,7 @@ static void on_trial_disconnected(Outlet *outlet, OutletTrouble trouble, const c
 
 static const OutletHandler trial_handler = {
         .open = on_trial_open,
+        .judge = on_judge,
         .another = on_trial_another,
         .connected = on_trial_connected,
         .disconnected = on_trial_disconnected,
@@ -423,7 +432,6 @@ static int make_ways(sd_event *event, Uplink *uplink)
         OutletOptions options = {
                 .handler = &outlet_handler,
                 .node = uplink->options.node,
-                .tls = uplink->options.tls,
                 .connect_usec = config->connect_timeout_usec,
                 .timeout_usec = config->network_timeout_usec,
                 .backoff_min_usec = config->retry_min_usec,

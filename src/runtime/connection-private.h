@@ -21,7 +21,7 @@ struct Connection {
         sd_event *event;
         sd_event_source *io, *timer, *defer;
         int fd;
-        TlsSession *tls;
+        Transport *transport; /* NULL: plain */
         const ConnectionHandler *handler;
         void *userdata;
         ConnectionState state;

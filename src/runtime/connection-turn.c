@@ -3,7 +3,7 @@
 /* A turn of a connection: what it does when the socket is ready or something waits.
  *
  * 1. A turn is bounded in both directions. What is left is continued by level-triggered poll, or, for bytes
- *    that TLS has taken from the socket already, by the defer source.
+ *    that the transport has taken from the socket already, by the defer source.
  * 2. Before close() the receive queue is read to EOF, or the kernel would answer it with RST, which may
  *    destroy the BYE in the peer's queue. What is drained is dropped undecrypted; it was not acked.
  * 3. poll() reports a hang-up even when nothing is asked for. While nothing is to be read, that switches the
@@ -57,7 +57,7 @@ void connection_over(Connection *c, int error, const char *format, ...)
 /* The stream failed with a negative errno. */
 static void over_stream(Connection *c, int error)
 {
-        const char *why = c->tls ? tls_session_error(c->tls) : "";
+        const char *why = c->transport ? c->transport->error(c->transport) : "";
 
         if (*why)
                 connection_over(c, error, "%s", why);
@@ -79,13 +79,13 @@ static bool can_read(const Connection *c)
 
 static bool has_output(const Connection *c)
 {
-        return buffer_size(&c->output) > 0 || (c->tls && tls_session_wants_write(c->tls));
+        return buffer_size(&c->output) > 0 || (c->transport && c->transport->wants_write(c->transport));
 }
 
-/* Bytes that poll() does not see, in TLS. */
+/* Bytes that poll() does not see. */
 static bool holds_input(const Connection *c)
 {
-        return c->tls && tls_session_pending(c->tls) > 0;
+        return c->transport && c->transport->pending(c->transport) > 0;
 }
 
 void connection_want(Connection *c)
@@ -97,7 +97,7 @@ void connection_want(Connection *c)
                 events = EPOLLOUT;
                 break;
         case CONNECTION_HANDSHAKE:
-                events = EPOLLIN | (tls_session_wants_write(c->tls) ? EPOLLOUT : 0);
+                events = EPOLLIN | (c->transport->wants_write(c->transport) ? EPOLLOUT : 0);
                 break;
         case CONNECTION_OPEN:
                 events = (can_read(c) ? EPOLLIN : 0) | (has_output(c) ? EPOLLOUT : 0);
@@ -138,8 +138,8 @@ static ssize_t stream_read(Connection *c, void *data, size_t size)
 {
         ssize_t n;
 
-        if (c->tls)
-                return tls_session_read(c->tls, data, size);
+        if (c->transport)
+                return c->transport->read(c->transport, data, size);
         do
                 n = c->sender.watched ? connection_sender_recv(&c->sender, c->fd, data, size)
                                       : recv(c->fd, data, size, 0);
@@ -188,8 +188,8 @@ static ssize_t stream_write(Connection *c, const void *data, size_t size)
 {
         ssize_t n;
 
-        if (c->tls)
-                return tls_session_write(c->tls, data, size);
+        if (c->transport)
+                return c->transport->write(c->transport, data, size);
         if (size == 0)
                 return 0;
         do
@@ -253,7 +253,7 @@ void connection_establish(Connection *c)
 
 static void shake(Connection *c)
 {
-        int r = tls_session_handshake(c->tls);
+        int r = c->transport->handshake(c->transport);
 
         if (r == 0)
                 connection_establish(c);
@@ -278,7 +278,7 @@ static void connected(Connection *c)
                 return;
         }
         c->state = CONNECTION_HANDSHAKE;
-        if (c->tls)
+        if (c->transport)
                 shake(c);
         else
                 connection_establish(c);
@@ -291,7 +291,7 @@ static void half_close(Connection *c)
 
         if (c->state != CONNECTION_FLUSHING || has_output(c))
                 return;
-        r = c->tls ? tls_session_shutdown(c->tls) : shutdown(c->fd, SHUT_WR) < 0 ? -errno : 0;
+        r = c->transport ? c->transport->shutdown(c->transport) : shutdown(c->fd, SHUT_WR) < 0 ? -errno : 0;
         if (r == 0 && c->ended)
                 connection_over(c, 0, "Finished");
         else if (r == 0)

@@ -93,7 +93,7 @@ int connection_connect(const struct addrinfo *address, int *ret_fd)
         return 0;
 }
 
-int connection_new(sd_event *event, int fd, TlsSession *tls, const ConnectionHandler *handler,
+int connection_new(sd_event *event, int fd, Transport *transport, const ConnectionHandler *handler,
                    void *userdata, Connection **ret)
 {
         _cleanup_(connection_freep) Connection *c = NULL;
@@ -101,13 +101,13 @@ int connection_new(sd_event *event, int fd, TlsSession *tls, const ConnectionHan
 
         c = calloc(1, sizeof *c);
         if (!c) {
-                tls_session_free(tls);
+                transport_free(transport);
                 close_fd(fd);
                 return -ENOMEM;
         }
         c->event = sd_event_ref(event);
         c->fd = fd;
-        c->tls = tls;
+        c->transport = transport;
         c->handler = handler;
         c->userdata = userdata;
         c->input = BUFFER_INIT(INPUT_MAX);
@@ -150,7 +150,7 @@ int connection_start(Connection *c, uint64_t timeout_usec)
                 c->state = CONNECTION_CONNECTING;
         else if (r < 0)
                 return r;
-        else if (c->tls)
+        else if (c->transport)
                 c->state = CONNECTION_HANDSHAKE;
         else {
                 c->in_turn = true;
@@ -172,7 +172,7 @@ Connection *connection_free(Connection *c)
         sd_event_source_disable_unref(c->io);
         sd_event_source_disable_unref(c->timer);
         sd_event_source_disable_unref(c->defer);
-        tls_session_free(c->tls);
+        transport_free(c->transport);
         close_fd(c->fd);
         connection_sender_done(&c->sender);
         buffer_done(&c->input);
@@ -256,9 +256,9 @@ void *connection_userdata(const Connection *c)
         return c->userdata;
 }
 
-TlsSession *connection_tls(const Connection *c)
+Transport *connection_transport(const Connection *c)
 {
-        return c->tls;
+        return c->transport;
 }
 
 Buffer *connection_output(Connection *c)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A connection in the loop: a socket, plain or TLS, with an input and an output buffer. The machines of the
- * link see only the buffers. Reading and writing are bounded per turn; bytes that TLS still holds are
+/* A connection in the loop: a socket, plain or with a transport (TLS), with an input and an output buffer. The machines of
+ * the link see only the buffers. Reading and writing are bounded per turn; bytes that the transport still holds are
  * continued from a defer source.
  */
 
 #include "basic/buffer.h"
-#include "runtime/tls.h"
+#include "runtime/transport.h"
 
 #include <netdb.h>
 #include <systemd/sd-event.h>
@@ -31,7 +31,7 @@ typedef struct ConnectionHandler {
         /* The output holds less than LINK_FRAME_MAX: put more if there is more. Called until it puts
          * nothing, and then when the socket takes bytes again. May be NULL. */
         int (*drained)(Connection *connection, Buffer *output);
-        /* It is over: error 0 at EOF or after connection_finish(); -ETIMEDOUT, -EPROTO (TLS failed), what a
+        /* It is over: error 0 at EOF or after connection_finish(); -ETIMEDOUT, -EPROTO (the transport failed), what a
          * handler returned, or the errno of the socket. `why` is a sentence for people. Called exactly once,
          * unless connection_free() comes first. */
         void (*closed)(Connection *connection, int error, const char *why);
@@ -40,8 +40,8 @@ typedef struct ConnectionHandler {
 /* A TCP socket on its way to an address, for connection_new(); the caller owns it. */
 int connection_connect(const struct addrinfo *address, int *ret_fd) _must_check_;
 
-/* fd, connected or connecting, non-blocking, and tls (may be NULL) are taken over, also on failure. */
-int connection_new(sd_event *event, int fd, TlsSession *tls, const ConnectionHandler *handler,
+/* fd, connected or connecting, non-blocking, and transport (NULL: plain) are taken over, also on failure. */
+int connection_new(sd_event *event, int fd, Transport *transport, const ConnectionHandler *handler,
                    void *userdata, Connection **ret) _must_check_;
 /* Begins: waits for connect() and handshake. After timeout_usec (USEC_INFINITY: never) without established()
  * it is closed with -ETIMEDOUT. */
@@ -51,7 +51,7 @@ DEFINE_CLEANUP(Connection *, connection_free)
 
 void *connection_userdata(const Connection *connection);
 /* NULL: a plain connection. */
-TlsSession *connection_tls(const Connection *connection);
+Transport *connection_transport(const Connection *connection);
 Buffer *connection_output(Connection *connection);
 /* Something was put into the output. Writes at once what the socket takes; within a handler, at the end of
  * its turn. */

@@ -39,15 +39,15 @@ static void turn_out(InletSession *session)
 static int serve(InletSession *session)
 {
         Inlet *inlet = session->inlet;
-        TlsSession *tls = NULL;
+        Transport *transport = NULL;
         int fd = TAKE_FD(session->fd), r = 0;
 
         if (inlet->options.handler->secure)
-                r = inlet->options.handler->secure(inlet, fd, &tls);
+                r = inlet->options.handler->secure(inlet, fd, &transport);
         if (r < 0)
                 close_fd(fd);
         else
-                r = connection_new(inlet->event, fd, tls, &inlet_connection_handler, session,
+                r = connection_new(inlet->event, fd, transport, &inlet_connection_handler, session,
                                    &session->connection);
         if (r < 0) {
                 turn_out(session);

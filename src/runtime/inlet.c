@@ -265,7 +265,7 @@ static void on_closed(Connection *connection, int error, const char *why)
                             connection_peer(connection), why ? why : "connection closed");
         } else if (error == -ETIMEDOUT) {
                 inlet->counters.timeouts++;
-        } else if (error < 0 && connection_tls(connection)) {
+        } else if (error < 0 && connection_transport(connection)) {
                 /* Who does not like our certificate often just goes. */
                 tell_refused(session, LINK_BYE_CERTIFICATE, why ? why : strerror(-error));
         }

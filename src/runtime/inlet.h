@@ -33,8 +33,8 @@ typedef struct InletIdentity {
 } InletIdentity;
 
 typedef struct InletHandler {
-        /* Accepted: makes the TLS session. NULL: plain. */
-        int (*secure)(Inlet *inlet, int fd, TlsSession **ret_tls);
+        /* Accepted: makes the transport. NULL: plain. */
+        int (*secure)(Inlet *inlet, int fd, Transport **ret_transport);
         /* Connected, the handshake is done: is it welcome? Returns 0 with ret_identity (strings that outlive
          * the session), or a BYE code with *ret_why, owned by the inlet. */
         LinkByeCode (*admit)(InletSession *session, InletIdentity *ret_identity, char **ret_why);

@@ -50,6 +50,8 @@ void outlet_note_trouble(Outlet *outlet, OutletTrouble trouble, const char *why)
 /* Sends what the machine said last and waits for the peer to close. Trouble is told at once: a peer that is
  * silent does not close either. */
 void outlet_finish(Outlet *outlet);
+/* What the owner says of the peer: as OutletHandler.judge. */
+int outlet_judge(Outlet *outlet, char **ret_why) _must_check_;
 void outlet_end_session(Outlet *outlet, LinkByeCode code, OutletTrouble trouble, const char *why);
 /* The attempt or session is over: says why, once, and plans the next. */
 void outlet_over(Outlet *outlet);

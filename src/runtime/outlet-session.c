@@ -210,6 +210,15 @@ static void offer_compression(Outlet *outlet)
                 outlet->sender.features &= (uint16_t) ~LINK_FEATURE_ZSTD;
 }
 
+int outlet_judge(Outlet *outlet, char **ret_why)
+{
+        Transport *transport = connection_transport(outlet->connection);
+
+        if (!transport || !outlet->options.handler->judge)
+                return 0;
+        return outlet->options.handler->judge(outlet, transport, ret_why);
+}
+
 /* Whoever it is, he is told why. */
 static void refuse_peer(Outlet *outlet, const char *why)
 {
@@ -224,20 +233,17 @@ static void refuse_peer(Outlet *outlet, const char *why)
 static int on_established(Connection *connection)
 {
         Outlet *outlet = connection_userdata(connection);
-        TlsSession *tls = connection_tls(connection);
         _cleanup_(freep) char *why = NULL;
+        int r;
 
         outlet->established = true;
         outlet->deadline_usec = monotonic_usec() + outlet->options.connect_usec;
         outlet_arm(outlet);
         outlet_name_peer(outlet, connection_peer(connection));
-        if (tls && outlet->options.tls) {
-                int r = tls_session_judge(tls, *outlet->options.tls, &why);
-
-                if (r < 0) {
-                        refuse_peer(outlet, why ? why : strerror(-r));
-                        return 0;
-                }
+        r = outlet_judge(outlet, &why);
+        if (r < 0) {
+                refuse_peer(outlet, why ? why : strerror(-r));
+                return 0;
         }
         if (outlet->options.speech) {
                 begin_speech(outlet);
@@ -307,7 +313,7 @@ static int on_drained(Connection *connection, Buffer *output)
 static void on_closed(Connection *connection, int error, const char *why)
 {
         Outlet *outlet = connection_userdata(connection);
-        OutletTrouble trouble = outlet_trouble_of_error(error, connection_tls(connection));
+        OutletTrouble trouble = outlet_trouble_of_error(error, connection_transport(connection));
 
         if (!why)
                 why = error == 0 ? "the peer closed the connection" : strerror(-error);

@@ -163,14 +163,14 @@ void outlet_end_session(Outlet *outlet, LinkByeCode code, OutletTrouble trouble,
 
 /* --- Attempts --- */
 
-static int begin_connection(Outlet *outlet, int fd, TlsSession *tls)
+static int begin_connection(Outlet *outlet, int fd, Transport *transport)
 {
         int r;
 
         outlet->established = false;
         outlet->phase = PHASE_CONNECTING;
         outlet->deadline_usec = USEC_INFINITY; /* the connection keeps the time until it is established */
-        r = connection_new(sd_event_source_get_event(outlet->timer), fd, tls, &outlet_connection_handler,
+        r = connection_new(sd_event_source_get_event(outlet->timer), fd, transport, &outlet_connection_handler,
                            outlet, &outlet->connection);
         if (r >= 0)
                 r = connection_start(outlet->connection, outlet->options.connect_usec);
@@ -181,9 +181,9 @@ static int begin_connection(Outlet *outlet, int fd, TlsSession *tls)
         return r;
 }
 
-static void begin(Outlet *outlet, int fd, TlsSession *tls)
+static void begin(Outlet *outlet, int fd, Transport *transport)
 {
-        int r = begin_connection(outlet, fd, tls);
+        int r = begin_connection(outlet, fd, transport);
 
         if (r >= 0)
                 return;
@@ -194,27 +194,27 @@ static void begin(Outlet *outlet, int fd, TlsSession *tls)
 static void attempt(Outlet *outlet)
 {
         _cleanup_(freep) char *why = NULL;
-        TlsSession *tls = NULL;
+        Transport *transport = NULL;
         int fd = -EBADF, r;
 
         outlet->phase = PHASE_OPENING;
-        r = outlet->options.handler->open(outlet, &fd, &tls, &why);
+        r = outlet->options.handler->open(outlet, &fd, &transport, &why);
         if (r >= 0) {
-                begin(outlet, fd, tls);
+                begin(outlet, fd, transport);
         } else if (r != -EINPROGRESS) {
                 outlet_offer(outlet, -EBADF, NULL, r, why ? why : strerror(-r));
         }
 }
 
-void outlet_offer(Outlet *outlet, int fd, TlsSession *tls, int error, const char *why)
+void outlet_offer(Outlet *outlet, int fd, Transport *transport, int error, const char *why)
 {
         if (outlet->phase != PHASE_OPENING) {
-                tls_session_free(tls);
+                transport_free(transport);
                 close_fd(fd);
                 return;
         }
         if (error == 0) {
-                begin(outlet, fd, tls);
+                begin(outlet, fd, transport);
                 return;
         }
         outlet_note_trouble(
@@ -319,9 +319,7 @@ void outlet_review(Outlet *outlet)
         if (outlet->phase == PHASE_WAITING) {
                 outlet->deadline_usec = 0;
                 outlet_arm(outlet);
-        } else if (outlet->phase == PHASE_CONNECTED && outlet->options.tls &&
-                   connection_tls(outlet->connection) &&
-                   tls_session_judge(connection_tls(outlet->connection), *outlet->options.tls, &why) < 0) {
+        } else if (outlet->phase == PHASE_CONNECTED && outlet_judge(outlet, &why) < 0) {
                 outlet_end_session(outlet, LINK_BYE_CERTIFICATE, OUTLET_E_TLS,
                                    why ? why : "certificate refused");
         }

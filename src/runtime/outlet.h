@@ -29,10 +29,13 @@ typedef struct Outlet Outlet;
 
 /* What the owner is told. None may free the outlet. Those but open() may be NULL. */
 typedef struct OutletHandler {
-        /* Makes the socket: non-blocking, connect() begun. Returns 0 with fd and tls (NULL: plain),
+        /* Makes the socket: non-blocking, connect() begun. Returns 0 with fd and transport (NULL: plain),
          * -EINPROGRESS when it will call outlet_offer() later (a look-up on the worker), or another negative
          * errno with *ret_why (owned by the outlet). */
-        int (*open)(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why);
+        int (*open)(Outlet *outlet, int *ret_fd, Transport **ret_transport, char **ret_why);
+        /* The handshake of a transport is done: may the peer be spoken to? Asked again by outlet_review(). Returns 0, or a
+         * negative errno with *ret_why (owned by the outlet), which the peer is told. NULL: yes. */
+        int (*judge)(Outlet *outlet, Transport *transport, char **ret_why);
         /* An attempt or a session is over, which disconnected() has said: is there another peer, or another
          * address of this one, that open() should try at once? Only when not does the backoff count; behind
          * sessions that end as soon as they begin it counts, too. May be NULL: no. */
@@ -84,7 +87,6 @@ typedef struct OutletOptions {
         Source *source;
         const OutletHandler *handler;
         const char *node;
-        Tls **tls;               /* the credentials to judge the peer by, NULL: plain */
         uint64_t connect_usec;   /* for connect, handshake and WELCOME */
         uint64_t timeout_usec;   /* silence of a connected peer that owes an ack */
         uint64_t backoff_min_usec,
@@ -112,11 +114,11 @@ bool outlet_commands(const Outlet *outlet);
 int outlet_command(Outlet *outlet, const LinkCommand *command) _must_check_;
 int outlet_reply(Outlet *outlet, const LinkReply *reply) _must_check_;
 /* Ends open()'s -EINPROGRESS. error != 0: it failed, `why` says how (copied). */
-void outlet_offer(Outlet *outlet, int fd, TlsSession *tls, int error, const char *why);
+void outlet_offer(Outlet *outlet, int fd, Transport *transport, int error, const char *why);
 /* Ends the session with a BYE; with `reconnect` at once again, else for good (disconnected() says OUTLET_OK
  * when that is done). */
 void outlet_end(Outlet *outlet, LinkByeCode code, const char *reason, bool reconnect);
-/* Judges the peer again by *options.tls, as after a reload, and ends the session if it does not pass;
+/* Has the peer judged again, as after a reload, and ends the session if it does not pass;
  * without a session, tries at once. */
 void outlet_review(Outlet *outlet);
 bool outlet_connected(const Outlet *outlet);

@@ -4,6 +4,7 @@
 /* What tls.c (credentials), tls-token.c (those on a token), tls-session.c (bytes) and tls-peer.c (judging certificates) share; nobody else
  * includes it. */
 
+#include "basic/buffer.h"
 #include "runtime/tls.h"
 
 #include <gnutls/gnutls.h>
@@ -37,6 +38,7 @@ struct Tls {
 };
 
 struct TlsSession {
+        Transport transport;
         Tls *tls;
         gnutls_session_t gnutls;
         int fd;

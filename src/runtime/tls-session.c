@@ -93,21 +93,6 @@ static ssize_t push(gnutls_transport_ptr_t userdata, const giovec_t *iov, int n)
         return (ssize_t) size;
 }
 
-/* Goes on with the last session with this collector, if it lets us: no signatures, but the certificates of that
- * session, which are judged again. */
-static void resume(TlsSession *session)
-{
-        TlsTicket ticket;
-
-        (void) gnutls_server_name_set(session->gnutls, GNUTLS_NAME_DNS, session->expected_name,
-                                      strlen(session->expected_name));
-        if (!tls_ticket_take(session->tls, session->expected_name, &ticket))
-                return;
-        /* One that cannot be used means a full handshake. */
-        (void) gnutls_session_set_data(session->gnutls, ticket.data.data, ticket.data.size);
-        tls_ticket_done(&ticket);
-}
-
 /* A ticket has come: it does behind the handshake, with the first bytes that are read. */
 static void keep_ticket(TlsSession *session)
 {
@@ -119,81 +104,6 @@ static void keep_ticket(TlsSession *session)
         session->kept_ticket = true;
         if (gnutls_session_get_data2(session->gnutls, &data) >= 0)
                 tls_ticket_keep(session->tls, session->expected_name, data);
-}
-
-static int set_certificate(TlsSession *session)
-{
-        static const gnutls_datum_t alpn = { (unsigned char *) LINK_ALPN, sizeof LINK_ALPN - 1 };
-        int r = gnutls_credentials_set(session->gnutls, GNUTLS_CRD_CERTIFICATE, session->tls->credentials);
-
-        return r < 0 ? r : gnutls_alpn_set_protocols(session->gnutls, &alpn, 1, GNUTLS_ALPN_MANDATORY);
-}
-
-static int set_key(TlsSession *session)
-{
-        const Tls *tls = session->tls;
-
-        return gnutls_credentials_set(session->gnutls, GNUTLS_CRD_PSK,
-                                      session->server ? (void *) tls->psk_server : (void *) tls->psk_client);
-}
-
-int tls_session_new(Tls *tls, bool server, const char *expected_name, int fd, TlsSession **ret)
-{
-        _cleanup_(tls_session_freep) TlsSession *session = NULL;
-
-        session = calloc(1, sizeof *session);
-        if (!session)
-                return -ENOMEM;
-        session->tls = tls_ref(tls);
-        session->fd = fd;
-        session->server = server;
-        session->incoming = BUFFER_INIT(TLS_READ_AHEAD);
-        session->outgoing = BUFFER_INIT(TLS_OUTGOING_MAX);
-        if (expected_name) {
-                session->expected_name = strdup(expected_name);
-                if (!session->expected_name)
-                        return -ENOMEM;
-        }
-        if (gnutls_init(&session->gnutls,
-                        (server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_NONBLOCK |
-                                (tls_is_psk(tls) ? GNUTLS_NO_TICKETS : 0)) < 0)
-                return -ENOMEM;
-        if (gnutls_priority_set(session->gnutls, tls->priority) < 0 ||
-            (tls_is_psk(tls) ? set_key(session) : set_certificate(session)) < 0)
-                return -ENOMEM;
-        gnutls_session_set_ptr(session->gnutls, session);
-        if (server && !tls_is_psk(tls) && gnutls_session_ticket_enable_server(session->gnutls, &tls->ticket_key) < 0)
-                return -ENOMEM;
-        if (server && !tls_is_psk(tls))
-                /* Asked for, not insisted on: a refusal is to reach the peer as a sentence. No names of CAs
-                 * go with it, as the credentials hold none: a peer with a certificate of another CA is to
-                 * send it and be told, rather than to send none. */
-                gnutls_certificate_server_set_request(session->gnutls, GNUTLS_CERT_REQUEST);
-        else if (expected_name)
-                resume(session);
-        gnutls_handshake_set_max_packet_length(session->gnutls, TLS_HANDSHAKE_MAX);
-        gnutls_transport_set_ptr(session->gnutls, session);
-        gnutls_transport_set_pull_function(session->gnutls, pull);
-        gnutls_transport_set_vec_push_function(session->gnutls, push);
-        *ret = TAKE_PTR(session);
-        return 0;
-}
-
-TlsSession *tls_session_free(TlsSession *session)
-{
-        if (!session)
-                return NULL;
-        if (session->gnutls)
-                gnutls_deinit(session->gnutls);
-        if (session->peer)
-                gnutls_x509_crt_deinit(session->peer);
-        buffer_done(&session->incoming);
-        buffer_done(&session->outgoing);
-        free(session->expected_name);
-        free(session->peer_name);
-        tls_unref(session->tls);
-        free(session);
-        return NULL;
 }
 
 /* GnuTLS's result as an errno, with the sentence. */
@@ -276,8 +186,9 @@ static int agree(TlsSession *session)
         return tls_is_psk(session->tls) ? 0 : tls_session_load_peer(session);
 }
 
-int tls_session_handshake(TlsSession *session)
+static int session_handshake(Transport *transport)
 {
+        TlsSession *session = tls_session_of(transport);
         int r, f;
 
         session->socket_empty = false;
@@ -295,8 +206,9 @@ int tls_session_handshake(TlsSession *session)
         return agree(session);
 }
 
-ssize_t tls_session_read(TlsSession *session, void *data, size_t size)
+static ssize_t session_read(Transport *transport, void *data, size_t size)
 {
+        TlsSession *session = tls_session_of(transport);
         size_t done = 0;
         ssize_t r = session->failed;
 
@@ -324,8 +236,9 @@ ssize_t tls_session_read(TlsSession *session, void *data, size_t size)
         return r < 0 ? translate(session, (int) r) : 0;
 }
 
-ssize_t tls_session_write(TlsSession *session, const void *data, size_t size)
+static ssize_t session_write(Transport *transport, const void *data, size_t size)
 {
+        TlsSession *session = tls_session_of(transport);
         size_t done = 0;
         int r;
 
@@ -351,20 +264,22 @@ ssize_t tls_session_write(TlsSession *session, const void *data, size_t size)
         return (ssize_t) done;
 }
 
-bool tls_session_wants_write(const TlsSession *session)
+static bool session_wants_write(const Transport *transport)
 {
-        return buffer_size(&session->outgoing) > 0;
+        return buffer_size(&container_of(transport, const TlsSession, transport)->outgoing) > 0;
 }
 
-size_t tls_session_pending(const TlsSession *session)
+static size_t session_pending(const Transport *transport)
 {
+        const TlsSession *session = container_of(transport, const TlsSession, transport);
         size_t bytes = gnutls_record_check_pending(session->gnutls) + buffer_size(&session->incoming);
 
         return bytes > 0 ? bytes : session->failed != 0 || session->ended;
 }
 
-int tls_session_shutdown(TlsSession *session)
+static int session_shutdown(Transport *transport)
 {
+        TlsSession *session = tls_session_of(transport);
         int r;
 
         if (!session->said_bye) {
@@ -379,6 +294,120 @@ int tls_session_shutdown(TlsSession *session)
         return shutdown(session->fd, SHUT_WR) < 0 ? -errno : 0;
 }
 
+static const char *session_error(const Transport *transport)
+{
+        return container_of(transport, const TlsSession, transport)->error;
+}
+
+/* --- Life --- */
+
+static void session_free(Transport *transport)
+{
+        TlsSession *session = tls_session_of(transport);
+
+        if (session->gnutls)
+                gnutls_deinit(session->gnutls);
+        if (session->peer)
+                gnutls_x509_crt_deinit(session->peer);
+        buffer_done(&session->incoming);
+        buffer_done(&session->outgoing);
+        free(session->expected_name);
+        free(session->peer_name);
+        tls_unref(session->tls);
+        free(session);
+}
+
+static const Transport session_transport = {
+        .handshake = session_handshake,
+        .read = session_read,
+        .write = session_write,
+        .wants_write = session_wants_write,
+        .pending = session_pending,
+        .shutdown = session_shutdown,
+        .error = session_error,
+        .free = session_free,
+};
+
+/* Goes on with the last session with this collector, if it lets us: no signatures, but the certificates of that
+ * session, which are judged again. */
+static void resume(TlsSession *session)
+{
+        TlsTicket ticket;
+
+        (void) gnutls_server_name_set(session->gnutls, GNUTLS_NAME_DNS, session->expected_name,
+                                      strlen(session->expected_name));
+        if (!tls_ticket_take(session->tls, session->expected_name, &ticket))
+                return;
+        /* One that cannot be used means a full handshake. */
+        (void) gnutls_session_set_data(session->gnutls, ticket.data.data, ticket.data.size);
+        tls_ticket_done(&ticket);
+}
+
+static int set_certificate(TlsSession *session)
+{
+        static const gnutls_datum_t alpn = { (unsigned char *) LINK_ALPN, sizeof LINK_ALPN - 1 };
+        int r = gnutls_credentials_set(session->gnutls, GNUTLS_CRD_CERTIFICATE, session->tls->credentials);
+
+        return r < 0 ? r : gnutls_alpn_set_protocols(session->gnutls, &alpn, 1, GNUTLS_ALPN_MANDATORY);
+}
+
+static int set_key(TlsSession *session)
+{
+        const Tls *tls = session->tls;
+
+        return gnutls_credentials_set(session->gnutls, GNUTLS_CRD_PSK,
+                                      session->server ? (void *) tls->psk_server : (void *) tls->psk_client);
+}
+
+int tls_session_new(Tls *tls, bool server, const char *expected_name, int fd, Transport **ret)
+{
+        _cleanup_(transport_freep) Transport *transport = NULL;
+        TlsSession *session = calloc(1, sizeof *session);
+
+        if (!session)
+                return -ENOMEM;
+        session->transport = session_transport;
+        transport = &session->transport;
+        session->tls = tls_ref(tls);
+        session->fd = fd;
+        session->server = server;
+        session->incoming = BUFFER_INIT(TLS_READ_AHEAD);
+        session->outgoing = BUFFER_INIT(TLS_OUTGOING_MAX);
+        if (expected_name) {
+                session->expected_name = strdup(expected_name);
+                if (!session->expected_name)
+                        return -ENOMEM;
+        }
+        if (gnutls_init(&session->gnutls,
+                        (server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_NONBLOCK |
+                                (tls_is_psk(tls) ? GNUTLS_NO_TICKETS : 0)) < 0)
+                return -ENOMEM;
+        if (gnutls_priority_set(session->gnutls, tls->priority) < 0 ||
+            (tls_is_psk(tls) ? set_key(session) : set_certificate(session)) < 0)
+                return -ENOMEM;
+        gnutls_session_set_ptr(session->gnutls, session);
+        if (server && !tls_is_psk(tls) && gnutls_session_ticket_enable_server(session->gnutls, &tls->ticket_key) < 0)
+                return -ENOMEM;
+        if (server && !tls_is_psk(tls))
+                /* Asked for, not insisted on: a refusal is to reach the peer as a sentence. No names of CAs
+                 * go with it, as the credentials hold none: a peer with a certificate of another CA is to
+                 * send it and be told, rather than to send none. */
+                gnutls_certificate_server_set_request(session->gnutls, GNUTLS_CERT_REQUEST);
+        else if (expected_name)
+                resume(session);
+        gnutls_handshake_set_max_packet_length(session->gnutls, TLS_HANDSHAKE_MAX);
+        gnutls_transport_set_ptr(session->gnutls, session);
+        gnutls_transport_set_pull_function(session->gnutls, pull);
+        gnutls_transport_set_vec_push_function(session->gnutls, push);
+        *ret = TAKE_PTR(transport);
+        return 0;
+}
+
+TlsSession *tls_session_of(Transport *transport)
+{
+        return transport ? container_of(transport, TlsSession, transport) : NULL;
+}
+
 bool tls_session_resumed(const TlsSession *session)
 {
         return gnutls_session_is_resumed(session->gnutls) != 0;
@@ -387,9 +416,4 @@ bool tls_session_resumed(const TlsSession *session)
 const char *tls_session_description(const TlsSession *session)
 {
         return session->description;
-}
-
-const char *tls_session_error(const TlsSession *session)
-{
-        return session->error;
 }

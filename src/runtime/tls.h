@@ -2,10 +2,10 @@
 #pragma once
 
 /* TLS 1.3 with X.509 on both sides, on GnuTLS. A finished handshake is not acceptance: judge the peer with
- * tls_session_judge(), and tell it the refusal as a BYE.
+ * tls_session_judge(), and tell it the refusal as a BYE. Programs that speak no TLS do not link it (libruntime-tls).
  */
 
-#include "basic/buffer.h"
+#include "runtime/transport.h"
 
 typedef struct TlsOptions {
         const char *certificate; /* paths of PEM files, or pkcs11: URLs */
@@ -33,34 +33,12 @@ int64_t tls_revocation_expires(const Tls *tls);
 
 typedef struct TlsSession TlsSession;
 
-/* One session on a connected non-blocking socket (not taken over; also one that still connects). A client
- * gives the name the collector must have. */
-int tls_session_new(Tls *tls, bool server, const char *expected_name, int fd, TlsSession **ret) _must_check_;
-TlsSession *tls_session_free(TlsSession *session);
-DEFINE_CLEANUP(TlsSession *, tls_session_free)
-
-/* The five calls of a stream. All of them return a negative errno on failure: that of the socket, or -EPROTO
- * when TLS itself failed (the handshake, an alert of the peer, a bad record), and tls_session_error() is the
- * sentence. -EAGAIN: wait for the socket; to become writable as well when tls_session_wants_write(). After
- * another error nothing works any more.
- */
-
-/* 0: done; the protocol name was agreed, nobody was judged. */
-int tls_session_handshake(TlsSession *session) _must_check_;
-/* As many bytes as there are, up to `size`: fewer means that the socket has no more now. 0: the peer ended
- * its direction with close_notify. EOF without one is -ECONNRESET. */
-ssize_t tls_session_read(TlsSession *session, void *data, size_t size) _must_check_;
-/* Takes up to `size` bytes and never wants them again, though they may still wait in the session
- * (tls_session_wants_write()). -EAGAIN: took nothing, because they do. With size 0 it only moves those: 0
- * when all are with the socket. */
-ssize_t tls_session_write(TlsSession *session, const void *data, size_t size) _must_check_;
-/* Bytes of ours wait in the session for the socket to become writable. */
-bool tls_session_wants_write(const TlsSession *session);
-/* Bytes that were taken from the socket already and that tls_session_read() has yet to deliver; poll() does
- * not see them. (At least 1 also when the next read has an end or an error to tell.) */
-size_t tls_session_pending(const TlsSession *session);
-/* Half-close: close_notify, then shutdown(SHUT_WR). Repeat after -EAGAIN. */
-int tls_session_shutdown(TlsSession *session) _must_check_;
+/* One session on a connected non-blocking socket (not taken over; also one that still connects), as the transport of its
+ * connection: its handshake agrees the protocol's name, its end is TLS's close_notify. A client gives the name the collector
+ * must have. */
+int tls_session_new(Tls *tls, bool server, const char *expected_name, int fd, Transport **ret) _must_check_;
+/* The session behind a transport that tls_session_new() made; NULL of NULL. */
+TlsSession *tls_session_of(Transport *transport);
 
 /* Whether the peer's certificate is there, in time, trusted, not revoked, meant for this use and (client
  * side) of the expected name. Returns 0; or with *ret_why, owned by the caller (whose certificate, which check,
@@ -79,5 +57,3 @@ int64_t tls_session_peer_expires(const TlsSession *session);
 bool tls_session_resumed(const TlsSession *session);
 /* "TLS1.3 AES-128-GCM", for the log. */
 const char *tls_session_description(const TlsSession *session);
-/* The last error as a sentence. */
-const char *tls_session_error(const TlsSession *session);

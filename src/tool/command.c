@@ -55,7 +55,7 @@ static void end(Ask *ask, int status)
 
 /* --- The outlet --- */
 
-static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why)
+static int on_open(Outlet *outlet, int *ret_fd, Transport **ret_transport, char **ret_why)
 {
         const Ask *ask = outlet_userdata(outlet);
         int fd = connect_unix(ask->socket);
@@ -63,7 +63,7 @@ static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret
         if (fd < 0)
                 return fd;
         *ret_fd = fd;
-        *ret_tls = NULL;
+        *ret_transport = NULL;
         return 0;
 }
 

@@ -212,7 +212,7 @@ static void resume_input(Send *send)
 
 /* --- The outlet --- */
 
-static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why)
+static int on_open(Outlet *outlet, int *ret_fd, Transport **ret_transport, char **ret_why)
 {
         const Send *send = outlet_userdata(outlet);
         int fd = connect_unix(send->socket);
@@ -220,7 +220,7 @@ static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret
         if (fd < 0)
                 return fd;
         *ret_fd = fd;
-        *ret_tls = NULL;
+        *ret_transport = NULL;
         return 0;
 }
 

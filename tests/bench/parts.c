@@ -57,7 +57,7 @@ typedef struct Part {
         Store *store;
         size_t unsynced;
         Tls *tls[2];
-        TlsSession *sessions[2];
+        Transport *sessions[2];
 } Part;
 
 static int make_batches(Part *part, const char *node)
@@ -332,7 +332,7 @@ static int begin_tls(Part *part)
         while (r >= 0 && (done[0] < 0 || done[1] < 0))
                 for (unsigned i = 0; i < 2; i++) {
                         if (done[i] < 0)
-                                done[i] = tls_session_handshake(part->sessions[i]);
+                                done[i] = part->sessions[i]->handshake(part->sessions[i]);
                         if (done[i] < 0 && done[i] != -EAGAIN)
                                 return done[i];
                 }
@@ -346,13 +346,13 @@ static int through_tls(Part *part, Batch *batch)
         while (received < batch->size) {
                 ssize_t n;
 
-                if (sent < batch->size || tls_session_wants_write(part->sessions[0])) {
-                        n = tls_session_write(part->sessions[0], batch->payload + sent, batch->size - sent);
+                if (sent < batch->size || part->sessions[0]->wants_write(part->sessions[0])) {
+                        n = part->sessions[0]->write(part->sessions[0], batch->payload + sent, batch->size - sent);
                         if (n < 0 && n != -EAGAIN)
                                 return (int) n;
                         sent += n > 0 ? (size_t) n : 0;
                 }
-                n = tls_session_read(part->sessions[1], part->scratch, PAYLOAD);
+                n = part->sessions[1]->read(part->sessions[1], part->scratch, PAYLOAD);
                 if (n < 0 && n != -EAGAIN)
                         return (int) n;
                 received += n > 0 ? (size_t) n : 0;
@@ -378,7 +378,7 @@ static const struct {
 static void part_done(Part *part)
 {
         for (unsigned i = 0; i < 2; i++) {
-                tls_session_free(part->sessions[i]);
+                transport_free(part->sessions[i]);
                 tls_unref(part->tls[i]);
         }
         for (unsigned i = 0; i < BATCHES; i++)

@@ -12,6 +12,7 @@
 #include "runtime/inlet.h"
 #include "runtime/listen.h"
 #include "runtime/loop.h"
+#include "runtime/tls.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -78,7 +79,7 @@ static const IntakeHandler intake_handler = {
         .reply = on_reply,
 };
 
-static int on_secure(Inlet *i, int fd, TlsSession **ret)
+static int on_secure(Inlet *i, int fd, Transport **ret)
 {
         return tls_session_new(tls, true, NULL, fd, ret);
 }

@@ -108,7 +108,7 @@ static void on_release(Source *source, uint64_t seq, uint64_t checksum)
 
 /* --- The outlets --- */
 
-static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why)
+static int on_open(Outlet *outlet, int *ret_fd, Transport **ret_transport, char **ret_why)
 {
         Client *client = outlet_userdata(outlet);
         /* 127.1.0.1 and so on: each an address of its own. */
@@ -123,11 +123,16 @@ static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret
         (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         if (connect(fd, (struct sockaddr *) &collector, sizeof collector) < 0 && errno != EINPROGRESS)
                 return -errno;
-        r = tls_session_new(client->tls, false, LOAD_COLLECTOR, fd, ret_tls);
+        r = tls_session_new(client->tls, false, LOAD_COLLECTOR, fd, ret_transport);
         if (r < 0)
                 return r;
         *ret_fd = TAKE_FD(fd);
         return 0;
+}
+
+static int on_judge(Outlet *outlet, Transport *transport, char **ret_why)
+{
+        return tls_session_judge(tls_session_of(transport), ((Client *) outlet_userdata(outlet))->tls, ret_why);
 }
 
 static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *why)
@@ -141,6 +146,7 @@ static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *w
 
 static const OutletHandler handler = {
         .open = on_open,
+        .judge = on_judge,
         .disconnected = on_disconnected,
 };
 
@@ -253,7 +259,6 @@ static int make_client(const char *directory, unsigned first, unsigned i)
         OutletOptions options = {
                 .source = &client->source,
                 .handler = &handler,
-                .tls = &client->tls,
                 .connect_usec = PATIENCE_USEC,
                 .timeout_usec = PATIENCE_USEC,
                 .backoff_min_usec = 200 * USEC_PER_MSEC,

@@ -173,7 +173,7 @@ static void finish_if_drained(Client *client)
         }
 }
 
-static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret_why)
+static int on_open(Outlet *outlet, int *ret_fd, Transport **ret_transport, char **ret_why)
 {
         const Client *client = outlet_userdata(outlet);
         int fd = sim_connect(client->machine->service);
@@ -181,7 +181,7 @@ static int on_open(Outlet *outlet, int *ret_fd, TlsSession **ret_tls, char **ret
         if (fd < 0)
                 return fd;
         *ret_fd = fd;
-        *ret_tls = NULL;
+        *ret_transport = NULL;
         return 0;
 }
 

@@ -152,7 +152,7 @@ int connection_peer_get(ConnectionPeer *peer, int fd)
         return 0;
 }
 
-int tls_session_new(Tls *tls, bool server, const char *expected_name, int fd, TlsSession **ret)
+int tls_session_new(Tls *tls, bool server, const char *expected_name, int fd, Transport **ret)
 {
         *ret = NULL;
         return 0;
@@ -164,45 +164,10 @@ int tls_session_judge(TlsSession *session, Tls *tls, char **ret_why)
         return 0;
 }
 
-TlsSession *tls_session_free(TlsSession *session)
+TlsSession *tls_session_of(Transport *transport)
 {
-        assert(!session);
+        assert(!transport);
         return NULL;
-}
-
-int tls_session_handshake(TlsSession *session)
-{
-        return -EPROTO;
-}
-
-ssize_t tls_session_read(TlsSession *session, void *data, size_t size)
-{
-        return -EPROTO;
-}
-
-ssize_t tls_session_write(TlsSession *session, const void *data, size_t size)
-{
-        return -EPROTO;
-}
-
-bool tls_session_wants_write(const TlsSession *session)
-{
-        return false;
-}
-
-size_t tls_session_pending(const TlsSession *session)
-{
-        return 0;
-}
-
-int tls_session_shutdown(TlsSession *session)
-{
-        return -EPROTO;
-}
-
-const char *tls_session_error(const TlsSession *session)
-{
-        return "";
 }
 
 /* --- Log and states --- */

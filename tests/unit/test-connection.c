@@ -131,7 +131,7 @@ static const ConnectionHandler handler = { on_established, on_received, on_drain
 
 static void end_open(End *end, int fd, bool tls, bool server)
 {
-        TlsSession *session = NULL;
+        Transport *session = NULL;
 
         end->server = server;
         if (tls)

@@ -45,14 +45,14 @@ static void on_blocked(Intake *blocked, int error)
 {
 }
 
-static int on_secure(Inlet *in, int fd, TlsSession **ret_tls)
+static int on_secure(Inlet *in, int fd, Transport **ret_transport)
 {
-        return tls_session_new(server_tls, true, NULL, fd, ret_tls);
+        return tls_session_new(server_tls, true, NULL, fd, ret_transport);
 }
 
 static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, char **ret_why)
 {
-        TlsSession *tls = connection_tls(inlet_session_connection(session));
+        TlsSession *tls = tls_session_of(connection_transport(inlet_session_connection(session)));
 
         *ret_identity = (InletIdentity) { .owner = "n1", .node = "n1", .accept = "n1" };
         return tls_session_judge(tls, server_tls, ret_why) < 0 ? LINK_BYE_CERTIFICATE : 0;
@@ -100,7 +100,7 @@ static int come(unsigned host)
 static Connection *come_with_certificate(unsigned host)
 {
         Connection *connection;
-        TlsSession *tls;
+        Transport *tls;
         int fd = come(host);
 
         ck_assert_int_eq(tls_session_new(client_tls, false, "collector", fd, &tls), 0);

@@ -71,7 +71,7 @@ static void subscribe(void)
 
 /* --- The outlet's handler --- */
 
-static int on_open(Outlet *o, int *ret_fd, TlsSession **ret_tls, char **ret_why)
+static int on_open(Outlet *o, int *ret_fd, Transport **ret_transport, char **ret_why)
 {
         int pair[2];
 

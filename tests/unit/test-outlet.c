@@ -105,7 +105,7 @@ static int refused_socket(void)
         return fd;
 }
 
-static int on_open(Outlet *o, int *ret_fd, TlsSession **ret_tls, char **ret_why)
+static int on_open(Outlet *o, int *ret_fd, Transport **ret_transport, char **ret_why)
 {
         int pair[2];
 

@@ -22,7 +22,7 @@
 
 typedef struct Client {
         int fd;
-        TlsSession *tls; /* NULL: plain */
+        Transport *tls; /* NULL: plain */
 } Client;
 
 static char directory[64], store_directory[80], keys[80];
@@ -173,7 +173,7 @@ static Client dial(unsigned host)
 
 static void hang_up(Client *client)
 {
-        tls_session_free(client->tls);
+        transport_free(client->tls);
         close_fd(client->fd);
         *client = (Client) { .fd = -EBADF };
 }
@@ -189,7 +189,7 @@ static Client dial_as(const char *identity)
         ck_assert_int_eq(tls_psk_client_new(identity, path, &tls, &why), 0);
         ck_assert_int_eq(tls_session_new(tls, false, NULL, client.fd, &client.tls), 0);
         tls_unref(tls);
-        while ((r = tls_session_handshake(client.tls)) == -EAGAIN)
+        while ((r = client.tls->handshake(client.tls)) == -EAGAIN)
                 turn();
         ck_assert_int_eq(r, 0);
         settle();
@@ -243,7 +243,7 @@ static bool is_over(Client *client)
         if (!client->tls)
                 return recv(client->fd, bytes, sizeof bytes, 0) == 0 || errno == ECONNRESET;
         do
-                n = tls_session_read(client->tls, bytes, sizeof bytes);
+                n = client->tls->read(client->tls, bytes, sizeof bytes);
         while (n > 0);
         return n != -EAGAIN;
 }

@@ -68,7 +68,7 @@ static void expect_no_client(const char *text)
 }
 
 /* Returns what the two handshakes came to, of the server first; the sessions are the caller's. */
-static void shake(Tls *server_tls, Tls *client_tls, TlsSession *sessions[2], int results[2])
+static void shake(Tls *server_tls, Tls *client_tls, Transport *sessions[2], int results[2])
 {
         int fds[2];
 
@@ -79,12 +79,12 @@ static void shake(Tls *server_tls, Tls *client_tls, TlsSession *sessions[2], int
         for (unsigned i = 0; i < 20; i++)
                 for (size_t end = 2; end-- > 0;)
                         if (results[end] == -EAGAIN)
-                                results[end] = tls_session_handshake(sessions[end]);
+                                results[end] = sessions[end]->handshake(sessions[end]);
 }
 
 START_TEST(an_identity_with_its_key_is_known)
 {
-        TlsSession *sessions[2];
+        Transport *sessions[2];
         char data[8] = { 0 };
         int results[2];
         Tls *s, *c;
@@ -98,14 +98,14 @@ START_TEST(an_identity_with_its_key_is_known)
         shake(s, c, sessions, results);
         ck_assert_int_eq(results[0], 0);
         ck_assert_int_eq(results[1], 0);
-        ck_assert_str_eq(tls_session_psk_identity(sessions[0]), "web1");
-        ck_assert_ptr_null(tls_session_psk_identity(sessions[1]));
-        ck_assert_str_eq(tls_session_description(sessions[0]), "TLS1.3 AES-128-GCM");
-        ck_assert_int_eq(tls_session_write(sessions[1], "record", 6), 6);
-        ck_assert_int_eq(tls_session_read(sessions[0], data, sizeof data), 6);
+        ck_assert_str_eq(tls_session_psk_identity(tls_session_of(sessions[0])), "web1");
+        ck_assert_ptr_null(tls_session_psk_identity(tls_session_of(sessions[1])));
+        ck_assert_str_eq(tls_session_description(tls_session_of(sessions[0])), "TLS1.3 AES-128-GCM");
+        ck_assert_int_eq(sessions[1]->write(sessions[1], "record", 6), 6);
+        ck_assert_int_eq(sessions[0]->read(sessions[0], data, sizeof data), 6);
         ck_assert_str_eq(data, "record");
-        tls_session_free(sessions[0]);
-        tls_session_free(sessions[1]);
+        transport_free(sessions[0]);
+        transport_free(sessions[1]);
         tls_unref(s);
         tls_unref(c);
 }
@@ -116,7 +116,7 @@ START_TEST(nobody_else_is)
         static const struct {
                 const char *identity, *key;
         } others[] = { { "web1", OTHER }, { "web2", KEY }, { "web", KEY }, { "notes", KEY } };
-        TlsSession *sessions[2];
+        Transport *sessions[2];
         int results[2];
         Tls *s, *c;
 
@@ -126,8 +126,8 @@ START_TEST(nobody_else_is)
         shake(s, c, sessions, results);
         ck_assert_int_eq(results[0], -EPROTO);
         ck_assert_int_ne(results[1], 0);
-        tls_session_free(sessions[0]);
-        tls_session_free(sessions[1]);
+        transport_free(sessions[0]);
+        transport_free(sessions[1]);
         tls_unref(s);
         tls_unref(c);
 }
@@ -135,14 +135,14 @@ END_TEST
 
 START_TEST(without_any_key_nobody_is)
 {
-        TlsSession *sessions[2];
+        Transport *sessions[2];
         int results[2];
         Tls *s = server(), *c = client("web1", KEY);
 
         shake(s, c, sessions, results);
         ck_assert_int_eq(results[0], -EPROTO);
-        tls_session_free(sessions[0]);
-        tls_session_free(sessions[1]);
+        transport_free(sessions[0]);
+        transport_free(sessions[1]);
         tls_unref(s);
         tls_unref(c);
 }

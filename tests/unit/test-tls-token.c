@@ -110,7 +110,7 @@ static const char *key_url(const char *pin_file)
 static void expect_session(const TlsOptions *options)
 {
         Tls *server, *client = fixture_tls(&fixture, ISSUE_CLIENT, CLIENT);
-        TlsSession *ends[2];
+        Transport *ends[2];
         char *why = NULL;
         int fds[2], r[2] = { -EAGAIN, -EAGAIN };
 
@@ -122,13 +122,13 @@ static void expect_session(const TlsOptions *options)
         ck_assert_int_eq(tls_session_new(client, false, COLLECTOR, fds[1], &ends[1]), 0);
         for (unsigned i = 0; i < 40 && (r[0] == -EAGAIN || r[1] == -EAGAIN); i++)
                 if (r[i % 2] == -EAGAIN)
-                        r[i % 2] = tls_session_handshake(ends[i % 2]);
-        ck_assert_msg(r[0] == 0 && r[1] == 0, "%s; %s", tls_session_error(ends[0]), tls_session_error(ends[1]));
+                        r[i % 2] = ends[i % 2]->handshake(ends[i % 2]);
+        ck_assert_msg(r[0] == 0 && r[1] == 0, "%s; %s", ends[0]->error(ends[0]), ends[1]->error(ends[1]));
         for (unsigned i = 0; i < 2; i++)
-                ck_assert_msg(tls_session_judge(ends[i], i == 0 ? server : client, &why) == 0, "%s", why);
-        ck_assert_str_eq(tls_session_peer_name(ends[1]), COLLECTOR);
+                ck_assert_msg(tls_session_judge(tls_session_of(ends[i]), i == 0 ? server : client, &why) == 0, "%s", why);
+        ck_assert_str_eq(tls_session_peer_name(tls_session_of(ends[1])), COLLECTOR);
         for (unsigned i = 0; i < 2; i++) {
-                tls_session_free(ends[i]);
+                transport_free(ends[i]);
                 (void) close(fds[i]);
         }
         tls_unref(server);

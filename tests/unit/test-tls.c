@@ -26,7 +26,7 @@ static void teardown(void)
 /* Two sessions on a pair of sockets. */
 typedef struct Pair {
         int fds[2];
-        TlsSession *server, *client;
+        Transport *server, *client;
 } Pair;
 
 static void pair_open(Pair *pair, Tls *server, Tls *client, const char *expected)
@@ -40,8 +40,8 @@ static void pair_open(Pair *pair, Tls *server, Tls *client, const char *expected
 
 static void pair_close(Pair *pair)
 {
-        tls_session_free(pair->server);
-        tls_session_free(pair->client);
+        transport_free(pair->server);
+        transport_free(pair->client);
         close_fd(pair->fds[0]);
         close_fd(pair->fds[1]);
 }
@@ -52,27 +52,27 @@ static void shake(Pair *pair)
 
         for (unsigned i = 0; i < 20 && (s == -EAGAIN || c == -EAGAIN); i++) {
                 if (c == -EAGAIN)
-                        c = tls_session_handshake(pair->client);
+                        c = pair->client->handshake(pair->client);
                 if (s == -EAGAIN)
-                        s = tls_session_handshake(pair->server);
+                        s = pair->server->handshake(pair->server);
         }
-        ck_assert_msg(s == 0, "%s", tls_session_error(pair->server));
-        ck_assert_msg(c == 0, "%s", tls_session_error(pair->client));
+        ck_assert_msg(s == 0, "%s", pair->server->error(pair->server));
+        ck_assert_msg(c == 0, "%s", pair->client->error(pair->client));
 }
 
-static void expect_accepted(TlsSession *session, Tls *tls)
+static void expect_accepted(Transport *session, Tls *tls)
 {
         _cleanup_(freep) char *why = NULL;
 
-        ck_assert_msg(tls_session_judge(session, tls, &why) == 0, "%s", why);
+        ck_assert_msg(tls_session_judge(tls_session_of(session), tls, &why) == 0, "%s", why);
         ck_assert_ptr_null(why);
 }
 
 /* The sentence must hold every one of the words. */
-static void expect_refused(TlsSession *session, Tls *tls, const char *const *words)
+static void expect_refused(Transport *session, Tls *tls, const char *const *words)
 {
         _cleanup_(freep) char *why = NULL;
-        int r = tls_session_judge(session, tls, &why);
+        int r = tls_session_judge(tls_session_of(session), tls, &why);
 
         ck_assert_ptr_nonnull(why);
         ck_assert_int_eq(r, strstr(why, "revoked")   ? -EKEYREVOKED
@@ -94,12 +94,12 @@ START_TEST(both_sides_accept_and_know_each_other)
         shake(&pair);
         expect_accepted(pair.server, server);
         expect_accepted(pair.client, client);
-        ck_assert_str_eq(tls_session_peer_name(pair.server), CLIENT);
-        ck_assert_str_eq(tls_session_peer_name(pair.client), COLLECTOR);
-        ck_assert_str_eq(tls_session_description(pair.server), "TLS1.3 AES-128-GCM");
-        ck_assert(tls_session_speaks_for(pair.server, "WEB1.example.org"));
-        ck_assert(!tls_session_speaks_for(pair.server, "example.org"));
-        ck_assert(!tls_session_speaks_for(pair.server, "web2.example.org"));
+        ck_assert_str_eq(tls_session_peer_name(tls_session_of(pair.server)), CLIENT);
+        ck_assert_str_eq(tls_session_peer_name(tls_session_of(pair.client)), COLLECTOR);
+        ck_assert_str_eq(tls_session_description(tls_session_of(pair.server)), "TLS1.3 AES-128-GCM");
+        ck_assert(tls_session_speaks_for(tls_session_of(pair.server), "WEB1.example.org"));
+        ck_assert(!tls_session_speaks_for(tls_session_of(pair.server), "example.org"));
+        ck_assert(!tls_session_speaks_for(tls_session_of(pair.server), "web2.example.org"));
         ck_assert_str_eq(tls_name(client), CLIENT);
         ck_assert_int_ge(tls_expires(client), time(NULL) + FIXTURE_DAY - 100);
         ck_assert_int_le(tls_expires(client), time(NULL) + FIXTURE_DAY);
@@ -253,7 +253,7 @@ static int shake_with_stranger(Pair *pair, gnutls_session_t session, int *ret_cl
                 if (c == GNUTLS_E_AGAIN)
                         c = gnutls_handshake(session);
                 if (s == -EAGAIN)
-                        s = tls_session_handshake(pair->server);
+                        s = pair->server->handshake(pair->server);
         }
         *ret_client = c;
         return s;
@@ -280,7 +280,7 @@ static void refuse_stranger(const char *priority, const char *alpn, const char *
         pair_open(&pair, server, NULL, NULL);
         session = stranger(pair.fds[1], priority, alpn, &credentials);
         ck_assert_int_eq(shake_with_stranger(&pair, session, &c), -EPROTO);
-        ck_assert_msg(strstr(tls_session_error(pair.server), words), "%s", tls_session_error(pair.server));
+        ck_assert_msg(strstr(pair.server->error(pair.server), words), "%s", pair.server->error(pair.server));
         /* It is told: at once, or with its first read when its side of the handshake was over already. */
         if (c == 0)
                 c = read_stranger(session, &(char){ 0 }, 1);
@@ -322,11 +322,11 @@ START_TEST(client_without_certificate_is_refused_in_words)
         session = stranger(pair.fds[1], "NORMAL", "audit-relay/1", &credentials);
         ck_assert_int_eq(shake_with_stranger(&pair, session, &c), 0);
         ck_assert_int_eq(c, 0);
-        ck_assert_ptr_null(tls_session_peer_name(pair.server));
-        ck_assert(!tls_session_speaks_for(pair.server, CLIENT));
+        ck_assert_ptr_null(tls_session_peer_name(tls_session_of(pair.server)));
+        ck_assert(!tls_session_speaks_for(tls_session_of(pair.server), CLIENT));
         expect_refused(pair.server, server, WORDS("no certificate"));
-        ck_assert_int_eq(tls_session_write(pair.server, "bye", 3), 3);
-        ck_assert_int_eq(tls_session_shutdown(pair.server), 0);
+        ck_assert_int_eq(pair.server->write(pair.server, "bye", 3), 3);
+        ck_assert_int_eq(pair.server->shutdown(pair.server), 0);
         ck_assert_int_eq(read_stranger(session, text, sizeof text), 3);
         ck_assert_int_eq(read_stranger(session, text, sizeof text), 0);
         gnutls_deinit(session);
@@ -354,17 +354,17 @@ START_TEST(truncation_is_an_error_and_close_notify_is_not)
         Pair pair;
 
         pair_ready(&pair);
-        ck_assert_int_eq(tls_session_write(pair.client, "12345", 5), 5);
+        ck_assert_int_eq(pair.client->write(pair.client, "12345", 5), 5);
         ck_assert_int_eq(shutdown(pair.fds[1], SHUT_WR), 0);
-        ck_assert_int_eq(tls_session_write(pair.server, "678", 3), 3);
-        ck_assert_int_eq(tls_session_shutdown(pair.server), 0);
-        ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), 5);
-        ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), -ECONNRESET);
-        ck_assert_msg(strstr(tls_session_error(pair.server), "close_notify"), "%s",
-                      tls_session_error(pair.server));
-        ck_assert_int_eq(tls_session_read(pair.client, text, sizeof text), 3);
-        ck_assert_uint_gt(tls_session_pending(pair.client), 0);
-        ck_assert_int_eq(tls_session_read(pair.client, text, sizeof text), 0);
+        ck_assert_int_eq(pair.server->write(pair.server, "678", 3), 3);
+        ck_assert_int_eq(pair.server->shutdown(pair.server), 0);
+        ck_assert_int_eq(pair.server->read(pair.server, text, sizeof text), 5);
+        ck_assert_int_eq(pair.server->read(pair.server, text, sizeof text), -ECONNRESET);
+        ck_assert_msg(strstr(pair.server->error(pair.server), "close_notify"), "%s",
+                      pair.server->error(pair.server));
+        ck_assert_int_eq(pair.client->read(pair.client, text, sizeof text), 3);
+        ck_assert_uint_gt(pair.client->pending(pair.client), 0);
+        ck_assert_int_eq(pair.client->read(pair.client, text, sizeof text), 0);
         pair_close(&pair);
 }
 END_TEST
@@ -377,18 +377,18 @@ START_TEST(damaged_record_is_an_error)
         Pair pair;
 
         pair_ready(&pair);
-        ck_assert_int_eq(tls_session_write(pair.client, "good", 4), 4);
-        ck_assert_int_eq(tls_session_write(pair.client, "12345", 5), 5);
+        ck_assert_int_eq(pair.client->write(pair.client, "good", 4), 4);
+        ck_assert_int_eq(pair.client->write(pair.client, "12345", 5), 5);
         n = recv(pair.fds[0], record, sizeof record, 0);
         ck_assert_int_gt(n, 5);
         record[n - 1] ^= 1;
         ck_assert_int_eq(send(pair.fds[1], record, (size_t) n, MSG_NOSIGNAL), n);
         /* First what came before it, and poll() will not tell of the rest. */
-        ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), 4);
-        ck_assert_uint_gt(tls_session_pending(pair.server), 0);
-        ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), -EPROTO);
-        ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), -EPROTO);
-        ck_assert_uint_gt(strlen(tls_session_error(pair.server)), 0);
+        ck_assert_int_eq(pair.server->read(pair.server, text, sizeof text), 4);
+        ck_assert_uint_gt(pair.server->pending(pair.server), 0);
+        ck_assert_int_eq(pair.server->read(pair.server, text, sizeof text), -EPROTO);
+        ck_assert_int_eq(pair.server->read(pair.server, text, sizeof text), -EPROTO);
+        ck_assert_uint_gt(strlen(pair.server->error(pair.server)), 0);
         pair_close(&pair);
 }
 END_TEST
@@ -401,20 +401,20 @@ START_TEST(single_bytes_arrive)
         for (unsigned i = 0; i < 1000; i++) {
                 uint8_t out = (uint8_t) (i * 7), in = 0;
 
-                ck_assert_int_eq(tls_session_read(pair.server, &in, 1), -EAGAIN);
-                ck_assert_int_eq(tls_session_write(pair.client, &out, 1), 1);
-                ck_assert_int_eq(tls_session_read(pair.server, &in, 1), 1);
+                ck_assert_int_eq(pair.server->read(pair.server, &in, 1), -EAGAIN);
+                ck_assert_int_eq(pair.client->write(pair.client, &out, 1), 1);
+                ck_assert_int_eq(pair.server->read(pair.server, &in, 1), 1);
                 ck_assert_uint_eq(in, out);
         }
         /* Many small records with one look at the socket: the rest is pending. */
         for (unsigned i = 0; i < 100; i++)
-                ck_assert_int_eq(tls_session_write(pair.client, &(char){ (char) i }, 1), 1);
+                ck_assert_int_eq(pair.client->write(pair.client, &(char){ (char) i }, 1), 1);
         for (unsigned i = 0; i < 100; i++) {
                 uint8_t in = 0;
 
-                ck_assert_int_eq(tls_session_read(pair.server, &in, 1), 1);
+                ck_assert_int_eq(pair.server->read(pair.server, &in, 1), 1);
                 ck_assert_uint_eq(in, i);
-                ck_assert_uint_eq(tls_session_pending(pair.server) > 0, i < 99);
+                ck_assert_uint_eq(pair.server->pending(pair.server) > 0, i < 99);
         }
         pair_close(&pair);
 }
@@ -429,7 +429,7 @@ static uint32_t random_next(void)
 }
 
 typedef struct Direction {
-        TlsSession *from, *to;
+        Transport *from, *to;
         size_t sent, received;
 } Direction;
 
@@ -449,16 +449,16 @@ static void step(Direction *d, unsigned way, uint8_t *scratch, size_t size)
                 n = MIN(n, TRANSFER_SIZE - d->sent);
                 for (size_t i = 0; i < n; i++)
                         scratch[i] = byte_at(d->sent + i, way);
-                r = tls_session_write(d->from, scratch, n);
+                r = d->from->write(d->from, scratch, n);
                 ck_assert(r > 0 || r == -EAGAIN);
-                ck_assert(r != -EAGAIN || tls_session_wants_write(d->from));
+                ck_assert(r != -EAGAIN || d->from->wants_write(d->from));
                 memset(scratch, 0xff, n); /* it must not be wanted again */
                 d->sent += r > 0 ? (size_t) r : 0;
                 return;
         }
-        if (tls_session_wants_write(d->from))
-                ck_assert_int_le(tls_session_write(d->from, NULL, 0), 0);
-        r = tls_session_read(d->to, scratch, n);
+        if (d->from->wants_write(d->from))
+                ck_assert_int_le(d->from->write(d->from, NULL, 0), 0);
+        r = d->to->read(d->to, scratch, n);
         ck_assert(r > 0 || r == -EAGAIN);
         /* One assertion for all: libcheck writes something for each. */
         for (ssize_t i = 0; i < r; i++)
@@ -501,12 +501,12 @@ static bool talk(Tls *server, Tls *client, Pair *pair)
 
         pair_open(pair, server, client, COLLECTOR);
         shake(pair);
-        ck_assert_int_eq(tls_session_write(pair->client, "hello", 5), 5);
-        ck_assert_int_eq(tls_session_read(pair->server, text, sizeof text), 5);
-        ck_assert_int_eq(tls_session_write(pair->server, "world", 5), 5);
-        ck_assert_int_eq(tls_session_read(pair->client, text, sizeof text), 5);
-        ck_assert(tls_session_resumed(pair->client) == tls_session_resumed(pair->server));
-        return tls_session_resumed(pair->server);
+        ck_assert_int_eq(pair->client->write(pair->client, "hello", 5), 5);
+        ck_assert_int_eq(pair->server->read(pair->server, text, sizeof text), 5);
+        ck_assert_int_eq(pair->server->write(pair->server, "world", 5), 5);
+        ck_assert_int_eq(pair->client->read(pair->client, text, sizeof text), 5);
+        ck_assert(tls_session_resumed(tls_session_of(pair->client)) == tls_session_resumed(tls_session_of(pair->server)));
+        return tls_session_resumed(tls_session_of(pair->server));
 }
 
 START_TEST(a_resumed_session_is_judged_again)
@@ -523,9 +523,9 @@ START_TEST(a_resumed_session_is_judged_again)
                 ck_assert(talk(server, client, &pair) == (i > 0));
                 expect_accepted(pair.server, server);
                 expect_accepted(pair.client, client);
-                ck_assert_str_eq(tls_session_peer_name(pair.server), CLIENT);
-                ck_assert_str_eq(tls_session_peer_name(pair.client), COLLECTOR);
-                ck_assert(tls_session_speaks_for(pair.server, CLIENT));
+                ck_assert_str_eq(tls_session_peer_name(tls_session_of(pair.server)), CLIENT);
+                ck_assert_str_eq(tls_session_peer_name(tls_session_of(pair.client)), COLLECTOR);
+                ck_assert(tls_session_speaks_for(tls_session_of(pair.server), CLIENT));
                 pair_close(&pair);
         }
         /* Revoked meanwhile. */
@@ -586,8 +586,8 @@ START_TEST(reload_keeps_sessions_and_judges_anew)
         /* Now another CA is trusted. */
         fresh = fixture_tls_of(&fixture, &pair_of_server, "other-ca.pem", NULL);
         tls_unref(server);
-        ck_assert_int_eq(tls_session_write(pair.client, "still", 5), 5);
-        ck_assert_int_eq(tls_session_read(pair.server, text, sizeof text), 5);
+        ck_assert_int_eq(pair.client->write(pair.client, "still", 5), 5);
+        ck_assert_int_eq(pair.server->read(pair.server, text, sizeof text), 5);
         expect_refused(pair.server, fresh, WORDS("unknown CA", "other-ca.pem"));
         pair_close(&pair);
         issue_pair_done(&pair_of_server);
