@@ -1,53 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* audit-relay status: what the state directories say, on one screen or as JSON.
- *
- * A component runs while it holds the lock on its directory; the status file's age tells whether its loop
- * still turns.
- */
+/* audit-relay status: what the state directories say, on one screen or as JSON. */
 
 #include "basic/macro.h"
 #include "runtime/config.h"
-#include "runtime/loop.h"
 #include "runtime/state.h"
+#include "tool/component.h"
 #include "tool/json.h"
 #include "tool/status-peers.h"
 #include "tool/tool.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 
 /* Further exit statuses; the worst one counts. */
 #define STATUS_EXIT_CONDITION 3
 #define STATUS_EXIT_NOT_RUNNING 4
-
-/* A file of a component is larger only if something is wrong with it: an aggregator tells a kilobyte of each
- * peer. */
-#define STATE_FILE_MAX (16U * 1024U * 1024U)
-/* A loop that misses its status this often is stuck. */
-#define STATUS_STALE_USEC (3 * STATUS_FRESH_USEC)
-
-typedef enum Health {
-        HEALTH_RUNNING,
-        HEALTH_STUCK,
-        HEALTH_NOT_RUNNING,
-} Health;
-
-static const char *const health_names[] = { "running", "not responding", "not running" };
-
-typedef struct Component {
-        char *name;
-        Health health;
-        char *status;      /* the line for people, or NULL */
-        char *text;        /* of the status file, or NULL */
-        char **conditions; /* names */
-        char **files;      /* their contents */
-} Component;
 
 typedef struct Options {
         const char *directory;
@@ -56,198 +24,6 @@ typedef struct Options {
         bool peers;
         bool colour;
 } Options;
-
-static void component_done(Component *component)
-{
-        free(component->name);
-        free(component->status);
-        free(component->text);
-        strings_free(component->conditions);
-        strings_free(component->files);
-}
-
-/* --- Reading --- */
-
-static char *read_at(int dir, const char *name)
-{
-        _cleanup_(close_fdp) int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        _cleanup_(freep) char *text = NULL;
-        size_t size = 0;
-
-        if (fd < 0)
-                return NULL;
-        text = malloc(STATE_FILE_MAX + 1);
-        while (text && size < STATE_FILE_MAX) {
-                ssize_t n = read(fd, text + size, STATE_FILE_MAX - size);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return NULL;
-                if (n == 0)
-                        break;
-                size += (size_t) n;
-        }
-        if (text)
-                text[size] = '\0';
-        return TAKE_PTR(text);
-}
-
-static Health judge_health(int dir)
-{
-        struct stat st;
-        uint64_t modified;
-
-        /* We got the lock, so nobody has it; it goes with the descriptor. */
-        if (flock(dir, LOCK_SH | LOCK_NB) >= 0) {
-                (void) flock(dir, LOCK_UN);
-                return HEALTH_NOT_RUNNING;
-        }
-        /* It just starts. */
-        if (fstatat(dir, "status", &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return HEALTH_RUNNING;
-        modified = (uint64_t) st.st_mtim.tv_sec * USEC_PER_SEC + (uint64_t) st.st_mtim.tv_nsec / 1000;
-        return modified + STATUS_STALE_USEC < realtime_usec() ? HEALTH_STUCK : HEALTH_RUNNING;
-}
-
-/* Takes the backslashes of OpenMetrics or of a quoted value out, in place. */
-static void unescape(char *text)
-{
-        char *to = text;
-
-        for (; *text != '\0'; text++) {
-                if (*text == '\\' && text[1] != '\0')
-                        text++;
-                *to++ = *text;
-        }
-        *to = '\0';
-}
-
-/* A terminal must not be told what to do by whoever wrote the text. */
-static void make_printable(char *text)
-{
-        for (; *text != '\0'; text++)
-                if (((unsigned char) *text < 0x20 && *text != '\n') || *text == 0x7f)
-                        *text = '?';
-}
-
-static char *find_status_line(const char *text)
-{
-        const char *begin = strstr(text, " STATUS=");
-        char *line;
-
-        if (!begin)
-                return NULL;
-        begin += strlen(" STATUS=");
-        line = strndup(begin, strcspn(begin, "\n"));
-        if (line)
-                unescape(line);
-        return line;
-}
-
-static bool name_is_condition(const char *name)
-{
-        return name[0] != '.' && strcmp(name, "status") != 0;
-}
-
-static int read_conditions(int fd, Component *component)
-{
-        struct dirent **entries;
-        int n = scandirat(fd, ".", &entries, NULL, alphasort);
-        int r = n < 0 ? -errno : 0;
-
-        for (int i = 0; i < n; i++) {
-                _cleanup_(freep) char *text = NULL;
-
-                if (r == 0 && name_is_condition(entries[i]->d_name))
-                        text = read_at(fd, entries[i]->d_name);
-                if (text) {
-                        make_printable(text);
-                        r = strings_append(&component->conditions, entries[i]->d_name);
-                        if (r == 0)
-                                r = strings_append(&component->files, text);
-                }
-                free(entries[i]);
-        }
-        if (n >= 0)
-                free(entries);
-        return r;
-}
-
-static int component_read(const char *directory, const char *name, Component *ret)
-{
-        _cleanup_(close_fdp) int fd = -EBADF;
-        Component component = { .health = HEALTH_NOT_RUNNING };
-        char path[PATH_MAX];
-        int r = 0;
-
-        if (snprintf(path, sizeof path, "%s/%s", directory, name) >= (int) sizeof path)
-                return -ENAMETOOLONG;
-        component.name = strdup(name);
-        if (!component.name)
-                return -ENOMEM;
-        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0) {
-                component.health = judge_health(fd);
-                component.text = read_at(fd, "status");
-                if (component.text) {
-                        make_printable(component.text);
-                        component.status = find_status_line(component.text);
-                }
-                r = read_conditions(fd, &component);
-        } else if (errno != ENOENT) {
-                r = -errno;
-        }
-        if (r < 0)
-                component_done(&component);
-        else
-                *ret = component;
-        return r;
-}
-
-/* --- Lines of the files --- */
-
-/* One KEY=VALUE line of a condition's file. Returns where the next one begins, NULL at the end; key and
- * value are the caller's to free, NULL when there is no memory. */
-static const char *next_pair(const char *p, char **ret_key, char **ret_value)
-{
-        size_t line = strcspn(p, "\n");
-        size_t key = strcspn(p, "=\n");
-
-        if (*p == '\0')
-                return NULL;
-        *ret_key = strndup(p, key);
-        *ret_value = key < line ? strndup(p + key + 1, line - key - 1) : strdup("");
-        if (*ret_value && (*ret_value)[0] == '"') {
-                size_t n = strlen(*ret_value);
-
-                if (n > 1 && (*ret_value)[n - 1] == '"')
-                        (*ret_value)[n - 1] = '\0';
-                memmove(*ret_value, *ret_value + 1, strlen(*ret_value));
-                unescape(*ret_value);
-        }
-        return p + line + (p[line] == '\n');
-}
-
-/* One sample of the status file: "audit_relay_COMPONENT_NAME{labels} VALUE". Skips all other lines and what
- * is said elsewhere: the conditions, and that it is up. */
-static const char *next_sample(const Component *component, const char *p, char **ret_name, char **ret_value)
-{
-        char prefix[NAME_MAX];
-        int n = snprintf(prefix, sizeof prefix, "audit_relay_%s_", component->name);
-
-        for (; *p != '\0'; p += strcspn(p, "\n"), p += *p == '\n') {
-                size_t line = strcspn(p, "\n");
-                const char *space = memrchr(p, ' ', line);
-
-                if (strncmp(p, prefix, (size_t) n) != 0 || !space || strncmp(p + n, "up ", 3) == 0)
-                        continue;
-                *ret_name = strndup(p + n, (size_t) (space - p) - (size_t) n);
-                *ret_value = strndup(space + 1, line - (size_t) (space + 1 - p));
-                return p + line + (p[line] == '\n');
-        }
-        return NULL;
-}
 
 /* --- For people --- */
 
@@ -261,7 +37,7 @@ static void print_condition(const Options *options, const char *name, const char
         char *key, *value;
 
         printf("  %s! %s%s\n", paint(options, "\x1b[1;31m"), name, paint(options, "\x1b[0m"));
-        while ((file = next_pair(file, &key, &value))) {
+        while ((file = component_next_pair(file, &key, &value))) {
                 if (key && value && strcmp(key, "COMPONENT") != 0 && strcmp(key, "CONDITION") != 0)
                         printf("      %-8s %s\n", key, value);
                 free(key);
@@ -275,7 +51,7 @@ static void print_samples(const Options *options, const Component *component)
         const char *p = component->text;
         char *name, *value;
 
-        while (p && (p = next_sample(component, p, &name, &value))) {
+        while (p && (p = component_next_sample(component, p, &name, &value))) {
                 if (name && value && (options->all || (!strchr(name, '{') && strcmp(value, "0") != 0))) {
                         size_t n = strlen(name);
 
@@ -319,7 +95,7 @@ static void json_component(Json *json, const Component *component)
 
                 json_object_begin(json, NULL);
                 json_string(json, "name", component->conditions[i]);
-                while ((file = next_pair(file, &key, &value))) {
+                while ((file = component_next_pair(file, &key, &value))) {
                         if (key && value)
                                 json_string(json, key, value);
                         free(key);
@@ -329,7 +105,7 @@ static void json_component(Json *json, const Component *component)
         }
         json_array_end(json);
         json_object_begin(json, "metrics");
-        while (p && (p = next_sample(component, p, &key, &value))) {
+        while (p && (p = component_next_sample(component, p, &key, &value))) {
                 if (key && value)
                         json_number(json, key, value);
                 free(key);
@@ -357,35 +133,6 @@ static void help(void)
                "Exit status: 0 all is well; 3 a condition holds; 4 a component is not running or does not\n"
                "respond, or there is none; 1 the state cannot be read; 2 wrong usage.\n",
                STATE_DIRECTORY);
-}
-
-static int filter_visible(const struct dirent *entry)
-{
-        return entry->d_name[0] != '.';
-}
-
-/* The names of all that have a directory. */
-static int find_components(const char *directory, char ***ret_names)
-{
-        struct dirent **entries;
-        int n = scandir(directory, &entries, filter_visible, alphasort);
-        int r = 0;
-
-        if (n < 0)
-                return errno == ENOENT ? 0 : -errno;
-        for (int i = 0; i < n; i++) {
-                char path[PATH_MAX];
-                struct stat st;
-
-                if (r == 0 &&
-                    snprintf(path, sizeof path, "%s/%s", directory, entries[i]->d_name) <
-                            (int) sizeof path &&
-                    stat(path, &st) >= 0 && S_ISDIR(st.st_mode))
-                        r = strings_append(ret_names, entries[i]->d_name);
-                free(entries[i]);
-        }
-        free(entries);
-        return r;
 }
 
 static int show(const Options *options, char *const *names)
@@ -478,7 +225,7 @@ int verb_status(int argc, char **argv)
         for (int i = optind; i < argc && r == 0; i++)
                 r = strings_append(&names, argv[i]);
         if (optind == argc)
-                r = find_components(options.directory, &names);
+                r = component_list(options.directory, &names);
         if (r < 0) {
                 fprintf(stderr, "audit-relay: %s: %s\n", options.directory, strerror(-r));
                 return TOOL_EXIT_FAILURE;
