@@ -154,16 +154,14 @@ bool batch_payload_intact(const Batch *batch)
 
 bool batch_span_meets(const BatchSpan *span, uint64_t since_usec, uint64_t until_usec)
 {
-        if (span->oldest_usec == 0 && span->newest_usec == 0)
+        if (!batch_span_is_known(span))
                 return true;
         return span->oldest_usec <= until_usec && span->newest_usec >= since_usec;
 }
 
 void batch_span_add(BatchSpan *span, const BatchSpan *more)
 {
-        bool known = (span->oldest_usec | span->newest_usec) != 0 && (more->oldest_usec | more->newest_usec) != 0;
-
-        if (!known) {
+        if (!batch_span_is_known(span) || !batch_span_is_known(more)) {
                 *span = (BatchSpan) { 0 };
                 return;
         }

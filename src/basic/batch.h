@@ -69,6 +69,20 @@ typedef enum BatchReason {
         _BATCH_REASON_MAX,
 } BatchReason;
 
+/* What all records of a batch have in common, for who looks for some of them without reading the text. */
+typedef struct BatchSpan {
+        uint64_t oldest_usec; /* times of its records; both 0: not known */
+        uint64_t newest_usec; /* before oldest_usec: there are none */
+        uint64_t node;        /* checksum64() of the name of the node that all of them are of; 0: several, or not known */
+} BatchSpan;
+
+#define BATCH_SPAN_NONE ((BatchSpan) { .oldest_usec = UINT64_MAX })
+
+static inline bool batch_span_is_known(const BatchSpan *span)
+{
+        return (span->oldest_usec | span->newest_usec) != 0;
+}
+
 typedef struct Batch {
         uint64_t first;
         uint64_t last;
@@ -79,16 +93,8 @@ typedef struct Batch {
         uint64_t payload_hash;
         uint64_t checksum;
         const uint8_t *payload; /* not owned */
+        BatchSpan span;         /* no part of what is sealed: as far as somebody here has looked */
 } Batch;
-
-/* What all records of a batch have in common, for who looks for some of them without reading the text. */
-typedef struct BatchSpan {
-        uint64_t oldest_usec; /* times of its records; both 0: not known */
-        uint64_t newest_usec; /* before oldest_usec: there are none */
-        uint64_t node;        /* checksum64() of the name of the node that all of them are of; 0: several, or not known */
-} BatchSpan;
-
-#define BATCH_SPAN_NONE ((BatchSpan) { .oldest_usec = UINT64_MAX })
 
 /* Widens the span to what is in `more`. */
 void batch_span_add(BatchSpan *span, const BatchSpan *more);

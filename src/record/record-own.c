@@ -277,9 +277,9 @@ static RecordFault judge_content(const uint8_t *line, size_t size, const RecordR
         return record_filter_line(rules->types, line, size) ? RECORD_OK : RECORD_E_TYPE;
 }
 
-RecordFault record_judge_batch(const Batch *batch, const RecordRules *rules, uint32_t *ret_line)
+RecordFault record_judge_batch(const Batch *batch, const RecordRules *rules, uint32_t *ret_line, BatchSpan *ret_span)
 {
-        RecordFault fault = record_check_batch(batch, one_node(rules), ret_line);
+        RecordFault fault = record_check_batch(batch, one_node(rules), ret_line, ret_span);
         const uint8_t *p = batch->payload;
         size_t left = batch->size, size;
 

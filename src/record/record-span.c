@@ -16,29 +16,36 @@ static uint64_t time_usec(const RecordTime *time)
         return usec;
 }
 
+void record_span_add(RecordSpan *sum, const RecordPrefix *prefix)
+{
+        uint64_t usec = time_usec(&prefix->time);
+
+        sum->span.oldest_usec = MIN(sum->span.oldest_usec, usec);
+        sum->span.newest_usec = MAX(sum->span.newest_usec, usec);
+        if (!sum->node.data)
+                sum->node = prefix->node;
+        sum->one = sum->one && prefix->node.size > 0 && prefix->node.size == sum->node.size &&
+                   memcmp(prefix->node.data, sum->node.data, sum->node.size) == 0;
+}
+
+void record_span_end(const RecordSpan *sum, BatchSpan *ret)
+{
+        *ret = sum->span;
+        if (sum->one && sum->node.data)
+                ret->node = checksum64(sum->node.data, sum->node.size);
+}
+
 void record_span(const uint8_t *payload, size_t size, BatchSpan *ret)
 {
-        BatchSpan span = BATCH_SPAN_NONE;
-        RecordSlice node = { 0 };
+        RecordSpan sum = RECORD_SPAN_INIT;
         RecordPrefix prefix;
         size_t line;
-        bool one = true;
 
         *ret = (BatchSpan) { 0 };
         for (; (line = record_next(payload, size)) > 0; payload += line, size -= line) {
-                uint64_t usec;
-
                 if (line == SIZE_MAX || record_parse(payload, line, &prefix) != RECORD_OK)
                         return;
-                usec = time_usec(&prefix.time);
-                span.oldest_usec = MIN(span.oldest_usec, usec);
-                span.newest_usec = MAX(span.newest_usec, usec);
-                if (!node.data)
-                        node = prefix.node;
-                one = one && prefix.node.size > 0 && prefix.node.size == node.size &&
-                      memcmp(prefix.node.data, node.data, node.size) == 0;
+                record_span_add(&sum, &prefix);
         }
-        if (one && node.data)
-                span.node = checksum64(node.data, node.size);
-        *ret = span;
+        record_span_end(&sum, ret);
 }

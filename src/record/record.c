@@ -3,7 +3,7 @@
 /* Reading lines: the fixed prefix, and whether a line may be taken as it is.
  *
  * Every line of every hop passes here, so that a batch costs three vectorised passes (newlines, CR, NUL) and some forty
- * compared bytes a line. Nothing behind the prefix is looked at.
+ * compared bytes a line; what its lines have in common is found on the way. Nothing behind the prefix is looked at.
  *
  *  1. No function reads outside the slice it was given.
  *  2. What record_check() accepts, record_parse() parses, and it is exactly one line: its only newline ends it.
@@ -91,16 +91,37 @@ size_t record_parse_time(const uint8_t *text, size_t size, RecordTime *ret)
         return p ? (size_t) (p - text) : 0;
 }
 
-/* From "type=" on. */
-static bool parse_after_node(const uint8_t *p, const uint8_t *end, RecordPrefix *ret)
+/* The "audit(…):" that was read last: the records of an event follow each other, and have the same. */
+typedef struct Stamp {
+        RecordSlice text;
+        RecordTime time;
+} Stamp;
+
+static bool take_stamp(const uint8_t *p, const uint8_t *end, Stamp *stamp, RecordTime *ret)
+{
+        const uint8_t *next;
+
+        if (stamp && stamp->text.size > 0 &&
+            take_text(p, end, (const char *) stamp->text.data, stamp->text.size)) {
+                *ret = stamp->time;
+                return true;
+        }
+        next = take_time(p, end, ret);
+        if (stamp && next)
+                *stamp = (Stamp) { { p, (size_t) (next - p) }, *ret };
+        return next != NULL;
+}
+
+/* From "type=" on. `stamp`: NULL for a single line. */
+static bool parse_after_node(const uint8_t *p, const uint8_t *end, Stamp *stamp, RecordPrefix *ret)
 {
         p = TAKE(p, end, "type=");
         if (p)
                 p = take_type(p, end, &ret->type);
-        return take_time(TAKE(p, end, " msg="), end, &ret->time) != NULL;
+        return take_stamp(TAKE(p, end, " msg="), end, stamp, &ret->time);
 }
 
-RecordFault record_parse(const uint8_t *line, size_t size, RecordPrefix *ret)
+static RecordFault parse(const uint8_t *line, size_t size, Stamp *stamp, RecordPrefix *ret)
 {
         const uint8_t *end = line + size, *p = TAKE(line, end, "node=");
 
@@ -114,7 +135,12 @@ RecordFault record_parse(const uint8_t *line, size_t size, RecordPrefix *ret)
                         return RECORD_E_NODE;
                 ret->type_offset = (size_t) (p + 1 - line);
         }
-        return parse_after_node(line + ret->type_offset, end, ret) ? RECORD_OK : RECORD_E_FORM;
+        return parse_after_node(line + ret->type_offset, end, stamp, ret) ? RECORD_OK : RECORD_E_FORM;
+}
+
+RecordFault record_parse(const uint8_t *line, size_t size, RecordPrefix *ret)
+{
+        return parse(line, size, NULL, ret);
 }
 
 /* A node as it begins a line, made once a batch. */
@@ -137,21 +163,22 @@ static void node_prefix_init(NodePrefix *prefix, const char *node)
 }
 
 /* A line known to end with its only newline. `clean`: known to be without CR and NUL. */
-static RecordFault check_line(const uint8_t *line, size_t size, const NodePrefix *node, bool clean)
+static RecordFault check_line(const uint8_t *line, size_t size, const NodePrefix *node, bool clean, Stamp *stamp,
+                              RecordPrefix *ret)
 {
-        RecordPrefix prefix;
-
         if (size > RECORD_LINE_MAX)
                 return RECORD_E_LONG;
         if (!clean && (memchr(line, '\r', size) || memchr(line, '\0', size)))
                 return RECORD_E_CONTROL;
-        if (node->size > 0 && take_text(line, line + size, node->text, node->size))
-                return parse_after_node(line + node->size, line + size, &prefix) ? RECORD_OK : RECORD_E_FORM;
+        if (node->size > 0 && take_text(line, line + size, node->text, node->size)) {
+                ret->node = (RecordSlice) { line + strlen("node="), node->size - strlen("node= ") };
+                return parse_after_node(line + node->size, line + size, stamp, ret) ? RECORD_OK : RECORD_E_FORM;
+        }
 
         /* Of any node, or something is wrong: which fault is it? */
-        RecordFault fault = record_parse(line, size, &prefix);
+        RecordFault fault = parse(line, size, stamp, ret);
 
-        if (fault == RECORD_OK && (node->size > 0 || prefix.node.size == 0))
+        if (fault == RECORD_OK && (node->size > 0 || ret->node.size == 0))
                 return RECORD_E_NODE;
         return fault;
 }
@@ -163,7 +190,7 @@ RecordFault record_check(const uint8_t *line, size_t size, const char *node)
         if (size == 0 || memchr(line, '\n', size) != line + size - 1)
                 return RECORD_E_FORM;
         node_prefix_init(&prefix, node);
-        return check_line(line, size, &prefix, false);
+        return check_line(line, size, &prefix, false, NULL, &(RecordPrefix) { 0 });
 }
 
 size_t record_next(const uint8_t *payload, size_t size)
@@ -175,27 +202,36 @@ size_t record_next(const uint8_t *payload, size_t size)
         return newline ? (size_t) (newline + 1 - payload) : SIZE_MAX;
 }
 
-RecordFault record_check_batch(const Batch *batch, const char *node, uint32_t *ret_line)
+RecordFault record_check_batch(const Batch *batch, const char *node, uint32_t *ret_line, BatchSpan *ret_span)
 {
         const uint8_t *p = batch->payload;
         size_t left = batch->size, size;
-        NodePrefix prefix;
+        RecordSpan sum = RECORD_SPAN_INIT;
+        Stamp stamp = { 0 };
+        NodePrefix wanted;
+        RecordPrefix prefix;
         bool clean;
 
         *ret_line = 0;
         /* The argument of these is no line. */
         if (batch->reason == BATCH_CUSTODY || batch->reason == BATCH_LOST)
                 return RECORD_OK;
-        node_prefix_init(&prefix, node);
+        node_prefix_init(&wanted, node);
         clean = left == 0 || (!memchr(p, '\r', left) && !memchr(p, '\0', left));
         for (; (size = record_next(p, left)) > 0; p += size, left -= size, (*ret_line)++) {
                 RecordFault fault;
 
                 if (size == SIZE_MAX)
                         return RECORD_E_COUNT;
-                fault = check_line(p, size, &prefix, clean);
+                fault = check_line(p, size, &wanted, clean, &stamp, &prefix);
                 if (fault != RECORD_OK)
                         return fault;
+                if (ret_span)
+                        record_span_add(&sum, &prefix);
         }
-        return *ret_line == batch->count ? RECORD_OK : RECORD_E_COUNT;
+        if (*ret_line != batch->count)
+                return RECORD_E_COUNT;
+        if (ret_span)
+                record_span_end(&sum, ret_span);
+        return RECORD_OK;
 }

@@ -78,12 +78,23 @@ RecordFault record_adopt(const uint8_t *line, size_t size, const char *node, uin
 /* The next line of a payload: returns its size with the newline, 0 at the end, SIZE_MAX when the rest has no newline. */
 size_t record_next(const uint8_t *payload, size_t size);
 
-/* Checks all lines of a batch's payload; a batch that explains (custody, lost) has none. RECORD_OK, or the first fault with the
- * line's number (from 0). */
-RecordFault record_check_batch(const Batch *batch, const char *node, uint32_t *ret_line);
+/* Checks all lines of a batch's payload; a batch that explains (custody, lost) has none. RECORD_OK, and what they have in common
+ * in *ret_span (NULL: not wanted), or the first fault with the line's number (from 0). */
+RecordFault record_check_batch(const Batch *batch, const char *node, uint32_t *ret_line, BatchSpan *ret_span);
 
 /* Times and node of the lines of a payload; times both 0 when one of them is no record. An empty one has none. */
 void record_span(const uint8_t *payload, size_t size, BatchSpan *ret);
+/* The same line by line, for who has read its prefix anyway: from RECORD_SPAN_INIT on, each line, the end. */
+typedef struct RecordSpan {
+        BatchSpan span;
+        RecordSlice node; /* of the first */
+        bool one;         /* all are of that */
+} RecordSpan;
+
+#define RECORD_SPAN_INIT ((RecordSpan) { .span = BATCH_SPAN_NONE, .one = true })
+
+void record_span_add(RecordSpan *sum, const RecordPrefix *prefix);
+void record_span_end(const RecordSpan *sum, BatchSpan *ret);
 
 /* --- Records of our own --- */
 
@@ -140,8 +151,8 @@ typedef struct RecordRules {
         char *const *also;         /* besides `accept`: further nodes, in any case, NULL-terminated; NULL: none */
 } RecordRules;
 
-/* record_check_batch() and the types: RECORD_OK, or the first fault with the line's number. */
-RecordFault record_judge_batch(const Batch *batch, const RecordRules *rules, uint32_t *ret_line);
+/* record_check_batch() and the types: RECORD_OK and the span, or the first fault with the line's number. */
+RecordFault record_judge_batch(const Batch *batch, const RecordRules *rules, uint32_t *ret_line, BatchSpan *ret_span);
 
 /* Builds what is stored in place of a batch with refused lines: good lines as they are, each refused one escaped inside
  * `node=… type=DAEMON_ERR msg=audit(…): op=relay-refused fault="…" peer=… size=N hash=… line="…"`, cut where RECORD_LINE_MAX

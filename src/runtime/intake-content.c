@@ -24,7 +24,7 @@ RecordFault content_judge(const ContentRules *rules, const StreamId *stream, con
                 stream_id_format(stream, id);
                 record_explain_lost(received, rules->lines.node, id, time, scratch, ret_stored);
         } else if (received->reason != BATCH_CUSTODY && received->count > 0) {
-                fault = record_judge_batch(received, &rules->lines, &line);
+                fault = record_judge_batch(received, &rules->lines, &line, &ret_stored->span);
                 if (fault != RECORD_OK) {
                         record_refuse(received, &rules->lines, time, scratch, ret_stored, ret_refused);
                 } else if (received->reason == BATCH_FILTERED) {

@@ -70,9 +70,9 @@ static void encode_batch(const IndexEntry *entry, uint8_t *p)
         put_le64(p + 120, entry->batch.received_usec);
         p[128] = (uint8_t) entry->batch.received_reason;
         memcpy(p + 136, entry->batch.sha256, SHA256_SIZE);
-        put_le64(p + 168, entry->batch.span.oldest_usec);
-        put_le64(p + 176, entry->batch.span.newest_usec);
-        put_le64(p + 184, entry->batch.span.node);
+        put_le64(p + 168, entry->batch.stored.span.oldest_usec);
+        put_le64(p + 176, entry->batch.stored.span.newest_usec);
+        put_le64(p + 184, entry->batch.stored.span.node);
 }
 
 static void encode_segment(const IndexEntry *entry, uint8_t *p)
@@ -197,12 +197,12 @@ static int decode_batch(const uint8_t *p, IndexEntry *entry)
         entry->batch.received_usec = get_le64(p + 120);
         entry->batch.received_reason = p[128];
         memcpy(entry->batch.sha256, p + 136, SHA256_SIZE);
-        entry->batch.span.oldest_usec = get_le64(p + 168);
-        entry->batch.span.newest_usec = get_le64(p + 176);
-        entry->batch.span.node = get_le64(p + 184);
         if (entry->batch.received_reason >= _BATCH_REASON_MAX ||
             batch_decode(p + 24, &entry->batch.stored) < 0 || entry->batch.stored.reason != BATCH_RECORDS)
                 return -EBADMSG;
+        entry->batch.stored.span.oldest_usec = get_le64(p + 168);
+        entry->batch.stored.span.newest_usec = get_le64(p + 176);
+        entry->batch.stored.span.node = get_le64(p + 184);
         return 0;
 }
 

@@ -117,7 +117,7 @@ typedef struct IndexEntry {
                         char owner[NODE_NAME_MAX + 1];
                 } stream;
                 struct {
-                        Batch stored; /* payload NULL */
+                        Batch stored; /* payload NULL; with its span */
                         StreamId stream;
                         uint64_t received_first;
                         uint64_t received_last;
@@ -126,7 +126,6 @@ typedef struct IndexEntry {
                         uint64_t offset;
                         uint64_t received_usec;
                         uint8_t sha256[SHA256_SIZE];
-                        BatchSpan span;
                 } batch;
                 struct {
                         uint64_t segment;

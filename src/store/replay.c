@@ -44,7 +44,7 @@ static int replay_batch(Replay *replay, const IndexEntry *entry)
         if (stored->count > 0) {
                 replay->last = stored->last;
                 replay->text_size = entry->batch.offset + stored->size;
-                batch_span_add(&replay->span, &entry->batch.span);
+                batch_span_add(&replay->span, &entry->batch.stored.span);
         }
         replay->last_usec = entry->batch.received_usec;
         return 1;

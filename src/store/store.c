@@ -195,13 +195,13 @@ static void add_batch(Store *store, const StreamId *stream, const Batch *receive
         if (stored->count == 0) {
                 batch->size = 0;
                 batch->payload_hash = checksum64("", 0);
-        } else if (store->chained) {
-                store->options.hash(stored->payload, stored->size, entry->batch.sha256);
-        }
-        if (stored->count > 0) {
-                if (store->options.span)
-                        store->options.span(stored->payload, stored->size, &entry->batch.span);
-                batch_span_add(&store->written.span, &entry->batch.span);
+                batch->span = (BatchSpan) { 0 };
+        } else {
+                if (store->chained)
+                        store->options.hash(stored->payload, stored->size, entry->batch.sha256);
+                if (store->options.span && !batch_span_is_known(&batch->span))
+                        store->options.span(stored->payload, stored->size, &batch->span);
+                batch_span_add(&store->written.span, &batch->span);
         }
         batch_renumber(batch, store->written.last + 1, store->written.last + batch->count);
         batch->payload = NULL;

@@ -20,7 +20,8 @@ typedef struct Store Store;
 typedef struct StoreOptions {
         Disk *disk;                 /* taken over on success */
         StoreHash hash;             /* SHA-256 chain when set */
-        StoreSpan span;             /* so that readers find records by time and node without reading; NULL: not */
+        StoreSpan span;             /* so that readers find records by time and node without reading, of batches that come
+                                       without it; NULL: not */
         void (*random)(void *bytes, size_t size); /* for stream ids */
         uint64_t segment_size_max;  /* bytes of text; rotation behind it */
         uint64_t segment_age_usec;  /* the same by age, 0: none; also of one that nobody writes to */

@@ -232,8 +232,8 @@ static int advance(StoreView *view)
 bool view_is_wanted(const StoreView *view, const IndexEntry *entry)
 {
         return entry->batch.stored.last >= view->from &&
-               batch_span_meets(&entry->batch.span, view->since_usec, view->until_usec) &&
-               (view->node == 0 || entry->batch.span.node == 0 || entry->batch.span.node == view->node);
+               batch_span_meets(&entry->batch.stored.span, view->since_usec, view->until_usec) &&
+               (view->node == 0 || entry->batch.stored.span.node == 0 || entry->batch.stored.span.node == view->node);
 }
 
 /* Returns whether that is to be told. */

@@ -119,9 +119,10 @@ static int adopt(Part *part, Batch *batch)
 
 static int check(Part *part, Batch *batch)
 {
+        BatchSpan span;
         uint32_t line;
 
-        return record_check_batch(batch, NODE, &line) == RECORD_OK ? 0 : -EBADMSG;
+        return record_check_batch(batch, NODE, &line, &span) == RECORD_OK ? 0 : -EBADMSG;
 }
 
 static int hash(Part *part, Batch *batch)

@@ -120,7 +120,7 @@ static uint64_t check_ring(Ring *ring, bool *ret_whole)
         *ret_whole = range.oldest == 1;
         for (uint64_t seq = range.oldest; seq <= range.newest; seq = batch.last + 1) {
                 CHECK(source->get(source, seq, &cursor, &batch) == 1);
-                CHECK(batch_payload_intact(&batch) && record_check_batch(&batch, NODE, &bad) == RECORD_OK);
+                CHECK(batch_payload_intact(&batch) && record_check_batch(&batch, NODE, &bad, NULL) == RECORD_OK);
                 if (batch.origin == BATCH_ORIGIN_KERNEL)
                         records += batch.count;
         }

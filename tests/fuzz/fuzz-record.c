@@ -42,18 +42,21 @@ static void check_batch(const uint8_t *data, size_t size, const char *node)
         Batch batch = { .first = 1, .size = (uint32_t) size, .origin = BATCH_ORIGIN_REMOTE, .payload = data }, stored;
         uint32_t line = 0, fast_line, refused;
         uint8_t header[BATCH_HEADER_SIZE];
+        BatchSpan span, fast_span;
         RecordFault fault;
 
         batch.last = batch.count = check_lines(data, size, node, &fault, &line);
-        CHECK(record_check_batch(&batch, node, &fast_line) == fault);
+        CHECK(record_check_batch(&batch, node, &fast_line, &fast_span) == fault);
         CHECK(fault == RECORD_OK || fast_line == line);
+        record_span(data, size, &span);
+        CHECK(fault != RECORD_OK || memcmp(&fast_span, &span, sizeof span) == 0);
 
         record_refuse(&batch, &(RecordRules) { .node = "n1", .accept = node }, now, out, &stored, &refused);
         CHECK(fault == RECORD_OK || refused > 0);
         CHECK(stored.size <= BATCH_PAYLOAD_MAX && batch_payload_intact(&stored));
         batch_encode(&stored, header);
         CHECK(batch_decode(header, &batch) == 0);
-        CHECK(record_check_batch(&stored, node ? "n1" : NULL, &line) == RECORD_OK);
+        CHECK(record_check_batch(&stored, node ? "n1" : NULL, &line, NULL) == RECORD_OK);
 
         batch = (Batch) { .first = 3, .last = 9, .size = (uint32_t) MIN(size, (size_t) BATCH_ARGUMENT_MAX),
                           .origin = BATCH_ORIGIN_REMOTE, .reason = BATCH_LOST, .payload = data };

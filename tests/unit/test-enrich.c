@@ -160,7 +160,7 @@ static unsigned enrich(void)
                 n++;
         }
         ck_assert(batch_payload_intact(&batch));
-        ck_assert_int_eq(record_check_batch(&batch, NULL, &(uint32_t) { 0 }), RECORD_OK);
+        ck_assert_int_eq(record_check_batch(&batch, NULL, &(uint32_t) { 0 }, NULL), RECORD_OK);
         return n;
 }
 

@@ -164,7 +164,7 @@ START_TEST(further_nodes_may_be_accepted)
                                                  "node=%s type=USER msg=audit(1.000:1): x\n", lines[i].node);
                 batch.payload = (const uint8_t *) text;
                 batch_seal(&batch);
-                ck_assert_int_eq(record_judge_batch(&batch, &rules, &line), lines[i].fault);
+                ck_assert_int_eq(record_judge_batch(&batch, &rules, &line, NULL), lines[i].fault);
                 if (lines[i].fault == RECORD_OK)
                         continue;
                 ck_assert_uint_eq(line, 1);

@@ -54,7 +54,7 @@ static IndexEntry sample(IndexKind kind)
                 entry.batch.offset = 4096;
                 entry.batch.received_usec = UINT64_C(1700000000000002);
                 memset(entry.batch.sha256, 0x44, SHA256_SIZE);
-                entry.batch.span = (BatchSpan) {
+                entry.batch.stored.span = (BatchSpan) {
                         UINT64_C(1699999998000000), UINT64_C(1699999998500000), UINT64_C(0xb1b2b3b4b5b6b7b8),
                 };
                 break;
