@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Message ids, the journal's catalog, the table of conditions, the code that raises them and their document say the same."""
 
+import pathlib
 import re
 
 import check
@@ -15,6 +16,7 @@ DEFINE = re.compile(r'^#define (MESSAGE_ID_\w+) "([^"]*)"$', re.MULTILINE)
 ROW = re.compile(r'^\s*\{ "(\w+)", "(\w+)", \w+, (\w+) \},$', re.MULTILINE)
 RAISE = re.compile(r'\bstate_(?:raise|clear|holds)\(\s*[^,()]+,\s*"(\w+)"')
 MENTION = re.compile(r'^\| `(\w+)/(\w+)` \|', re.MULTILINE)
+CASES_DIRECTORY = 'tests/integration/cases'
 # Fields that every message has, or every one that tells of a condition: what @FIELD@ may name.
 FIELDS = {'SYSLOG_IDENTIFIER', 'COMPONENT', 'CONDITION', 'REASON'}
 
@@ -76,6 +78,23 @@ def condition_problems(rows, document, sources):
                 yield f'{path}: the condition {component}/{name} is not in {TABLE}'
 
 
+def proof_problems(root, document):
+    """A condition stands under its component's heading, and its row ends with a test that is there."""
+    heading = ''
+    for number, line in enumerate(document.split('\n'), 1):
+        if line.startswith('#'):
+            heading = line.lstrip('# ')
+        for component, name in MENTION.findall(line):
+            if heading != component:
+                yield f'{DOCUMENT}:{number}: {component}/{name} stands under "{heading}"'
+            tests = re.findall(r'`([^`]+)`', line.rstrip('| ').rpartition('|')[2])
+            if not tests:
+                yield f'{DOCUMENT}:{number}: nothing proves {component}/{name}'
+            for test in tests:
+                if not (pathlib.Path(root) / (test if '/' in test else f'{CASES_DIRECTORY}/{test}.py')).is_file():
+                    yield f'{DOCUMENT}:{number}: there is no test {test}'
+
+
 def catalog(root):
     sources = [(n, check.read(root, n)) for n in check.files(root) if n.startswith('src/') and n.endswith(('.c', '.h'))]
     defines = DEFINE.findall(check.read(root, IDS))
@@ -84,7 +103,9 @@ def catalog(root):
         yield 'no message ids or conditions found: nothing was checked'
     yield from id_problems(root, defines, sources)
     yield from catalog_problems({message_id: name for name, message_id in defines}, check.read(root, CATALOG))
-    yield from condition_problems(rows, check.read(root, DOCUMENT), sources)
+    document = check.read(root, DOCUMENT)
+    yield from condition_problems(rows, document, sources)
+    yield from proof_problems(root, document)
 
 
 A, B = 'a' * 32, 'b' * 32
@@ -96,12 +117,12 @@ def tree(**changes):
         'catalog': f'-- {A}\nSubject: S\nDefined-By: audit-relay\n\nWhat.\n\nDo.\n\n'
                    f'-- {B}\nSubject: @REASON@\nDefined-By: audit-relay\n\nWhat.\n\nDo.\n',
         'table': '        { "remote", "down", LOG_ERR, MESSAGE_ID_REMOTE_DOWN },\n',
-        'document': '| `remote/down` | x |\n',
+        'document': '### remote\n| `remote/down` | x | `90-down` |\n',
         'code': 'log(MESSAGE_ID_STARTED);\nstate_raise(state, "down", x);\n',
     }
     good.update(changes)
     return {IDS: good['ids'], CATALOG: good['catalog'], TABLE: good['table'], DOCUMENT: good['document'],
-            'src/remote/a.c': good['code']}
+            'src/remote/a.c': good['code'], f'{CASES_DIRECTORY}/90-down.py': ''}
 
 
 GOOD = tree()
@@ -114,7 +135,10 @@ CASES = [
     ('an id that is none', tree(ids=GOOD[IDS].replace(B, 'b' * 31), catalog=GOOD[CATALOG].replace(B, 'b' * 31)), 1),
     ('an id nobody uses', tree(code='state_raise(state, "down", x);\n'), 1),
     ('a condition that is not documented', tree(document=''), 1),
-    ('a documented condition that is none', tree(document=GOOD[DOCUMENT] + '| `remote/up` | x |\n'), 1),
+    ('a documented condition that is none', tree(document=GOOD[DOCUMENT] + '| `remote/up` | x | `90-down` |\n'), 1),
+    ('a condition that nothing proves', tree(document=GOOD[DOCUMENT].replace('`90-down`', 'x')), 1),
+    ('a proof that is not there', tree(document=GOOD[DOCUMENT].replace('90-down', '91-down')), 1),
+    ('a condition of another component', tree(document=GOOD[DOCUMENT].replace('### remote', '### dispatcher')), 1),
     ('a raised condition that is none', tree(code=GOOD['src/remote/a.c'] + 'state_clear(\n  s->state, "up");\n'), 1),
     ('a condition with another\'s id', tree(table=GOOD[TABLE].replace('REMOTE_DOWN', 'STARTED')), 2),
 ]

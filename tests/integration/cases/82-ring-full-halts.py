@@ -5,50 +5,26 @@ remote is away, and an auditd's records come in by its socket until nothing find
 reaction: ring_low comes before ring_full, what was dropped is told to the record when remote is back. Then for good: the host powers off.
 """
 
-import array
-import os
 import re
-import socket
 
+from harness.auditd import RECORD_SIZE, Auditd
 from harness.machine import until
 from harness.relay import REMOTE
 
 FRESH_HOSTS = True
+# Soon full.
+HOSTS = {"client_files": {"/etc/audit-relay/dispatcher.conf.d/ring.conf": "[Dispatcher]\nRingSize=8M\n"}}
 UNIT = "audit-relay-state@dispatcher-ring_full"
 REACTION = f"/etc/systemd/system/{UNIT}.service.d/reaction.conf"
 HARMLESS = "[Service]\nExecStartPre=+/bin/sh -c 'echo reaction >>/run/reactions'\n"
-SIZE = 8000
-RECORD = b"type=SYSCALL msg=audit(1700000000.000:%d): n=%d. "
 PATIENCE_SEC = 60
-
-
-class Auditd:
-    """As far as the dispatcher sees one: a socket that comes from root."""
-
-    def __init__(self, host):
-        self.n = 0
-        self.ours, theirs = socket.socketpair()
-        self.ours.settimeout(PATIENCE_SEC)
-        self.control = socket.socket(socket.AF_UNIX)
-        self.control.settimeout(PATIENCE_SEC)
-        directory = os.open(host.path("/run/audit-relay"), os.O_PATH | os.O_DIRECTORY)
-        self.control.connect(f"/proc/self/fd/{directory}/input")
-        os.close(directory)
-        self.control.sendmsg([b"AUDITD 1\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))])
-        theirs.close()
-        assert self.control.recv(100) == b"ok\n"
-
-    def write(self):
-        text = RECORD % (self.n + 1, self.n)
-        self.ours.sendall(text + b"x" * (SIZE - len(text)) + b"\n")
-        self.n += 1
 
 
 def fill(t, auditd):
     """Until something was dropped."""
     t.client.systemctl("stop", "audit-relay-remote.socket", REMOTE)
     while "ring_full" not in t.conditions("dispatcher"):
-        for _ in range(200):
+        for _ in range(50):
             auditd.write()
 
 
@@ -67,7 +43,7 @@ def story(t):
     until(lambda: not t.conditions("dispatcher"), "room again")
     auditd.write()
     last = b" n=%d. " % (auditd.n - 1)
-    until(lambda: last in t.stored_since()[-100 * SIZE:], "the last record")
+    until(lambda: last in t.stored_since()[-100 * RECORD_SIZE:], "the last record")
     text = t.stored_since()
     numbers = [int(n) for n in re.findall(rb" n=(\d+)\. ", text)]
     gaps = re.findall(rb"op=relay-gap where=ring reason=ring-full lost=(\d+) count=exact since=\d+ types=SYSCALL:(\d+) ", text)
