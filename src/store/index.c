@@ -165,11 +165,19 @@ static void encode_body(const IndexEntry *entry, uint8_t *p)
         }
 }
 
-void index_encode(const IndexEntry *entry, StoreHash hash, uint8_t chain[static SHA256_SIZE],
-                  uint8_t ret_bytes[static INDEX_ENTRY_SIZE])
+void index_chain(const uint8_t bytes[static INDEX_ENTRY_SIZE], StoreHash hash, uint8_t chain[static SHA256_SIZE])
 {
         uint8_t chained[SHA256_SIZE + OFFSET_CHECKSUM + OFFSET_CHAIN - OFFSET_NUMBER];
 
+        memcpy(chained, chain, SHA256_SIZE);
+        memcpy(chained + SHA256_SIZE, bytes, OFFSET_CHECKSUM);
+        memcpy(chained + SHA256_SIZE + OFFSET_CHECKSUM, bytes + OFFSET_NUMBER, OFFSET_CHAIN - OFFSET_NUMBER);
+        hash(chained, sizeof chained, chain);
+}
+
+void index_encode(const IndexEntry *entry, StoreHash hash, uint8_t chain[static SHA256_SIZE],
+                  uint8_t ret_bytes[static INDEX_ENTRY_SIZE])
+{
         memset(ret_bytes, 0, INDEX_ENTRY_SIZE);
         put_le32(ret_bytes + OFFSET_MAGIC, INDEX_MAGIC);
         put_le16(ret_bytes + OFFSET_KIND, (uint16_t) entry->kind);
@@ -177,12 +185,8 @@ void index_encode(const IndexEntry *entry, StoreHash hash, uint8_t chain[static 
         put_le32(ret_bytes + OFFSET_FLAGS, entry->flags);
         encode_body(entry, ret_bytes);
         if (hash) {
-                memcpy(chained, chain, SHA256_SIZE);
-                memcpy(chained + SHA256_SIZE, ret_bytes, OFFSET_CHECKSUM);
-                memcpy(chained + SHA256_SIZE + OFFSET_CHECKSUM, ret_bytes + OFFSET_NUMBER,
-                       OFFSET_CHAIN - OFFSET_NUMBER);
-                hash(chained, sizeof chained, ret_bytes + OFFSET_CHAIN);
-                memcpy(chain, ret_bytes + OFFSET_CHAIN, SHA256_SIZE);
+                index_chain(ret_bytes, hash, chain);
+                memcpy(ret_bytes + OFFSET_CHAIN, chain, SHA256_SIZE);
         }
         put_le64(ret_bytes + OFFSET_CHECKSUM, entry_checksum(ret_bytes));
 }

@@ -183,6 +183,9 @@ typedef void (*StoreSpan)(const uint8_t *payload, size_t size, BatchSpan *ret);
 /* SHA-256, lent by a higher floor (GnuTLS). */
 typedef void (*StoreHash)(const void *data, size_t size, uint8_t ret_digest[static SHA256_SIZE]);
 
+/* Moves the chain on, from the entry before to this one. */
+void index_chain(const uint8_t bytes[static INDEX_ENTRY_SIZE], StoreHash hash, uint8_t chain[static SHA256_SIZE]);
+
 /* Encodes an entry. With `hash`, its chain is computed from `chain` (of the entry before), which moves on to
  * it. */
 void index_encode(const IndexEntry *entry, StoreHash hash, uint8_t chain[static SHA256_SIZE],

@@ -18,6 +18,8 @@
  *      pack.c       compressing closed segments
  *      view.c       the store as others read it, beside its owner
  *      view-back.c  … from its end back
+ *      verify.c     … whether it is whole: segments, entries, chain
+ *      verify-batch.c   … text, own seqs, those of each stream
  *      links.c      names for ausearch and tail
  */
 

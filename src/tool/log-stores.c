@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "tool/log-stores.h"
-#include "runtime/config.h"
+#include "tool/store-directories.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
-
-/* Where stores are by default: the collector's, the sender's. */
-static const char *const default_stores[] = { "/var/log/audit-relay", "/var/lib/audit-relay/remote" };
 
 typedef struct LogRoot {
         char *directory;
@@ -61,8 +57,9 @@ static int read_node(LogStores *stores, LogNode *node)
         return r == -ENODATA || r == -ENOENT || r == -ENOTDIR ? 0 : say_failed(node->directory, r);
 }
 
-static int add_node(LogStores *stores, const char *directory)
+static int add_node(const char *directory, void *userdata)
 {
+        LogStores *stores = userdata;
         size_t allocated = MAX(2 * stores->allocated, (size_t) 16);
         LogNode *node;
 
@@ -82,33 +79,6 @@ static int add_node(LogStores *stores, const char *directory)
                 return -ENOMEM;
         stores->n_nodes++;
         return read_node(stores, node);
-}
-
-static bool may_be_node(const struct dirent *entry)
-{
-        return entry->d_name[0] != '.' && entry->d_type != DT_REG && entry->d_type != DT_LNK &&
-               node_name_is_valid(entry->d_name);
-}
-
-/* In the order of their names. Returns how many. */
-static int add_nodes(LogStores *stores, const char *directory)
-{
-        struct dirent **entries;
-        int n = scandir(directory, &entries, NULL, alphasort), added = 0, r = 0;
-
-        if (n < 0)
-                return errno == ENOTDIR || errno == ENOENT ? 0 : -errno;
-        for (int i = 0; i < n; i++) {
-                _cleanup_(freep) char *path = NULL;
-
-                if (r >= 0 && may_be_node(entries[i]))
-                        r = asprintf(&path, "%s/%s", directory, entries[i]->d_name) < 0 ? -ENOMEM
-                                                                                        : add_node(stores, path);
-                added += r > 0;
-                free(entries[i]);
-        }
-        free(entries);
-        return r < 0 ? r : added;
 }
 
 static bool has_changed(LogRoot *root)
@@ -141,7 +111,7 @@ static int add_root(LogStores *stores, const char *directory)
                 return -ENOMEM;
         stores->n_roots++;
         (void) has_changed(root);
-        n = add_nodes(stores, directory);
+        n = store_directories_nodes(directory, add_node, stores);
         if (n < 0)
                 return n;
         return n > 0 || r == 0 ? 0 : say_failed(directory, r);
@@ -153,9 +123,9 @@ static int add_default(LogStores *stores)
         size_t n = 0;
         int r = 0;
 
-        for (size_t i = 0; i < ELEMENTSOF(default_stores) && r == 0; i++)
-                if (stat(default_stores[i], &st) == 0) {
-                        r = add_root(stores, default_stores[i]);
+        for (const char *const *directory = store_directories_default; *directory && r == 0; directory++)
+                if (stat(*directory, &st) == 0) {
+                        r = add_root(stores, *directory);
                         n += r == 0;
                         /* The folder of a program that never ran. */
                         r = r == -ENODATA ? 0 : r;
@@ -202,7 +172,7 @@ int log_stores_look(LogStores *stores)
                 }
         for (size_t i = 0; i < stores->n_roots && r >= 0; i++)
                 if (has_changed(&stores->roots[i])) {
-                        r = add_nodes(stores, stores->roots[i].directory);
+                        r = store_directories_nodes(stores->roots[i].directory, add_node, stores);
                         added += MAX(r, 0);
                 }
         return r < 0 ? r : added;

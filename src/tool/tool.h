@@ -17,3 +17,4 @@ int verb_command(int argc, char **argv);
 int verb_tail(int argc, char **argv);
 int verb_log(int argc, char **argv);
 int verb_import(int argc, char **argv);
+int verb_verify(int argc, char **argv);

@@ -3,11 +3,12 @@
 /* A directory with anything in it, as a disk may hand it back. The input is a byte of flags (1: set the
  * checksums of the entries right; 2: and of the batch headers in them; 4: an older segment is there, too;
  * 8: chained), the number of entries of the index, the entries, and the text. Whatever is in the files, the
- * store opens or says why not, shows only what verifies, goes on, and is in order afterwards.
+ * store opens or says why not, shows only what verifies, goes on, and is in order afterwards; and whoever verifies it comes to an
+ * end.
  */
 
 #include "fuzz.h"
-#include "../lib/store-fixture.h"
+#include "../lib/store-verify.h"
 
 /* Steps of the reader: more explanations than entries there cannot be. */
 #define STEPS_MAX 2048U
@@ -82,6 +83,19 @@ static bool open_store(SimDisk *sim, uint8_t flags, Store **ret)
         return true;
 }
 
+/* Whatever is found, it comes to an end. */
+static void verify(SimDisk *sim)
+{
+        Disk *disk = sim_disk_attach(sim);
+        static Found found;
+        VerifyResult result;
+        int r = fixture_verify(disk, &found, &result);
+
+        CHECK(r == 0 || r == -EPROTONOSUPPORT);
+        CHECK(r < 0 || result.damages == found.n_damages);
+        (void) disk_free(disk);
+}
+
 /* What is delivered now is there after the next start. */
 static void go_on(SimDisk *sim, uint8_t flags)
 {
@@ -138,7 +152,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         sim_disk_put(sim, data[0] & 4 ? "00000000000000000004.log" : "00000000000000000001.log",
                      data + 2 + (size_t) n * INDEX_ENTRY_SIZE, size - 2 - (size_t) n * INDEX_ENTRY_SIZE);
         free(index);
+        verify(sim);
         go_on(sim, data[0]);
+        verify(sim);
         (void) sim_disk_free(sim);
         return 0;
 }

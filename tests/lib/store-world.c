@@ -11,6 +11,7 @@
  */
 
 #include "store-world.h"
+#include "store-verify.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -450,6 +451,19 @@ int world_open(World *world)
 }
 
 /* Opens, perhaps cut several times on the way, and checks everything twice. */
+/* Who verifies the store sees nothing wrong. */
+static bool check_whole(World *world)
+{
+        VerifyFinding finding = { 0 };
+        size_t n = fixture_damages(world->sim, &finding);
+
+        if (n > 0 && (world->cuts_lasting || finding.kind != VERIFY_SURPLUS))
+                return wrong(world, "%zu damages, the first of kind %d: segment %" PRIu64 ", %s at %" PRIu64 ", %" PRIu64
+                             "..%" PRIu64, n, (int) finding.kind, finding.segment, finding.text ? "text" : "index",
+                             finding.offset, finding.first, finding.last);
+        return true;
+}
+
 bool world_come_back(World *world, bool cuts)
 {
         uint64_t positions[WORLD_STREAMS], again[WORLD_STREAMS];
@@ -478,7 +492,7 @@ bool world_come_back(World *world, bool cuts)
                 if (r > 0)
                         return wrong(world, "%d ranges reported as damaged", r);
                 if (!check_positions(world, i == 0 ? positions : again) || !check_shown(world, positions) ||
-                    !check_files(world))
+                    !check_files(world) || !check_whole(world))
                         return false;
                 if (i == 0)
                         world_die(world);

@@ -9,7 +9,7 @@
 
 #include "check-main.h"
 #include "mark.h"
-#include "store-fixture.h"
+#include "store-verify.h"
 
 #include <inttypes.h>
 #include <sys/random.h>
@@ -143,9 +143,11 @@ static void check_all(Model *model)
 {
         StoreStatus status;
         SourceRange range;
+        VerifyFinding damage;
         uint64_t acked;
 
         check_positions(model);
+        ck_assert_uint_eq(fixture_damages(model->sim, &damage), 0);
         store_status(model->store, &status);
         /* Which whole segments went is the store's business; what is not acked goes only if it may, and is counted. */
         acked = MAX(MAX(model->custody[0], model->custody[1]), model->old_released);
@@ -176,6 +178,7 @@ static void open_store(Model *model)
         StoreOptions options = fixture_options(sim_disk_attach(model->sim));
         StoreReport report;
 
+        options.hash = fixture_hash;
         options.segment_size_max = 700;
         options.delete_acked = true;
         if (model->drops) {

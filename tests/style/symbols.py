@@ -14,6 +14,7 @@ PURE = set('''
 memcpy memmove memset memcmp bcmp memchr memrchr memmem mempcpy explicit_bzero
 strlen strnlen strcmp strncmp strcasecmp strncasecmp strchr strchrnul strrchr strstr strspn strcspn strdup strndup strcpy stpcpy
 strtoul strtoull strtol strtoll snprintf vsnprintf sscanf __isoc99_sscanf qsort bsearch
+tsearch tfind twalk_r tdestroy
 malloc calloc realloc reallocarray free aligned_alloc posix_memalign
 gmtime_r timegm __errno_location __assert_fail abort __stack_chk_fail _GLOBAL_OFFSET_TABLE_ __ctype_b_loc
 mark_hit step_hit audit_msg_type_to_name audit_name_to_msg_type

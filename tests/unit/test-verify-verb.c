@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* audit-relay verify, run as a program (its path is the first argument) on stores made here, and then attacked: what it says,
+ * and its exit status. Which damage is found where: test-store-verify.c. */
+
+#include "check-main.h"
+#include "capture.h"
+#include "record/record.h"
+#include "store/store.h"
+
+#include <gnutls/crypto.h>
+#include <inttypes.h>
+#include <sys/wait.h>
+
+#define INTACT 0
+#define FAILED 1
+#define USAGE 2
+#define DAMAGED 3
+#define GAPS 4
+
+static char *tool;
+static char directory[64];
+static char output[1 << 20];
+static uint64_t now = UINT64_C(1700000000) * USEC_PER_SEC;
+
+/* --- Stores --- */
+
+static void fill_random(void *bytes, size_t size)
+{
+        static uint8_t next = 1;
+
+        memset(bytes, next++, size);
+}
+
+static void sha256(const void *data, size_t size, uint8_t ret_digest[static SHA256_SIZE])
+{
+        ck_assert_int_eq(gnutls_hash_fast(GNUTLS_DIG_SHA256, data, size, ret_digest), 0);
+}
+
+static Store *open_store(const char *name, bool chained)
+{
+        StoreOptions options = {
+                .hash = chained ? sha256 : NULL,
+                .random = fill_random,
+                .span = record_span,
+                .segment_size_max = 1024 * 1024,
+                .group_bytes_max = 1024 * 1024,
+        };
+        char path[256];
+        StoreReport report;
+        Store *store;
+
+        (void) snprintf(path, sizeof path, "%s/%s", directory, name);
+        (void) mkdir(path, 0750);
+        ck_assert_int_eq(disk_open(path, &options.disk), 0);
+        ck_assert_int_eq(store_open(&options, now, &store, &report), 0);
+        store_report_done(&report);
+        return store;
+}
+
+static void commit(Store *store)
+{
+        StoreJob job;
+
+        while (store_dirty(store)) {
+                ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
+                ck_assert_int_eq(store_commit_end(store, store_job_run(&job), now), 0);
+        }
+}
+
+/* n records of node "webI", received a second after the last. */
+static void append(Store *store, uint8_t i, uint64_t first, unsigned n)
+{
+        char text[4096];
+        int size = 0;
+        StreamId stream = { { i } };
+        char owner[16];
+        Batch batch = { .first = first, .last = first + n - 1, .count = n, .origin = BATCH_ORIGIN_KERNEL,
+                        .payload = (const uint8_t *) text };
+        Sink *sink = store_sink(store);
+
+        for (unsigned k = 0; k < n; k++)
+                size += snprintf(text + size, sizeof text - (size_t) size, "node=web%u type=USER msg=audit(1000.000:%" PRIu64 "): x\n",
+                                 i, first + k);
+        batch.size = (uint32_t) size;
+        batch_seal(&batch);
+        (void) snprintf(owner, sizeof owner, "web%u", i);
+        now += USEC_PER_SEC;
+        ck_assert_int_eq(sink->append(sink, &stream, owner, &batch, &batch, now), 0);
+        commit(store);
+}
+
+/* A range that the sender says is lost, as an intake stores it. */
+static void append_lost(Store *store, uint8_t i, uint64_t first, uint64_t last)
+{
+        static uint8_t out[RECORD_LINE_MAX];
+        StreamId stream = { { i } };
+        char id[33];
+        Batch lost = { .first = first, .last = last, .origin = BATCH_ORIGIN_KERNEL, .reason = BATCH_LOST, .size = 16,
+                       .payload = (const uint8_t *) "deleted-for-size" }, stored;
+        Sink *sink = store_sink(store);
+
+        batch_seal(&lost);
+        stream_id_format(&stream, id);
+        record_explain_lost(&lost, "web1", id, record_time(now, 1), out, &stored);
+        ck_assert_int_eq(sink->append(sink, &stream, "web1", &lost, &stored, now), 0);
+        commit(store);
+}
+
+/* Segments 1 (two streams), 7 and 10; three batches in the first, one in each other. */
+static void make_store(const char *name)
+{
+        Store *store = open_store(name, true);
+
+        append(store, 1, 1, 2);
+        append(store, 2, 1, 2);
+        append(store, 1, 3, 2);
+        store_rotate(store);
+        commit(store);
+        append(store, 1, 5, 3);
+        store_rotate(store);
+        commit(store);
+        append(store, 2, 3, 1);
+        store_free(store);
+}
+
+/* --- The program --- */
+
+static int run(const char *arguments)
+{
+        char command[1024];
+        FILE *pipe;
+        size_t n;
+        int status;
+
+        (void) snprintf(command, sizeof command, "cd '%s' && '%s' verify %s 2>&1", directory, tool, arguments);
+        pipe = popen(command, "re");
+        ck_assert_ptr_nonnull(pipe);
+        n = fread(output, 1, sizeof output - 1, pipe);
+        output[n] = '\0';
+        status = pclose(pipe);
+        ck_assert(WIFEXITED(status));
+        return WEXITSTATUS(status);
+}
+
+static void expect(const char *arguments, int status)
+{
+        int r = run(arguments);
+
+        ck_assert_msg(r == status, "%s: exit status %d, not %d:\n%s", arguments, r, status, output);
+}
+
+static void expect_text(const char *text)
+{
+        ck_assert_msg(strstr(output, text), "no \"%s\" in:\n%s", text, output);
+}
+
+/* What an attacker types. */
+static void attack(const char *command)
+{
+        char line[1024];
+
+        (void) snprintf(line, sizeof line, "cd '%s/a' && { %s; } 2>/dev/null", directory, command);
+        ck_assert_int_eq(system(line), 0);
+}
+
+static void setup(void)
+{
+        scratch_make(directory);
+}
+
+static void teardown(void)
+{
+        scratch_remove(directory);
+}
+
+/* --- What is said of whole stores --- */
+
+START_TEST(an_intact_store)
+{
+        make_store("a");
+        expect("a", INTACT);
+        ck_assert_str_eq(output,
+                         "a\n"
+                         "stream 02020202020202020202020202020202, seqs 1..10: 10 records, 450 bytes of text in 3 segments "
+                         "(0 compressed)\n"
+                         "\n"
+                         "Who delivered\n"
+                         "OWNER  STREAM                            FIRST  LAST  RECORDS  FILTERED  ELSEWHERE  LOST  RECEIVED\n"
+                         "web1   01000000000000000000000000000000      1     7        7         0          0     0  "
+                         "2023-11-14T22:13:24Z\n"
+                         "web2   02000000000000000000000000000000      1     3        3         0          0     0  "
+                         "2023-11-14T22:13:25Z\n"
+                         "\n"
+                         "Intact.\n");
+        expect("--json a", INTACT);
+        expect_text("\"verdict\": \"intact\",\n    \"stream\": \"02020202020202020202020202020202\"");
+        expect_text("\"records\": 10,\n    \"text_bytes\": 450,\n    \"segments\": 3,\n    \"compressed\": 0,\n    \"unchained\": 0");
+        expect_text("\"owner\": \"web2\",\n        \"stream\": \"02000000000000000000000000000000\",\n        \"first\": 1,\n"
+                    "        \"last\": 3");
+        expect_text("\"damages\": []");
+}
+END_TEST
+
+/* Its owner is at work, and has a group under way. */
+START_TEST(beside_its_owner)
+{
+        Store *store = open_store("a", false);
+        Sink *sink = store_sink(store);
+        StreamId stream = { { 1 } };
+        Batch batch = { .first = 3, .last = 3, .count = 1, .size = 2, .origin = BATCH_ORIGIN_KERNEL,
+                        .payload = (const uint8_t *) "x\n" };
+
+        append(store, 1, 1, 2);
+        batch_seal(&batch);
+        ck_assert_int_eq(sink->append(sink, &stream, "web1", &batch, &batch, now), 0);
+        expect("a", INTACT);
+        expect_text("1 segments have no chain: there, only what happened by accident is sure to be found\n");
+        expect_text("2 bytes at the end were promised to nobody: a group under way, or what a crash left\n");
+        expect_text("seqs 1..2: 2 records");
+        store_free(store);
+}
+END_TEST
+
+START_TEST(gaps_that_were_told)
+{
+        Store *store = open_store("a", true);
+
+        append(store, 1, 1, 2);
+        append_lost(store, 1, 3, 12);
+        append(store, 1, 13, 1);
+        store_free(store);
+        expect("a", GAPS);
+        expect_text("\nGaps that were told (op=relay-gap)\n"
+                    "NODE  TIME                  LOST  COUNT  WHERE   REASON            SEQS\n");
+        expect_text("10  exact  stream  deleted-for-size  3..3\n");
+        expect_text("Intact, with gaps that were told when they came about.\n");
+        expect("--json a", GAPS);
+        expect_text("\"lost\": 10,\n        \"count\": \"exact\",\n        \"where\": \"stream\",\n        \"reason\": "
+                    "\"deleted-for-size\"");
+}
+END_TEST
+
+/* What a user wrote into a record of his is no gap record. */
+START_TEST(a_gap_that_a_user_made_up)
+{
+        static const char line[] = "node=web1 type=USER msg=audit(1.000:1): op=relay-gap where=ring reason=x lost=7\n"
+                                   "node=web1 type=DAEMON_ERR msg=audit(1.000:1): op=other op=relay-gap lost=7\n";
+        Store *store = open_store("a", true);
+        Batch batch = { .first = 1, .last = 2, .count = 2, .size = (uint32_t) strlen(line), .origin = BATCH_ORIGIN_KERNEL,
+                        .payload = (const uint8_t *) line };
+        StreamId stream = { { 1 } };
+        Sink *sink = store_sink(store);
+
+        batch_seal(&batch);
+        ck_assert_int_eq(sink->append(sink, &stream, "web1", &batch, &batch, now), 0);
+        commit(store);
+        store_free(store);
+        expect("a", INTACT);
+}
+END_TEST
+
+START_TEST(several_stores)
+{
+        char path[256];
+
+        (void) snprintf(path, sizeof path, "%s/nodes", directory);
+        ck_assert_int_eq(mkdir(path, 0755), 0);
+        make_store("a");
+        make_store("nodes/web1");
+        make_store("nodes/web2");
+        expect("nodes a", INTACT);
+        expect_text("nodes/web1\nstream ");
+        expect_text("\n\nnodes/web2\nstream ");
+        expect_text("\n\na\nstream ");
+        attack("printf x | dd of=00000000000000000001.log conv=notrunc bs=1 seek=10");
+        expect("nodes a", DAMAGED);
+        expect("nodes", INTACT);
+}
+END_TEST
+
+START_TEST(what_cannot_be_verified)
+{
+        expect(".", FAILED);
+        expect_text(".: no store is there\n");
+        expect("none", FAILED);
+        expect_text("Cannot verify none: No such file or directory\n");
+        expect("--nonsense", USAGE);
+        expect("--help", INTACT);
+        expect_text("Exit status: 0 intact;");
+}
+END_TEST
+
+/* --- Attacks --- */
+
+START_TEST(changed)
+{
+        make_store("a");
+        attack("printf y | dd of=00000000000000000001.log conv=notrunc bs=1 seek=100");
+        expect("a", DAMAGED);
+        expect_text("FILE                      OFFSET  BYTES  SEQS  STREAM  WHAT\n"
+                    "00000000000000000001.log      90     90  3..4  -       the text is not what was stored\n");
+        expect_text("the text is not what was stored: The records may still be on another collector");
+        expect_text("\nDAMAGED in 1 place. Nothing was changed here; keep a copy before you do.\n");
+        expect("--json a", DAMAGED);
+        expect_text("\"kind\": \"text\",\n        \"file\": \"00000000000000000001.log\",\n        \"offset\": 90,\n"
+                    "        \"bytes\": 90,\n        \"first\": 3,\n        \"last\": 4");
+}
+END_TEST
+
+START_TEST(removed_and_inserted)
+{
+        make_store("a");
+        attack("sed -i 2d 00000000000000000001.log");
+        expect("a", DAMAGED);
+        expect_text("00000000000000000001.log       0     45  1..2  -       bytes are missing here\n");
+        attack("sed -i '1p' 00000000000000000001.log");
+        expect("a", DAMAGED);
+        attack("cp 00000000000000000007.log t && sed -i '3p' 00000000000000000007.log");
+        expect("a", DAMAGED);
+        expect_text("00000000000000000007.log");
+        expect_text("bytes behind the end, of no batch");
+        attack("mv t 00000000000000000007.log");
+        attack("tac 00000000000000000007.log >t && mv t 00000000000000000007.log");
+        expect("a", DAMAGED);
+        expect_text("00000000000000000007.log       0    135  7..9  -       the text is not what was stored\n");
+}
+END_TEST
+
+START_TEST(whole_segments)
+{
+        make_store("a");
+        attack("rm 00000000000000000007.*");
+        expect("a", DAMAGED);
+        expect_text("00000000000000000007.idx       0      0  7..9  -       segments are missing, and no entry says that they "
+                    "were deleted\n");
+        expect_text("web1    seqs of this stream are not here\n");
+        attack("rm 00000000000000000001.*");
+        expect("a", DAMAGED);
+        expect_text("1..9");
+}
+END_TEST
+
+/* Nothing in the store itself says that there was more. */
+START_TEST(a_cut_tail_is_not_found_without_evidence)
+{
+        make_store("a");
+        attack("rm 00000000000000000010.*");
+        expect("a", INTACT);
+        expect_text("seqs 1..9: 9 records");
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+        Suite *suite = suite_create("verify-verb");
+        TCase *tcase = tcase_create("verify");
+
+        if (argc < 2)
+                return EXIT_FAILURE;
+        tool = realpath(argv[1], NULL);
+        if (!tool)
+                return EXIT_FAILURE;
+        tcase_add_checked_fixture(tcase, setup, teardown);
+        tcase_set_timeout(tcase, 30);
+        tcase_add_test(tcase, an_intact_store);
+        tcase_add_test(tcase, beside_its_owner);
+        tcase_add_test(tcase, gaps_that_were_told);
+        tcase_add_test(tcase, a_gap_that_a_user_made_up);
+        tcase_add_test(tcase, several_stores);
+        tcase_add_test(tcase, what_cannot_be_verified);
+        tcase_add_test(tcase, changed);
+        tcase_add_test(tcase, removed_and_inserted);
+        tcase_add_test(tcase, whole_segments);
+        tcase_add_test(tcase, a_cut_tail_is_not_found_without_evidence);
+        suite_add_tcase(suite, tcase);
+        return check_main(suite);
+}
