@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Where the ends meet: a network, an /etc, a /run and a directory of our own, and below it the two ends of each kind, started, killed
-and read. Debian's programs are those of its packages, unpacked and otherwise as they are."""
+and read. The stock programs are as they were built; by TLS all four ends have the same identity and key."""
 
 import glob
 import os
@@ -17,11 +17,16 @@ BASE = "/run/interop"
 PATIENCE_SEC = 30
 PORT = 60
 NODE, COLLECTOR = "web1", "collector"
+KEY, OTHER_KEY = "00112233445566778899aabbccddeeff" * 2, "ff" * 32
+PSK = f"AuditdPSKIdentity={NODE}\nAuditdPSKFile={BASE}/key\n"
 TIME = 1700000000
 NUMBERED = re.compile(rb" op=interop n=(\d+) ")
 MIB = 1 << 20
 # Records behind this number are long: a store has some room of its own, which only much of them fills.
 BIG = 1000000
+# Bytes of a record, newline and all; powers of two, as the line reader of audisp-remote 4.1 and 4.2 cuts the line in which its buffer
+# of 16 KiB ends.
+SHORT, LONG = 128, 4096
 
 
 def run(*argv):
@@ -41,8 +46,8 @@ def wait_for(what, condition):
 
 
 def record(n):
-    pad = "x" * (3000 if n > BIG else 60)
-    return f"type=USER msg=audit({TIME + n // 1000}.{n % 1000:03}:{n}): op=interop n={n} pad={pad}\n".encode()
+    text = f"type=USER msg=audit({TIME + n // 1000}.{n % 1000:03}:{n}): op=interop n={n} pad="
+    return text.ljust((LONG if n > BIG else SHORT) - 1, "x").encode() + b"\n"
 
 
 def records(first, last):
@@ -61,7 +66,7 @@ class Count:
                 continue
             n = int(match[1])
             if line != wanted(n):
-                self.strange.append(line[:200])
+                self.strange.append(line[:200]); open('/tmp/strange','wb').write(line)
             numbers.append(n)
         self.numbers, self.present = numbers, set(numbers)
         self.duplicated = len(numbers) - len(self.present)
@@ -77,15 +82,23 @@ class Count:
 
 
 class Place:
-    def __init__(self, build, root):
-        self.build, self.root = build, root
+    def __init__(self, build, root, psk=False):
+        self.build, self.root, self.psk = build, root, psk
         self.ends = []
         os.makedirs(f"{BASE}/state")
         os.makedirs(f"{BASE}/subscribers.d")
         for words in ("init",), ("collector", COLLECTOR), ("client", NODE):
             run(f"{build}/src/tool/audit-relay", "cert", *words, "--dir", f"{BASE}/ca")
-        libraries = [d for d in glob.glob(f"{root}/usr/lib/*-linux-gnu") + glob.glob(f"{root}/lib/*-linux-gnu") if os.path.isdir(d)]
+        if psk:
+            write_key(f"{BASE}/key", KEY)
+            write_key(f"{BASE}/keys/{NODE}.psk", KEY)
+        libraries = [d for d in glob.glob(f"{root}/usr/lib/*-linux-gnu") + glob.glob(f"{root}/lib/*-linux-gnu") + [f"{root}/usr/lib"]
+                     if os.path.isdir(d)]
         self.environment = dict(os.environ, LD_LIBRARY_PATH=":".join(libraries))
+
+    def stock(self, name):
+        """A stock program, wherever its installation has it."""
+        return next(path for folder in ("sbin", "usr/sbin") if os.path.exists(path := f"{self.root}/{folder}/{name}"))
 
     def tls(self, name):
         return "".join(f"TLS{key}={BASE}/ca/{name}/{file}.pem\n"
@@ -126,7 +139,7 @@ class Aggregator:
     """Ours. Its sockets are held for it, as systemd holds them."""
 
     def __init__(self, place, options="", disk=None, node="127.0.0.1"):
-        self.place, self.node = place, node.encode()
+        self.place, self.node = place, (NODE if place.psk else node).encode()
         self.store = f"{BASE}/store"
         if disk:
             os.mkdir(self.store)
@@ -134,7 +147,8 @@ class Aggregator:
         sockets = [("tls", listen(6560)), ("auditd", listen(PORT))]
         self.program = place.program("aggregator", sockets,
                                      f"[Aggregator]\nName={COLLECTOR}\n{place.tls(COLLECTOR)}Directory={self.store}\n"
-                                     f"StateDirectory={BASE}/state\nAuditdAllow=127.0.0.0/8\nSpaceLeft=0\n{options}")
+                                     f"StateDirectory={BASE}/state\nAuditdAllow=127.0.0.0/8\nSpaceLeft=0\n"
+                                     f"{f'AuditdPSKDirectory={BASE}/keys{chr(10)}' if place.psk else ''}{options}")
 
     def start(self):
         self.program.start()
@@ -173,19 +187,19 @@ class Aggregator:
 
 
 class Auditd:
-    """Debian's."""
+    """The stock one."""
 
     def __init__(self, place, node=None):
         self.place, self.process = place, None
         self.prefix = f"node={node} ".encode() if node else b""
         os.makedirs(f"{BASE}/log", mode=0o700)
         os.makedirs(f"{BASE}/plugins", mode=0o700)
-        configure("auditd.conf")
+        configure("auditd.conf", place.psk)
         place.ends.append(self)
 
     def start(self):
         with open(f"{BASE}/auditd.said", "ab") as said:
-            self.process = subprocess.Popen([f"{self.place.root}/sbin/auditd", "-n"], env=self.place.environment,
+            self.process = subprocess.Popen([self.place.stock("auditd"), "-n"], env=self.place.environment,
                                             stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         wait_for("auditd listening", lambda: listens(PORT))
 
@@ -216,18 +230,18 @@ class Auditd:
 # --- Senders ---
 
 class AudispRemote:
-    """Debian's. Reads a pipe, as a plugin does; ours to fill."""
+    """The stock one. Reads a pipe, as a plugin does; ours to fill."""
 
     def __init__(self, place, mode="immediate", **options):
         self.place, self.process, self.pipe = place, None, None
-        configure("audisp-remote.conf", mode=mode, **options)
+        configure("audisp-remote.conf", place.psk, mode=mode, **options)
         place.ends.append(self)
 
     def start(self):
         ours, self.pipe = os.pipe()
         with open(f"{BASE}/audisp-remote.said", "ab") as said:
             # As auditd does, we leave SIGPIPE ignored: else it dies when its collector does.
-            self.process = subprocess.Popen([f"{self.place.root}/sbin/audisp-remote"], env=self.place.environment, stdin=ours,
+            self.process = subprocess.Popen([self.place.stock("audisp-remote")], env=self.place.environment, stdin=ours,
                                             stdout=said, stderr=said, restore_signals=False)
         os.close(ours)
 
@@ -272,7 +286,7 @@ class Remote:
                                         f"SubscribersDirectory={BASE}/subscribers.d\n")
         self.program = place.program("remote", [("remote", inbox)],
                                      f"[Remote]\nNode={NODE}\nDirectory={BASE}/spool\nStateDirectory={BASE}/state\nRetryMin=10ms\n"
-                                     f"RetryMax=200ms\nSpaceLeft=0\n{options}")
+                                     f"RetryMax=200ms\nSpaceLeft=0\n{PSK if place.psk else ''}{options}")
 
     def start(self):
         if not self.dispatcher.pid:
@@ -312,10 +326,21 @@ def counter(component, name):
     return None
 
 
-def configure(name, **changes):
+def write_key(path, key):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.exists(path):
+        os.unlink(path)
+    with open(path, "w", opener=lambda p, flags: os.open(p, flags, 0o400)) as file:
+        file.write(f"{key}\n")
+
+
+def configure(name, psk, **changes):
     here = os.path.dirname(os.path.abspath(__file__))
     with open(f"{here}/{name}") as file:
         text = file.read().replace("@DIR@", BASE)
+    if psk:
+        changes["transport"] = "tls"
+        text += f"tls_psk_identity = {NODE}\ntls_psk_file = {BASE}/key\n"
     for key, value in changes.items():
         text, n = re.subn(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
         assert n == 1, key
