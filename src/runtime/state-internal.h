@@ -20,12 +20,14 @@ typedef struct Held {
         uint64_t count;
         uint64_t tried_usec; /* monotonic time of the last write, 0: not yet */
         bool dirty;
+        bool drill; /* it holds for whoever looks, not for the program */
         TAILQ_ENTRY(Held) entries;
 } Held;
 
 struct State {
         char *component;
         char *path;
+        char *drill_path; /* who asks for a drill writes it there */
         int fd;
         bool locked;
         TAILQ_HEAD(, Held) held;
@@ -46,3 +48,9 @@ int state_write_file(State *state, const char *name, const char *text, size_t si
 void state_say_failed(State *state, const char *name, int r);
 /* Writes the conditions whose files are not up to date. */
 void state_flush_held(State *state);
+Held *state_find(const State *state, const char *name);
+/* Begins a condition, and ends one, which is freed. */
+int state_begin(State *state, const char *name, const char *reason, const char *keys, bool drill) _must_check_;
+void state_end(State *state, Held *held);
+/* Looks whether a drill is asked for, or is over. Once a second. */
+void state_look_for_drill(State *state);

@@ -113,7 +113,7 @@ static int directory_open(State *state, const char *directory)
 
 /* --- Conditions --- */
 
-static Held *held_find(const State *state, const char *name)
+Held *state_find(const State *state, const char *name)
 {
         Held *held;
 
@@ -266,29 +266,47 @@ static Held *held_new(const char *name)
         return held->name ? held : held_free(held);
 }
 
+int state_begin(State *state, const char *name, const char *reason, const char *keys, bool drill)
+{
+        Held *held = held_new(name);
+
+        if (!held || held_set(held, reason, keys) < 0) {
+                held_free(held);
+                return -ENOMEM;
+        }
+        held->count = 1;
+        held->drill = drill;
+        TAILQ_INSERT_TAIL(&state->held, held, entries);
+        held_log(state, held, true);
+        held_flush(state, held);
+        return 0;
+}
+
 void state_raise(State *state, const char *condition, const char *reason, const char *keys)
 {
-        Held *held = held_find(state, condition);
-        bool begins = !held;
+        Held *held = state_find(state, condition);
+        int r;
 
         /* A name that is no file, or the status, would be a mistake of ours. */
         assert(condition[0] != '\0' &&
                strspn(condition, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(condition));
         assert(strcmp(condition, "status") != 0);
-        if (begins)
-                held = held_new(condition);
-        if (!held || held_set(held, reason, keys) < 0) {
-                if (begins)
-                        held_free(held);
-                state_say_failed(state, condition, -ENOMEM);
-                return;
+        /* What was tried comes to be: it begins now. */
+        if (held && held->drill) {
+                state_end(state, held);
+                held = NULL;
         }
-        held->count++;
-        if (begins) {
-                TAILQ_INSERT_TAIL(&state->held, held, entries);
-                held_log(state, held, true);
+        if (!held) {
+                r = state_begin(state, condition, reason, keys, false);
+        } else {
+                r = held_set(held, reason, keys);
+                if (r >= 0) {
+                        held->count++;
+                        held_flush(state, held);
+                }
         }
-        held_flush(state, held);
+        if (r < 0)
+                state_say_failed(state, condition, r);
 }
 
 void state_flush_held(State *state)
@@ -299,12 +317,8 @@ void state_flush_held(State *state)
                 held_flush(state, held);
 }
 
-void state_clear(State *state, const char *condition)
+void state_end(State *state, Held *held)
 {
-        Held *held = held_find(state, condition);
-
-        if (!held)
-                return;
         if (unlinkat(state->fd, held->name, 0) < 0 && errno != ENOENT)
                 state_say_failed(state, held->name, -errno);
         held_log(state, held, false);
@@ -312,9 +326,19 @@ void state_clear(State *state, const char *condition)
         held_free(held);
 }
 
+void state_clear(State *state, const char *condition)
+{
+        Held *held = state_find(state, condition);
+
+        if (held && !held->drill)
+                state_end(state, held);
+}
+
 bool state_holds(const State *state, const char *condition)
 {
-        return held_find(state, condition) != NULL;
+        const Held *held = state_find(state, condition);
+
+        return held && !held->drill;
 }
 
 size_t state_list(const State *state, const char **ret_names, size_t n)
@@ -348,6 +372,10 @@ int state_new(const char *directory, const char *component, State **ret)
                 state->path = NULL;
                 return -ENOMEM;
         }
+        if (asprintf(&state->drill_path, "%s" STATE_DRILL_SUFFIX, state->path) < 0) {
+                state->drill_path = NULL;
+                return -ENOMEM;
+        }
         r = directory_open(state, directory);
         if (r < 0) {
                 log_message(LOG_ERR, MESSAGE_ID_STATE_FAILED, NULL, "%s: cannot be used for the state: %s",
@@ -377,6 +405,7 @@ State *state_free(State *state)
         free(state->label);
         free(state->component);
         free(state->path);
+        free(state->drill_path);
         state->fd = close_fd(state->fd);
         free(state);
         return NULL;

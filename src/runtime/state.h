@@ -16,6 +16,10 @@
 
 /* Where the programs keep their state unless told otherwise. */
 #define STATE_DIRECTORY "/run/audit-relay/state"
+/* A drill: root writes the name of a condition into DIRECTORY/COMPONENT.drill, and the component has that condition hold for all
+ * who look, with DRILL=yes in its file, until the file is gone or is older than this. The program itself does nothing about it. */
+#define STATE_DRILL_SUFFIX ".drill"
+#define STATE_DRILL_USEC (60 * USEC_PER_SEC)
 /* The status file is written or at least touched this often: an older one is of a program that is stuck. */
 #define STATUS_FRESH_USEC (10 * USEC_PER_SEC)
 
@@ -36,6 +40,7 @@ DEFINE_CLEANUP(State *, state_free)
 void state_raise(State *state, const char *condition, const char *reason, const char *keys);
 /* Ends it; nothing when it does not hold. Logs the end. */
 void state_clear(State *state, const char *condition);
+/* Whether it was raised: a drill does not count. */
 bool state_holds(const State *state, const char *condition);
 /* Names of the conditions that hold, in order of their beginning; up to n. Returns how many hold. */
 size_t state_list(const State *state, const char **ret_names, size_t n);

@@ -109,7 +109,7 @@ static void print_conditions(State *state)
               state->status);
         for (const Condition *c = conditions; c->name; c++)
                 if (strcmp(c->component, state->component) == 0)
-                        print_condition(state, c->name, state_holds(state, c->name));
+                        print_condition(state, c->name, state_find(state, c->name) != NULL);
         TAILQ_FOREACH (held, &state->held, entries)
                 if (!condition_find(state->component, held->name))
                         print_condition(state, held->name, true);
@@ -167,6 +167,7 @@ void status_end(State *state, const char *format, ...)
                 if ((unsigned char) *p < 0x20 || *p == 0x7f)
                         *p = ' ';
         status_notify(state, text);
+        state_look_for_drill(state);
         state_flush_held(state);
         if (!state->status)
                 return;

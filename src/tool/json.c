@@ -136,3 +136,9 @@ void json_number(Json *json, const char *name, const char *value)
         begin_value(json, name);
         fputs(value, json->to);
 }
+
+void json_bool(Json *json, const char *name, bool value)
+{
+        begin_value(json, name);
+        fputs(value ? "true" : "false", json->to);
+}

@@ -25,3 +25,4 @@ void json_array_end(Json *json);
 void json_string(Json *json, const char *name, const char *value);
 /* A number as text; what JSON does not know as one (NaN, +Inf) becomes a string. */
 void json_number(Json *json, const char *name, const char *value);
+void json_bool(Json *json, const char *name, bool value);

@@ -16,11 +16,13 @@ typedef struct Verb {
 
 static const Verb verbs[] = {
         { "status", verb_status, "What the programs on this host are doing, and what is wrong" },
+        { "doctor", verb_doctor, "What is wrong on this host, and what to type" },
         { "tail", verb_tail, "Records as the dispatcher gets them, as lines or JSON" },
         { "log", verb_log, "Records from stores, by time, node, type, key or serial" },
         { "verify", verb_verify, "Whether stores are whole: text, index, chain, and what is missing" },
         { "send", verb_send, "Records from standard input into the dispatcher, acked" },
         { "command", verb_command, "Ask something of the dispatcher or of the plugins behind it" },
+        { "drill", verb_drill, "Which reaction a condition has, and whether it works" },
         { "import", verb_import, "Configuration from auditd's files, and what became of each key" },
         { "cert", verb_cert, "Make a CA, and certificates for collectors and clients" },
 };

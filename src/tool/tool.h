@@ -18,3 +18,5 @@ int verb_tail(int argc, char **argv);
 int verb_log(int argc, char **argv);
 int verb_import(int argc, char **argv);
 int verb_verify(int argc, char **argv);
+int verb_doctor(int argc, char **argv);
+int verb_drill(int argc, char **argv);

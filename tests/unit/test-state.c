@@ -284,6 +284,70 @@ START_TEST(the_table_is_sound)
 }
 END_TEST
 
+static void tick(void)
+{
+        status_begin(state);
+        status_end(state, "x");
+}
+
+START_TEST(a_drill_is_for_those_who_look)
+{
+        scratch_write(directory, "remote.drill", "spool_full\n");
+        tick();
+        ck_assert_str_eq(condition_file("spool_full"), "COMPONENT=remote\nCONDITION=spool_full\n"
+                                                       "REASON=\"A drill (audit-relay drill): nothing is wrong\"\nCOUNT=1\nDRILL=yes\n");
+        ck_assert_ptr_nonnull(strstr(scratch_read(directory, "remote/status"), "condition=\"spool_full\"} 1\n"));
+        ck_assert(!state_holds(state, "spool_full"));
+        state_clear(state, "spool_full");
+        ck_assert_ptr_nonnull(condition_file("spool_full"));
+        scratch_write(directory, "remote.drill", "spool_low");
+        tick();
+        ck_assert_ptr_null(condition_file("spool_full"));
+        ck_assert_ptr_nonnull(condition_file("spool_low"));
+        scratch_write(directory, "remote.drill", "");
+        tick();
+        ck_assert_uint_eq(state_list(state, NULL, 0), 0);
+}
+END_TEST
+
+START_TEST(a_drill_gives_way_to_what_is)
+{
+        scratch_write(directory, "remote.drill", "spool_full\n");
+        tick();
+        state_raise(state, "spool_full", "No room", NULL);
+        ck_assert_str_eq(condition_file("spool_full"), "COMPONENT=remote\nCONDITION=spool_full\nREASON=\"No room\"\nCOUNT=1\n");
+        scratch_write(directory, "remote.drill", "");
+        tick();
+        ck_assert(state_holds(state, "spool_full"));
+        scratch_write(directory, "remote.drill", "spool_full\n");
+        tick();
+        ck_assert_str_eq(condition_file("spool_full"), "COMPONENT=remote\nCONDITION=spool_full\nREASON=\"No room\"\nCOUNT=1\n");
+        state_clear(state, "spool_full");
+        ck_assert(!state_holds(state, "spool_full"));
+}
+END_TEST
+
+START_TEST(a_drill_that_is_none)
+{
+        char path[128];
+        struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+
+        scratch_write(directory, "remote.drill", "no_such_condition\n");
+        tick();
+        scratch_write(directory, "remote.drill", "disk_full\n"); /* the aggregator's */
+        tick();
+        (void) snprintf(path, sizeof path, "%s/remote.drill", directory);
+        scratch_write(directory, "remote.drill", "spool_full\n");
+        ck_assert_int_eq(utimensat(AT_FDCWD, path, old, 0), 0);
+        tick();
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_int_eq(symlink("remote/status", path), 0);
+        tick();
+        ck_assert_uint_eq(state_list(state, NULL, 0), 0);
+        ck_assert_int_eq(unlink(path), 0);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("state");
@@ -301,6 +365,9 @@ int main(void)
         tcase_add_test(tcase, the_status_is_written_at_most_once_a_second);
         tcase_add_test(tcase, a_directory_that_fails_is_said_and_tried_again);
         tcase_add_test(tcase, the_table_is_sound);
+        tcase_add_test(tcase, a_drill_is_for_those_who_look);
+        tcase_add_test(tcase, a_drill_gives_way_to_what_is);
+        tcase_add_test(tcase, a_drill_that_is_none);
         suite_add_tcase(suite, tcase);
         (void) unsetenv("AUDIT_RELAY_LOG_LEVEL");
         (void) unsetenv("JOURNAL_STREAM");

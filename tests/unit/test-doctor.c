@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Each check of `audit-relay doctor`, on hosts that are made up: facts, and files in a directory. */
+
+#include "check-main.h"
+#include "capture.h"
+#include "link/frame.h"
+#include "runtime/log.h"
+#include "runtime/loop.h"
+#include "runtime/state.h"
+#include "tls-fixture.h"
+#include "tool/doctor.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define NOW 1800000000
+
+static const char *manual;
+static char directory[64];
+static Doctor doctor;
+static char *units;
+
+/* --- The host --- */
+
+/* Adds a unit as `systemctl show` has it. */
+static void unit(const char *id, const char *active, const char *file, const char *more)
+{
+        char *longer;
+
+        ck_assert_int_ge(asprintf(&longer, "%s%sId=%s\nLoadState=%s\nActiveState=%s\nUnitFileState=%s\n%s", units ? units : "", units ? "\n" : "",
+                                  id, strcmp(file, "masked") == 0 ? "masked" : *file ? "loaded" : "not-found", active, file, more), 0);
+        free(units);
+        units = longer;
+}
+
+static void good_client(void)
+{
+        unit("audit-relay-client.target", "active", "enabled", "");
+        unit("audit-relay-dispatcher.service", "active", "static", "Result=success\nExecMainStatus=0\n");
+        unit("audit-relay-dispatcher.socket", "active", "static", "");
+        unit("audit-relay-dispatcher-subscribe.socket", "active", "static", "");
+        unit("audit-relay-dispatcher-lines.socket", "active", "static", "");
+        unit("audit-relay-remote.socket", "active", "static", "");
+}
+
+static void setup(void)
+{
+        scratch_make(directory);
+        log_init("test", -1);
+        /* A name server that is not there is not waited for. */
+        ck_assert_int_eq(setenv("RES_OPTIONS", "timeout:1 attempts:1", 1), 0);
+        units = NULL;
+        doctor = (Doctor) {
+                .facts = {
+                        .root = directory,
+                        .state_directory = directory,
+                        .host = strdup("web1"),
+                        .kernel = { .enabled = 1, .backlog_limit = 8192, .rules = 12, .pid = 321 },
+                        .clock_known = true,
+                        .clock_synchronised = true,
+                        .now = NOW,
+                        .timeout_usec = 5 * USEC_PER_SEC,
+                },
+        };
+}
+
+static void teardown(void)
+{
+        doctor_done(&doctor);
+        scratch_remove(directory);
+}
+
+/* Makes one check, of the host as it is now. */
+static void check(const char *name)
+{
+        doctor.facts.units = units;
+        units = NULL;
+        doctor_begin(&doctor);
+        doctor.check = name;
+        for (const DoctorCheck *c = doctor_checks; c->name; c++)
+                if (strcmp(c->name, name) == 0) {
+                        c->make(&doctor);
+                        ck_assert(!doctor.failed);
+                        return;
+                }
+        ck_abort_msg("there is no check %s", name);
+}
+
+/* The same host again, after a change of its facts alone. */
+static void check_again(const char *name)
+{
+        DoctorFacts facts = doctor.facts;
+
+        doctor.facts.units = doctor.facts.host = NULL;
+        doctor_done(&doctor);
+        doctor.facts = facts;
+        units = facts.units;
+        check(name);
+}
+
+static void expect(DoctorVerdict verdict, const char *what, const char *todo)
+{
+        for (size_t i = 0; i < doctor.n_findings; i++) {
+                const DoctorFinding *f = &doctor.findings[i];
+
+                if (f->verdict == verdict && strstr(f->what, what)) {
+                        if (todo)
+                                ck_assert_msg(f->todo && strstr(f->todo, todo), "%s: %s", f->what, f->todo ? f->todo : "nothing to do");
+                        else
+                                ck_assert_msg(!f->todo, "%s: %s", f->what, f->todo);
+                        return;
+                }
+        }
+        for (size_t i = 0; i < doctor.n_findings; i++)
+                fprintf(stderr, "%d %s (%s)\n", (int) doctor.findings[i].verdict, doctor.findings[i].what,
+                        doctor.findings[i].todo ? doctor.findings[i].todo : "");
+        ck_abort_msg("no finding \"%s\" of verdict %d", what, (int) verdict);
+}
+
+static void expect_only(DoctorVerdict verdict, const char *what, const char *todo)
+{
+        expect(verdict, what, todo);
+        ck_assert_uint_eq(doctor.n_findings, 1);
+}
+
+/* --- Units --- */
+
+START_TEST(units_are_there_and_run)
+{
+        good_client();
+        unit("audit-relay-remote.service", "active", "static", "Result=success\nExecMainStatus=0\n");
+        unit("audit-relay-collector.target", "inactive", "disabled", "");
+        check("units");
+        expect_only(DOCTOR_OK, "the client runs", NULL);
+}
+END_TEST
+
+START_TEST(units_that_are_not)
+{
+        good_client();
+        unit("audit-relay-remote.service", "activating", "static", "Result=exit-code\nExecMainStatus=78\nNeedDaemonReload=yes\n");
+        unit("audit-relay-collector.target", "active", "disabled", "");
+        unit("audit-relay-aggregator.service", "failed", "static", "Result=signal\nExecMainStatus=11\n");
+        unit("audit-relay-aggregator.socket", "inactive", "masked", "");
+        check("units");
+        expect(DOCTOR_WRONG, "audit-relay-remote.service cannot use its configuration", "journalctl -u audit-relay-remote.service");
+        expect(DOCTOR_WRONG, "audit-relay-aggregator.service does not come up (failed, result signal)", "journalctl -u audit-relay-aggregator.service");
+        expect(DOCTOR_WRONG, "audit-relay-aggregator.socket is masked", "systemctl unmask audit-relay-aggregator.socket");
+        expect(DOCTOR_WARNING, "audit-relay-collector.target is not enabled", "systemctl enable --now audit-relay-collector.target");
+        expect(DOCTOR_WARNING, "unit files were changed", "systemctl daemon-reload");
+}
+END_TEST
+
+START_TEST(units_that_are_missing)
+{
+        unit("audit-relay-client.target", "inactive", "enabled", "");
+        unit("audit-relay-dispatcher.service", "inactive", "static", "");
+        check("units");
+        expect(DOCTOR_WRONG, "audit-relay-client.target is not active", "systemctl enable --now audit-relay-client.target");
+        expect(DOCTOR_WRONG, "audit-relay-dispatcher.service is not active", "systemctl start audit-relay-dispatcher.service");
+        expect(DOCTOR_WRONG, "audit-relay-remote.service is not installed", "install audit-relay again");
+}
+END_TEST
+
+START_TEST(no_role_and_no_systemd)
+{
+        unit("audit-relay-client.target", "inactive", "disabled", "");
+        check("units");
+        expect_only(DOCTOR_WRONG, "neither a client nor a collector", "systemctl enable --now audit-relay-client.target");
+        free(doctor.facts.units);
+        doctor.facts.units = NULL;
+        check_again("units");
+        expect_only(DOCTOR_WARNING, "systemd does not run here", "audit-relay status");
+}
+END_TEST
+
+/* --- The kernel --- */
+
+START_TEST(the_socket_that_the_generator_chose)
+{
+        good_client();
+        unit("audit-relay-dispatcher-kernel.socket", "active", "static", "");
+        unit("auditd.service", "inactive", "disabled", "");
+        check("input");
+        expect_only(DOCTOR_OK, "audit-relay-dispatcher-kernel.socket (the generator's choice, auditd.service is not enabled)", NULL);
+        scratch_write(directory, "run/systemd/container", "systemd-nspawn");
+        check_again("input");
+        expect_only(DOCTOR_WRONG, "audit-relay-dispatcher-kernel.socket is open, but audit-relay-dispatcher-multicast.socket", "daemon-reload");
+}
+END_TEST
+
+START_TEST(a_container_without_audit)
+{
+        good_client();
+        unit("audit-relay-dispatcher-multicast.socket", "inactive", "static", "ConditionResult=no\n");
+        scratch_write(directory, "run/systemd/container", "lxc");
+        check("input");
+        expect_only(DOCTOR_WARNING, "this container may not read its audit", "CAP_AUDIT_READ");
+}
+END_TEST
+
+START_TEST(auditd_is_enabled)
+{
+        good_client();
+        unit("auditd.service", "active", "enabled", "");
+        check("input");
+        expect_only(DOCTOR_WRONG, "no record comes from the kernel: audit-relay-dispatcher-multicast.socket", "daemon-reload");
+        scratch_write(directory, "etc/audit/plugins.d/audit-relay.conf", "active = yes\n");
+        check_again("input");
+        expect_only(DOCTOR_OK, "auditd hands its records over", NULL);
+}
+END_TEST
+
+START_TEST(auditd_runs_unasked)
+{
+        good_client();
+        unit("audit-relay-dispatcher-kernel.socket", "inactive", "static", "");
+        unit("auditd.service", "active", "disabled", "");
+        check("input");
+        expect(DOCTOR_WRONG, "auditd runs though it is not enabled", "service auditd stop");
+}
+END_TEST
+
+START_TEST(the_kernel_is_well)
+{
+        good_client();
+        scratch_write(directory, "proc/cmdline", "quiet audit=1 root=/dev/vda1\n");
+        scratch_write(directory, "proc/321/comm", "dispatcher\n");
+        check("kernel");
+        expect(DOCTOR_OK, "audit is on, since boot", NULL);
+        expect(DOCTOR_OK, "backlog 0 of 8192", NULL);
+        expect(DOCTOR_OK, "the audit daemon is the dispatcher", NULL);
+        ck_assert_uint_eq(doctor.n_findings, 3);
+}
+END_TEST
+
+START_TEST(the_kernel_is_not_well)
+{
+        good_client();
+        scratch_write(directory, "proc/cmdline", "quiet\n");
+        scratch_write(directory, "proc/321/comm", "auditd\n");
+        doctor.facts.kernel = (DoctorKernel) { .enabled = 1, .failure = 2, .pid = 321, .backlog_limit = 64, .lost = 7 };
+        check("kernel");
+        expect(DOCTOR_WARNING, "audit=1 is missing", "GRUB_CMDLINE_LINUX");
+        expect(DOCTOR_WARNING, "backlog_limit is 64", "auditctl -b 8192");
+        expect(DOCTOR_WARNING, "counted 7 lost records", "audit-relay log");
+        expect(DOCTOR_WRONG, "another audit daemon has the kernel's records: auditd, pid 321", "service auditd stop");
+        expect(DOCTOR_WARNING, "panics", "auditctl -f 1");
+        doctor.facts.kernel = (DoctorKernel) { .enabled = 0, .backlog_limit = 8192, .backlog = 5000 };
+        check_again("kernel");
+        expect(DOCTOR_WRONG, "the kernel's audit is off", "auditctl -e 1");
+        expect(DOCTOR_WARNING, "backlog is 5000 of 8192", "auditctl -l");
+        expect(DOCTOR_WRONG, "nobody is the kernel's audit daemon", "systemctl restart audit-relay-dispatcher");
+        scratch_write(directory, "proc/cmdline", "audit=0\n");
+        check_again("kernel");
+        expect(DOCTOR_WRONG, "switched off on the kernel's command line", "take audit=0 out");
+}
+END_TEST
+
+START_TEST(a_kernel_that_cannot_be_asked)
+{
+        good_client();
+        doctor.facts.kernel.error = -EPERM;
+        check("kernel");
+        expect_only(DOCTOR_WARNING, "cannot be asked", "as root");
+        scratch_write(directory, "run/systemd/container", "lxc");
+        check_again("kernel");
+        expect_only(DOCTOR_OK, "this container's host", NULL);
+}
+END_TEST
+
+START_TEST(rules_that_are_not_loaded)
+{
+        good_client();
+        scratch_write(directory, "etc/audit/rules.d/00-audit-relay.rules", "-b 8192\n -a never,exit -F exe=/x\n");
+        scratch_write(directory, "etc/audit/rules.d/10.rules", "# -w /etc\n-w /etc -p wa\n");
+        check("rules");
+        expect_only(DOCTOR_OK, "12 rules are loaded", NULL);
+        doctor.facts.kernel.rules = 0;
+        check_again("rules");
+        expect_only(DOCTOR_WRONG, "2 rules are written in /etc/audit/rules.d, and none is loaded", "audit-relay-rules.service");
+}
+END_TEST
+
+START_TEST(no_rules_at_all)
+{
+        good_client();
+        doctor.facts.kernel.rules = 0;
+        check("rules");
+        expect(DOCTOR_WARNING, "there are no rules", "/etc/audit/rules.d");
+        expect(DOCTOR_WARNING, "00-audit-relay.rules is missing", "install");
+}
+END_TEST
+
+START_TEST(journald)
+{
+        static const char ours[] = "usr/lib/systemd/journald.conf.d/10-audit-relay.conf";
+
+        good_client();
+        check("journald");
+        expect_only(DOCTOR_WARNING, "Audit= is not set", "systemctl restart systemd-journald");
+        scratch_write(directory, "etc/systemd/journald.conf", "[Journal]\nAudit=no\n");
+        check_again("journald");
+        expect_only(DOCTOR_WRONG, "Audit=no in ", "systemctl restart systemd-journald");
+        scratch_write(directory, ours, "[Journal]\n Audit =\n");
+        check_again("journald");
+        expect_only(DOCTOR_OK, "leaves the kernel's audit as it is", NULL);
+        scratch_write(directory, "etc/systemd/journald.conf.d/20.conf", "[Journal]\nAudit=yes\n");
+        check_again("journald");
+        expect_only(DOCTOR_OK, "switches the kernel's audit on", NULL);
+}
+END_TEST
+
+/* --- The host --- */
+
+START_TEST(disks)
+{
+        good_client();
+        unit("audit-relay-collector.target", "active", "enabled", "");
+        scratch_write(directory, "etc/audit-relay/remote.conf", "[Remote]\nColour=blue\nDirectory=/spool\nSpaceLeft=0\nInodesLeft=0\n");
+        scratch_write(directory, "etc/audit-relay/aggregator.conf", "[Aggregator]\nDirectory=/log\nSpaceLeft=100T\nInodesLeft=100%\nMaxUse=200T\n");
+        scratch_write(directory, "spool/x", "");
+        scratch_write(directory, "log/x", "");
+        check("disk");
+        expect(DOCTOR_OK, "the remote's disk has room", NULL);
+        expect(DOCTOR_WARNING, "the aggregator's disk is low", "make room");
+        expect(DOCTOR_WARNING, "the aggregator's MaxUse= is more than", "lower MaxUse=");
+        scratch_write(directory, "etc/audit-relay/remote.conf", "[Remote]\nDirectory=/none\n");
+        check_again("disk");
+        expect(DOCTOR_OK, "the remote's store /none: No such file", NULL);
+}
+END_TEST
+
+START_TEST(the_clock)
+{
+        check("clock");
+        expect_only(DOCTOR_OK, "the clock is synchronised", NULL);
+        doctor.facts.clock_synchronised = false;
+        check_again("clock");
+        expect_only(DOCTOR_WARNING, "not synchronised", "timedatectl");
+        doctor.facts.clock_known = false;
+        check_again("clock");
+        expect_only(DOCTOR_WARNING, "cannot be asked", "timedatectl");
+        doctor.facts.now = 1000;
+        check_again("clock");
+        expect_only(DOCTOR_WRONG, "years behind", "timedatectl");
+}
+END_TEST
+
+START_TEST(access_control)
+{
+        scratch_write(directory, "sys/fs/selinux/enforce", "0");
+        check("security");
+        expect_only(DOCTOR_OK, "neither", NULL);
+        scratch_write(directory, "sys/fs/selinux/enforce", "1");
+        scratch_write(directory, "sys/kernel/security/apparmor/profiles", "/usr/lib/audit-relay/remote (enforce)\n");
+        check_again("security");
+        expect(DOCTOR_WARNING, "SELinux enforces", "ausearch -m AVC");
+        expect(DOCTOR_WARNING, "AppArmor has a profile", "journalctl -k");
+        ck_assert_uint_eq(doctor.n_findings, 2);
+}
+END_TEST
+
+START_TEST(conditions_that_hold)
+{
+        State *state;
+
+        good_client();
+        ck_assert_int_eq(state_new(directory, "remote", &state), 0);
+        check("conditions");
+        expect_only(DOCTOR_OK, "no condition holds", NULL);
+        state_raise(state, "spool_full", "There is\nno room", NULL);
+        check_again("conditions");
+        expect_only(DOCTOR_WRONG, ": There is", "");
+        ck_assert_ptr_nonnull(strstr(doctor.findings[0].what, "remote/spool_full since 20"));
+        state_free(state);
+}
+END_TEST
+
+/* --- Certificates --- */
+
+static void write_certificates(Fixture *fixture, IssueKind kind, const char *name, const IssuePair *ca, int end)
+{
+        IssuePair pair = fixture_issue(kind, name, ca, -10, end);
+
+        scratch_write(directory, "etc/audit-relay/tls/cert.pem", pair.certificate);
+        scratch_write(directory, "etc/audit-relay/tls/key.pem", pair.key);
+        scratch_write(directory, "etc/audit-relay/tls/ca.pem", fixture->ca.certificate);
+        issue_pair_done(&pair);
+}
+
+START_TEST(certificates)
+{
+        Fixture fixture;
+        char path[128];
+
+        fixture_setup(&fixture);
+        good_client();
+        unit("audit-relay-remote.service", "active", "static", "DropInPaths=/etc/x.conf\n");
+        doctor.facts.now = time(NULL);
+        check("certificates");
+        expect_only(DOCTOR_WRONG, "remote: Cannot read the certificate ", "audit-relay cert client");
+        write_certificates(&fixture, ISSUE_CLIENT, "web1", &fixture.ca, 50);
+        (void) snprintf(path, sizeof path, "%s/etc/audit-relay/tls/key.pem", directory);
+        ck_assert_int_eq(chmod(path, 0640), 0);
+        check_again("certificates");
+        expect_only(DOCTOR_OK, "remote's certificate is for \"web1\"", NULL);
+        ck_assert_int_eq(chmod(path, 0644), 0);
+        check_again("certificates");
+        expect_only(DOCTOR_WRONG, "everybody may read remote's key ", "systemd-tmpfiles");
+        write_certificates(&fixture, ISSUE_CLIENT, "web2", &fixture.other_ca, 20);
+        ck_assert_int_eq(chmod(path, 0640), 0);
+        check_again("certificates");
+        expect(DOCTOR_WARNING, "remote's certificate expires in ", "audit-relay cert");
+        expect(DOCTOR_WARNING, "is not issued by the CA in ", "copy ca.pem");
+        expect(DOCTOR_WRONG, "the certificate is for \"web2\", and the node in the records is \"web1\"", "Node=web2");
+        ck_assert_uint_eq(doctor.n_findings, 3);
+        scratch_write(directory, "etc/audit-relay/dispatcher.conf.d/50-node.conf", "[Dispatcher]\nNode=web2\n");
+        doctor.facts.now += 21 * FIXTURE_DAY;
+        check_again("certificates");
+        expect(DOCTOR_WRONG, "remote's certificate expired ", "audit-relay cert");
+        ck_assert_uint_eq(doctor.n_findings, 2);
+        fixture_teardown(&fixture);
+}
+END_TEST
+
+START_TEST(certificates_as_credentials)
+{
+        good_client();
+        unit("audit-relay-remote.service", "active", "static", "DropInPaths=/etc/none.conf /etc/x.conf\n");
+        scratch_write(directory, "etc/x.conf", "[Service]\nLoadCredential=cert:/root/cert.pem\n");
+        check("certificates");
+        expect_only(DOCTOR_OK, "from systemd (LoadCredential=)", NULL);
+}
+END_TEST
+
+/* --- Collectors --- */
+
+static void configure(const char *text)
+{
+        scratch_write(directory, "etc/audit-relay/remote.conf.d/50.conf", text);
+}
+
+START_TEST(collectors_that_cannot_be_reached)
+{
+        good_client();
+        check("collectors");
+        expect_only(DOCTOR_WRONG, "no collector is named", "Collector=HOST");
+        configure("[Remote]\nCollector=no-such-host.invalid [127.0.0.1]:1#logs\n");
+        check_again("collectors");
+        expect(DOCTOR_WRONG, "collector no-such-host.invalid: its name is not found", "getent hosts no-such-host.invalid");
+        expect(DOCTOR_WRONG, "collector [127.0.0.1]:1#logs: no connection to port 1: Connection refused", "is port 1 open");
+        ck_assert_uint_eq(doctor.n_findings, 2);
+        configure("[Remote]\nCollector=srv:no-such-domain.invalid\n");
+        check_again("collectors");
+        expect_only(DOCTOR_WRONG, "the DNS knows no host of _audit-relay._tcp.no-such-domain.invalid", "SRV");
+}
+END_TEST
+
+static void wait_readable(int fd)
+{
+        (void) poll(&(struct pollfd) { .fd = fd, .events = POLLIN }, 1, 5000);
+}
+
+/* A collector for one connection, which judges it as ours does. */
+_Noreturn static void serve(const Fixture *fixture, int listener, const char *ca)
+{
+        TlsOptions options = { fixture_path(fixture, "server.pem"), fixture_path(fixture, "server-key.pem"), fixture_path(fixture, ca), NULL };
+        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        Transport *transport;
+        Buffer buffer = BUFFER_INIT(LINK_FRAME_MAX);
+        uint8_t byte;
+        char *why;
+        Tls *tls;
+
+        if (fd < 0 || tls_new(&options, &tls, &why) < 0 || tls_session_new(tls, true, NULL, fd, &transport) < 0)
+                _exit(1);
+        while (transport->handshake(transport) == -EAGAIN)
+                wait_readable(fd);
+        if (tls_session_judge(tls_session_of(transport), tls, &why) < 0) {
+                LinkBye bye = { .code = LINK_BYE_CERTIFICATE, .reason = { why, strlen(why) } };
+
+                if (frame_put_bye(&buffer, &bye) < 0 || transport->write(transport, buffer_head(&buffer), buffer_size(&buffer)) < 0)
+                        _exit(2);
+        }
+        while (transport->read(transport, &byte, 1) == -EAGAIN)
+                wait_readable(fd);
+        _exit(0);
+}
+
+/* Returns the process; its port is written into the configuration. `name` is its own, `ca` what it trusts. */
+static pid_t start_server(const Fixture *fixture, const char *name, const char *ca, const char *client)
+{
+        IssuePair pair = fixture_issue(ISSUE_COLLECTOR, name, &fixture->ca, -1, 10), own = fixture_issue(ISSUE_CLIENT, client, &fixture->ca, -1, 10);
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        socklen_t size = sizeof address;
+        char text[1024];
+        pid_t pid;
+
+        fixture_write(fixture, "server.pem", pair.certificate);
+        fixture_write(fixture, "server-key.pem", pair.key);
+        fixture_write(fixture, "client.pem", own.certificate);
+        fixture_write(fixture, "client-key.pem", own.key);
+        issue_pair_done(&pair);
+        issue_pair_done(&own);
+        ck_assert_int_eq(bind(listener, (struct sockaddr *) &address, size), 0);
+        ck_assert_int_eq(listen(listener, 1), 0);
+        ck_assert_int_eq(getsockname(listener, (struct sockaddr *) &address, &size), 0);
+        (void) snprintf(text, sizeof text, "[Remote]\nCollector=127.0.0.1:%u#logs\nTLSCertificate=%s\nTLSKey=%s\nTLSAuthority=%s\n",
+                        (unsigned) ntohs(address.sin_port), fixture_path(fixture, "client.pem"), fixture_path(fixture, "client-key.pem"),
+                        fixture_path(fixture, "ca.pem"));
+        configure(text);
+        pid = fork();
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0)
+                serve(fixture, listener, ca);
+        (void) close(listener);
+        return pid;
+}
+
+static void end_server(pid_t pid)
+{
+        int status;
+
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+START_TEST(collectors_and_their_certificates)
+{
+        Fixture fixture;
+        pid_t pid;
+
+        fixture_setup(&fixture);
+        good_client();
+        pid = start_server(&fixture, "logs", "ca.pem", "web1");
+        check("collectors");
+        expect_only(DOCTOR_OK, "answers, both certificates are accepted (TLS1.3", NULL);
+        end_server(pid);
+        pid = start_server(&fixture, "other", "ca.pem", "web1");
+        check_again("collectors");
+        expect_only(DOCTOR_WRONG, "we refuse it: The collector's certificate is for another name: wanted \"logs\"", "audit-relay cert show");
+        end_server(pid);
+        pid = start_server(&fixture, "logs", "other-ca.pem", "web1");
+        check_again("collectors");
+        expect_only(DOCTOR_WRONG, "it refuses us: The client's certificate \"web1\" is issued by an unknown CA", "audit-relay cert show");
+        end_server(pid);
+        fixture_teardown(&fixture);
+}
+END_TEST
+
+START_TEST(every_check_is_in_the_manual)
+{
+        static char text[32768];
+        FILE *file = fopen(manual, "re");
+        size_t rows = 0;
+
+        ck_assert_ptr_nonnull(file);
+        text[fread(text, 1, sizeof text - 1, file)] = '\0';
+        (void) fclose(file);
+        for (const DoctorCheck *c = doctor_checks; c->name; c++) {
+                char row[64];
+
+                (void) snprintf(row, sizeof row, "\n| `%s` | ", c->name);
+                ck_assert_msg(strstr(text, row), "docs/doctor.md does not tell of %s", c->name);
+                rows++;
+        }
+        for (const char *p = text; (p = strstr(p, "\n| `")); p++)
+                rows--;
+        ck_assert_uint_eq(rows, 0);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+        Suite *suite = suite_create("doctor");
+        TCase *tcase = tcase_create("doctor");
+
+        assert(argc == 2);
+        manual = argv[1];
+
+        tcase_add_checked_fixture(tcase, setup, teardown);
+        tcase_add_test(tcase, units_are_there_and_run);
+        tcase_add_test(tcase, units_that_are_not);
+        tcase_add_test(tcase, units_that_are_missing);
+        tcase_add_test(tcase, no_role_and_no_systemd);
+        tcase_add_test(tcase, the_socket_that_the_generator_chose);
+        tcase_add_test(tcase, a_container_without_audit);
+        tcase_add_test(tcase, auditd_is_enabled);
+        tcase_add_test(tcase, auditd_runs_unasked);
+        tcase_add_test(tcase, the_kernel_is_well);
+        tcase_add_test(tcase, the_kernel_is_not_well);
+        tcase_add_test(tcase, a_kernel_that_cannot_be_asked);
+        tcase_add_test(tcase, rules_that_are_not_loaded);
+        tcase_add_test(tcase, no_rules_at_all);
+        tcase_add_test(tcase, journald);
+        tcase_add_test(tcase, disks);
+        tcase_add_test(tcase, the_clock);
+        tcase_add_test(tcase, access_control);
+        tcase_add_test(tcase, conditions_that_hold);
+        tcase_add_test(tcase, certificates);
+        tcase_add_test(tcase, certificates_as_credentials);
+        tcase_add_test(tcase, collectors_that_cannot_be_reached);
+        tcase_add_test(tcase, collectors_and_their_certificates);
+        tcase_add_test(tcase, every_check_is_in_the_manual);
+        suite_add_tcase(suite, tcase);
+        return check_main(suite);
+}
