@@ -69,6 +69,14 @@ int kernel_socket_is_multicast(int fd)
         return address.nl_groups != 0;
 }
 
+uint64_t kernel_socket_room(int fd)
+{
+        int size;
+        socklen_t size_size = sizeof size;
+
+        return getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &size_size) == 0 ? (uint64_t) size : 0;
+}
+
 void kernel_register_init(KernelRegister *reg, int fd)
 {
         *reg = (KernelRegister) { .fd = fd };

@@ -39,6 +39,8 @@ int kernel_socket_open(bool multicast, uint64_t receive_buffer) _must_check_;
 /* Whether a socket that was handed in is subscribed to the multicast group. Returns 1, 0, or a negative
  * errno: it is no audit socket. */
 int kernel_socket_is_multicast(int fd) _must_check_;
+/* Bytes that wait in it at most, 0: not known. */
+uint64_t kernel_socket_room(int fd);
 
 void kernel_register_init(KernelRegister *reg, int fd);
 /* The socket is drained: ask if there is something to ask. */

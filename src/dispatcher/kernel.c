@@ -5,7 +5,8 @@
  * it again.
  *
  *  1. The socket is always read: not reading stops nothing in the kernel and destroys records of unknown
- *     number. What finds no room in the ring is counted by type, in the ring.
+ *     number. What finds no room in the ring is counted by type, in the ring. A pause between two reads is
+ *     shorter than it takes to fill the socket's buffer.
  *  2. A group is published, dropped messages and answers included, before the next one is received.
  *  3. Serials, records and counts of a group become visible together.
  *  4. Only messages from port 0 are the kernel's; anybody may send to a netlink socket.
@@ -27,6 +28,15 @@
 #define GROUPS_PER_TURN 16U
 /* Records a second up to which the kernel's backlog is surely empty. */
 #define QUIET_RECORDS 1000U
+/* Behind a read that emptied the socket nothing is read for so long, twice as long each time that something came
+ * meanwhile: whatever comes in a pause goes the whole way together. Else a host with a thousand execs a second would
+ * wake each program on the way for every one of them. The first record on a quiet host does not wait, and none waits
+ * longer than is hardly seen. */
+#define PAUSE_MIN_USEC (2 * USEC_PER_MSEC)
+#define PAUSE_MAX_USEC (20 * USEC_PER_MSEC)
+#define PAUSE_ACCURACY_USEC USEC_PER_MSEC
+/* Of the socket's buffer: more than the kernel fills in the longest pause. With less there is none. */
+#define PAUSE_ROOM (32U * 1024U * 1024U)
 /* "node=", " type=NAME", " msg=", newline: what a line has more than its text. */
 #define LINE_OVERHEAD (NODE_NAME_MAX + 64U)
 #define LOG_INTERVAL_USEC (10 * USEC_PER_SEC)
@@ -34,6 +44,9 @@
 struct Kernel {
         KernelOptions options;
         sd_event_source *source;
+        sd_event_source *resume; /* ends a pause, in which `source` is off */
+        uint64_t pause_usec;     /* how long the last one was, 0: there was none */
+        bool pauses;
         bool multicast;
         bool changed; /* the ring's state was, and is to be published */
         KernelRegister reg;
@@ -259,13 +272,32 @@ static void publish_changes(Kernel *kernel)
         kernel->options.published(kernel->options.userdata);
 }
 
-static int on_kernel(sd_event_source *source, int fd, uint32_t events, void *userdata)
+/* After a pause, or as soon as there is something. */
+static int read_again(Kernel *kernel, uint64_t pause_usec)
 {
-        Kernel *kernel = userdata;
+        int r = 0;
+
+        if (pause_usec > 0)
+                r = sd_event_source_set_time_relative(kernel->resume, pause_usec);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(kernel->resume, pause_usec > 0 ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(kernel->source, pause_usec > 0 ? SD_EVENT_OFF : SD_EVENT_ON);
+        kernel->pause_usec = pause_usec;
+        return r;
+}
+
+/* All that is there, but for a bound. */
+static int receive(Kernel *kernel)
+{
+        uint64_t pause_usec = 0;
+        unsigned n = 0;
         int r = 1;
 
-        for (unsigned i = 0; i < GROUPS_PER_TURN && r > 0; i++)
+        while (n < GROUPS_PER_TURN && r > 0) {
                 r = receive_group(kernel);
+                n += r > 0;
+        }
         publish_changes(kernel);
         if (r < 0) {
                 log_error("Cannot read the kernel's audit socket: %s", strerror(-r));
@@ -274,7 +306,19 @@ static int on_kernel(sd_event_source *source, int fd, uint32_t events, void *use
         if (r == 0 && !kernel->multicast)
                 kernel_register_drained(&kernel->reg);
         show_refusal(kernel);
-        return 0;
+        if (r == 0 && n > 0 && kernel->pauses)
+                pause_usec = MIN(MAX(2 * kernel->pause_usec, PAUSE_MIN_USEC), PAUSE_MAX_USEC);
+        return read_again(kernel, pause_usec);
+}
+
+static int on_kernel(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+        return receive(userdata);
+}
+
+static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        return receive(userdata);
 }
 
 void kernel_tick(Kernel *kernel)
@@ -289,6 +333,13 @@ void kernel_tick(Kernel *kernel)
 }
 
 /* --- Life --- */
+
+static int set_up(sd_event_source *source)
+{
+        int r = sd_event_source_set_priority(source, LOOP_DATA);
+
+        return r < 0 ? r : sd_event_source_set_exit_on_failure(source, true);
+}
 
 int kernel_new(const KernelOptions *options, Kernel **ret)
 {
@@ -306,17 +357,22 @@ int kernel_new(const KernelOptions *options, Kernel **ret)
         if (r < 0)
                 return r;
         kernel->multicast = r > 0;
+        kernel->pauses = kernel_socket_room(fd) >= PAUSE_ROOM;
         r = sd_event_add_io(options->event, &kernel->source, fd, EPOLLIN, on_kernel, kernel);
         if (r < 0)
                 return r;
         (void) sd_event_source_set_description(kernel->source, "kernel");
-        r = sd_event_source_set_priority(kernel->source, LOOP_DATA);
+        r = sd_event_add_time(options->event, &kernel->resume, CLOCK_MONOTONIC, 0, PAUSE_ACCURACY_USEC, on_resume, kernel);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_description(kernel->resume, "kernel-resume");
+        r = set_up(kernel->source);
         if (r >= 0)
-                r = sd_event_source_set_exit_on_failure(kernel->source, true);
+                r = set_up(kernel->resume);
         if (r < 0)
                 return r;
         /* Reads what is there and then registers. */
-        r = on_kernel(kernel->source, fd, EPOLLIN, kernel);
+        r = receive(kernel);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(kernel);
@@ -333,6 +389,7 @@ void kernel_stop(Kernel *kernel, bool unregister)
                 publish_changes(kernel);
         }
         (void) sd_event_source_set_enabled(kernel->source, SD_EVENT_OFF);
+        (void) sd_event_source_set_enabled(kernel->resume, SD_EVENT_OFF);
 }
 
 Kernel *kernel_free(Kernel *kernel)
@@ -340,6 +397,7 @@ Kernel *kernel_free(Kernel *kernel)
         if (!kernel)
                 return NULL;
         sd_event_source_unref(kernel->source);
+        sd_event_source_unref(kernel->resume);
         (void) close_fd(kernel->reg.fd);
         free(kernel);
         return NULL;

@@ -6,6 +6,7 @@
 #include "capture.h"
 #include "dispatcher/kernel.h"
 #include "runtime/log.h"
+#include "runtime/loop.h"
 
 #include <linux/audit.h>
 #include <linux/netlink.h>
@@ -19,6 +20,8 @@ static State *state;
 static Ring *ring;
 static Kernel *kernel;
 static unsigned n_published;
+static uint64_t published_usec; /* the last time */
+static uint64_t room; /* in the socket */
 
 /* --- The script --- */
 
@@ -31,6 +34,7 @@ static size_t n_script, at_script;
 
 int __wrap_recvmmsg(int fd, struct mmsghdr *headers, unsigned n, int flags, struct timespec *timeout);
 int __wrap_kernel_socket_is_multicast(int fd);
+uint64_t __wrap_kernel_socket_room(int fd);
 
 int __wrap_recvmmsg(int fd, struct mmsghdr *headers, unsigned n, int flags, struct timespec *timeout)
 {
@@ -59,11 +63,17 @@ int __wrap_kernel_socket_is_multicast(int fd)
         return 1;
 }
 
+uint64_t __wrap_kernel_socket_room(int fd)
+{
+        return room;
+}
+
 /* --- Around it --- */
 
 static void on_published(void *userdata)
 {
         n_published++;
+        published_usec = monotonic_usec();
 }
 
 static void on_dropped(uint64_t n, void *userdata)
@@ -87,6 +97,7 @@ static void setup(void)
         ck_assert_int_eq(ring_open(&options, &ring, &created), 0);
         n_published = 0;
         at_script = 0;
+        room = 0;
 }
 
 static void teardown(void)
@@ -106,7 +117,7 @@ static int start(const void *steps, size_t n)
                 .event = event,
                 .ring = ring,
                 .state = state,
-                .fd = eventfd(0, EFD_CLOEXEC),
+                .fd = eventfd(1, EFD_CLOEXEC), /* there is always something to be read */
                 .published = on_published,
                 .dropped = on_dropped,
         };
@@ -179,6 +190,67 @@ START_TEST(another_error_is_the_owners)
 }
 END_TEST
 
+/* Turns of the loop until n groups are published. Returns how long after the one before the last was. */
+static uint64_t run_until(unsigned n)
+{
+        uint64_t begin = published_usec;
+
+        while (n_published < n)
+                ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0);
+        return published_usec - begin;
+}
+
+/* One more record in the socket. */
+static void add_to_script(void)
+{
+        n_script++;
+        ck_assert_uint_eq(at_script, n_script - 1);
+}
+
+#define PAUSED_STEPS { "audit(1.000:1): a", 0 }, { "audit(1.000:2): b", 0 }, { "audit(1.000:3): c", 0 }, { "audit(1.000:4): d", 0 }
+
+START_TEST(what_comes_in_a_pause_waits_for_its_end)
+{
+        room = 64U * 1024U * 1024U;
+        ck_assert_int_eq(START(PAUSED_STEPS), 0);
+        ck_assert_uint_eq(n_published, 4);
+        /* Again, one at a time, behind the first read's pause. */
+        at_script = 0;
+        n_script = 1;
+        ck_assert_uint_ge(run_until(5), 2 * USEC_PER_MSEC);
+        add_to_script();
+        ck_assert_uint_ge(run_until(6), 4 * USEC_PER_MSEC);
+        add_to_script();
+        ck_assert_uint_ge(run_until(7), 8 * USEC_PER_MSEC);
+        /* Nothing came in the next one: now the socket is waited for, and the next pause is a short one. */
+        ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0);
+        add_to_script();
+        ck_assert_int_eq(sd_event_run(event, 0), 1);
+        ck_assert_uint_eq(n_published, 8);
+}
+END_TEST
+
+START_TEST(a_small_buffer_is_read_at_once)
+{
+        room = 1024U * 1024U;
+        ck_assert_int_eq(START(PAUSED_STEPS), 0);
+        at_script = 0;
+        ck_assert_int_eq(sd_event_run(event, 0), 1);
+        ck_assert_uint_eq(n_published, 8);
+}
+END_TEST
+
+START_TEST(a_stopped_one_reads_no_more)
+{
+        room = 64U * 1024U * 1024U;
+        ck_assert_int_eq(START(PAUSED_STEPS), 0);
+        at_script = 0;
+        kernel_stop(kernel, false);
+        ck_assert_int_eq(sd_event_run(event, 30 * USEC_PER_MSEC), 0);
+        ck_assert_uint_eq(n_published, 4);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("kernel");
@@ -189,6 +261,9 @@ int main(void)
         tcase_add_test(tcase, an_overrun_is_told);
         tcase_add_test(tcase, an_interrupted_call_is_repeated);
         tcase_add_test(tcase, another_error_is_the_owners);
+        tcase_add_test(tcase, what_comes_in_a_pause_waits_for_its_end);
+        tcase_add_test(tcase, a_small_buffer_is_read_at_once);
+        tcase_add_test(tcase, a_stopped_one_reads_no_more);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
 }
