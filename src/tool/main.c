@@ -23,6 +23,7 @@ static const Verb verbs[] = {
         { "send", verb_send, "Records from standard input into the dispatcher, acked" },
         { "command", verb_command, "Ask something of the dispatcher or of the plugins behind it" },
         { "drill", verb_drill, "Which reaction a condition has, and whether it works" },
+        { "stop", verb_stop, "Stop all of it in the right order, so that nothing is lost" },
         { "import", verb_import, "Configuration from auditd's files, and what became of each key" },
         { "cert", verb_cert, "Make a CA, and certificates for collectors and clients" },
 };

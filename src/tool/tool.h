@@ -20,3 +20,4 @@ int verb_import(int argc, char **argv);
 int verb_verify(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 int verb_drill(int argc, char **argv);
+int verb_stop(int argc, char **argv);
