@@ -223,8 +223,9 @@ static int begin(Store *store, uint64_t now_usec)
         int r;
 
         assert(store->group.n == 0 && !store->fresh);
-        /* The one rotated out before this is still being synced: one at a time. */
-        if (store->before.text >= 0)
+        /* The one rotated out before this is still being synced: one at a time. And what is in flight is not yet known to be in
+         * the one to be replaced, all of which goes into this. */
+        if (store->before.text >= 0 || (replaces && store->in_flight))
                 return -EAGAIN;
         if (replaces) {
                 custody_forget_files(store, last->first);

@@ -126,21 +126,47 @@ START_TEST(the_collector_furthest_behind_makes_room)
 }
 END_TEST
 
+static int append_filtered(unsigned s, uint64_t seq)
+{
+        Batch batch = { .first = seq, .last = seq, .origin = BATCH_ORIGIN_LOCAL, .reason = BATCH_FILTERED };
+        StreamId id = fixture_stream(s);
+        Sink *sink = store_sink(store);
+
+        batch.payload = (const uint8_t *) "";
+        batch_seal(&batch);
+        return sink->append(sink, &id, "owner", &batch, &batch, now);
+}
+
+/* A segment of nothing but these is replaced by one of the same name, which begins with all that it said. */
+START_TEST(what_is_in_flight_is_not_missing_where_its_segment_is_replaced)
+{
+        StreamId id = fixture_stream(2);
+        StoreJob job;
+
+        ck_assert_int_eq(append_filtered(2, 1), 0);
+        commit();
+        options.hash = fixture_hash;
+        reopen();
+        ck_assert_int_eq(store_stream_end(store, &id, now), 0);
+        ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
+        ck_assert_int_eq(append_filtered(1, 1), -EAGAIN);
+        ck_assert_int_eq(store_commit_end(store, store_job_run(&job), now), 0);
+        ck_assert_int_eq(append_filtered(1, 1), 0);
+        commit();
+        reopen();
+        ck_assert_uint_eq(count_segments(), 1);
+        ck_assert_uint_eq(position(1), 1);
+        ck_assert_uint_eq(position(2), 0);
+}
+END_TEST
+
 START_TEST(tiny_batches_are_limited_too)
 {
-        Sink *sink = store_sink(store);
-        StreamId id = fixture_stream(1);
         uint64_t n = 0;
         int r;
 
-        do {
-                Batch batch = { .first = n + 1, .last = n + 1, .origin = BATCH_ORIGIN_LOCAL, .reason = BATCH_FILTERED };
-
-                batch.payload = (const uint8_t *) "";
-                batch_seal(&batch);
-                r = sink->append(sink, &id, "owner", &batch, &batch, now);
-                n += r == 0;
-        } while (r == 0);
+        while ((r = append_filtered(1, n + 1)) == 0)
+                n++;
         ck_assert_int_eq(r, -EAGAIN);
         ck_assert_uint_gt(n, 1000);
         commit();
@@ -361,6 +387,7 @@ int main(void)
         tcase_add_test(tcase, owners_and_names_have_a_longest);
         tcase_add_test(tcase, the_collector_furthest_behind_makes_room);
         tcase_add_test(tcase, tiny_batches_are_limited_too);
+        tcase_add_test(tcase, what_is_in_flight_is_not_missing_where_its_segment_is_replaced);
         tcase_add_test(tcase, a_clock_that_goes_back_rotates_and_forgets_nothing);
         tcase_add_test(tcase, the_end_of_a_stream_survives_a_failed_commit);
         tcase_add_test(tcase, a_poisoned_store_says_so_until_it_steps_back);
