@@ -167,7 +167,7 @@ static void submit(Store *store)
 {
         Segment *segment = &store->segments[store->n_segments - 1];
 
-        segment->bytes = store->written.text_size + (uint64_t) store->written.entries * INDEX_ENTRY_SIZE;
+        segment_set_bytes(store, segment, store->written.text_size + (uint64_t) store->written.entries * INDEX_ENTRY_SIZE);
         streams_submit(&store->streams);
         for (size_t i = 0; i < store->n_collectors; i++) {
                 store->collectors[i]->unsaved = false;

@@ -183,8 +183,8 @@ int store_pack_end(Store *store, const StorePack *pack, int error)
         custody_forget_files(store, pack->first);
         remove_file(store, pack->first, ".log");
         segment->packed = true;
-        segment->bytes = segment_file_size(store->disk, pack->first, STORE_PACKED) +
-                         segment_file_size(store->disk, pack->first, ".idx");
+        segment_set_bytes(store, segment, segment_file_size(store->disk, pack->first, STORE_PACKED) +
+                                                  segment_file_size(store->disk, pack->first, ".idx"));
         store->links_due = true;
         links_update(store);
         return 0;
@@ -234,7 +234,7 @@ int pack_settle(Store *store, uint64_t first)
                 /* Perhaps of no bytes. */
                 remove_file(store, first, ".log");
                 segment->packed = true;
-                segment->bytes += segment_file_size(store->disk, first, STORE_PACKED);
+                segment_set_bytes(store, segment, segment->bytes + segment_file_size(store->disk, first, STORE_PACKED));
                 return 0;
         }
         /* Those behind it were taken away by hand: now it is the one to go on from. */

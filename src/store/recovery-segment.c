@@ -445,7 +445,7 @@ static void take_over(Found *found, SegmentFiles *files, bool go_on)
         segment->damaged = found->damaged;
         if (!go_on)
                 return;
-        segment->bytes = replay->text_size + (uint64_t) found->accepted * INDEX_ENTRY_SIZE;
+        segment_set_bytes(store, segment, replay->text_size + (uint64_t) found->accepted * INDEX_ENTRY_SIZE);
         store->current = *files;
         *files = SEGMENT_FILES_NULL;
         store->open = true;

@@ -83,8 +83,8 @@ static int list_segments(Store *store, Listing *listing)
                 segment = segment_add(store, listing->indexes.firsts[i]);
                 if (!segment)
                         return -ENOMEM;
-                segment->bytes = segment_file_size(store->disk, segment->first, ".log") +
-                                 segment_file_size(store->disk, segment->first, ".idx");
+                segment_set_bytes(store, segment, segment_file_size(store->disk, segment->first, ".log") +
+                                                          segment_file_size(store->disk, segment->first, ".idx"));
         }
         (void) store->disk->unlink(store->disk, STORE_INDEX_NEW);
         (void) store->disk->unlink(store->disk, STORE_PACK_NEW);

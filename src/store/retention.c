@@ -12,27 +12,17 @@
 
 #include <fcntl.h>
 
-static uint64_t bytes_held(const Store *store)
-{
-        uint64_t bytes = 0;
-
-        for (size_t i = 0; i < store->n_segments; i++)
-                bytes += store->segments[i].bytes;
-        return bytes;
-}
-
 /* --- Of several stores --- */
 
-/* Brings the pool up to date; returns the bytes held. */
-static uint64_t count(Store *store)
+/* Brings the pool up to date. */
+static void count(Store *store)
 {
-        uint64_t held = bytes_held(store);
+        uint64_t held = store->segment_bytes + store->group.bytes;
 
-        if (store->pool) {
-                store->pool->used += held + store->group.bytes - store->pooled;
-                store->pooled = held + store->group.bytes;
-        }
-        return held;
+        if (!store->pool)
+                return;
+        store->pool->used += held - store->pooled;
+        store->pooled = held;
 }
 
 static void go(Store *store, uint64_t bytes)
@@ -69,7 +59,7 @@ void retention_leave_pool(Store *store)
 void store_join(Store *store, StorePool *pool)
 {
         store->pool = pool;
-        (void) count(store);
+        count(store);
 }
 
 /* --- Of one --- */
@@ -155,7 +145,8 @@ void retention_choose(Store *store, uint64_t now_usec)
 
         retention_choose_none(store);
         notice_gone(store);
-        held = count(store);
+        count(store);
+        held = store->segment_bytes;
         left = free_bytes(store, &keep);
         for (size_t i = 0; i < STORE_VICTIMS_MAX && may_go(store, i); i++) {
                 if (is_done_with(store, i, now_usec))
@@ -187,7 +178,7 @@ bool retention_due(const Store *store)
                 return false;
         if (store->options.delete_acked && store->options.acked_usec == 0 && is_acked(store, 0))
                 return true;
-        return over_pool(store) || (deletes_for_use(store) && bytes_held(store) > store->options.use_max);
+        return over_pool(store) || (deletes_for_use(store) && store->segment_bytes > store->options.use_max);
 }
 
 /* Who has nothing to delete asks the others. */
@@ -197,7 +188,7 @@ static bool pool_admits(Store *store, uint64_t size)
 
         if (!pool || pool->max == 0)
                 return true;
-        (void) count(store);
+        count(store);
         if (may_go(store, 0) || pool->used + size <= pool->max + pool->going)
                 return true;
         pool->wanted = MAX(pool->wanted, size);
@@ -218,7 +209,7 @@ int retention_admit(Store *store, uint64_t size)
 
         store->refused = true;
         store->use_reached = options->use_max > 0 && !(deletes_for_use(store) && may_go(store, 0)) &&
-                             !holds_nothing(store) && bytes_held(store) + store->group.bytes + size > options->use_max;
+                             !holds_nothing(store) && store->segment_bytes + store->group.bytes + size > options->use_max;
         if (store->use_reached)
                 return -ENOSPC;
         if (!pool_admits(store, size))
@@ -244,7 +235,7 @@ uint64_t retention_awaited(const Store *store)
 
         /* Where nobody waits, what may not go is what is awaited. */
         if (!is_awaited(store))
-                return store->options.delete_unacked && !store->options.use_blocks ? 0 : bytes_held(store);
+                return store->options.delete_unacked && !store->options.use_blocks ? 0 : store->segment_bytes;
         for (size_t i = 0; i < store->n_segments; i++)
                 if (i + 1 < store->n_segments ? !is_acked(store, i)
                                               : custody_until(store, store->segments[i].first) < store->durable.last)
@@ -308,6 +299,6 @@ void retention_delete(Store *store)
         }
         segment_drop_oldest(store, n);
         retention_choose_none(store);
-        (void) count(store);
+        count(store);
         store->links_due = store->links_due || n > 0;
 }

@@ -67,10 +67,24 @@ Segment *segment_add(Store *store, uint64_t first)
         return &store->segments[store->n_segments++];
 }
 
+void segment_set_bytes(Store *store, Segment *segment, uint64_t bytes)
+{
+        store->segment_bytes += bytes - segment->bytes;
+        segment->bytes = bytes;
+}
+
+static void drop_newest(Store *store)
+{
+        segment_set_bytes(store, &store->segments[store->n_segments - 1], 0);
+        store->n_segments--;
+}
+
 void segment_drop_oldest(Store *store, size_t n)
 {
         if (n == 0)
                 return;
+        for (size_t i = 0; i < n; i++)
+                segment_set_bytes(store, &store->segments[i], 0);
         store->n_segments -= n;
         memmove(store->segments, store->segments + n, store->n_segments * sizeof *store->segments);
 }
@@ -238,7 +252,8 @@ static int begin(Store *store, uint64_t now_usec)
         }
         r = create_files(store, &files);
         if (r < 0) {
-                store->n_segments -= !replaces;
+                if (!replaces)
+                        drop_newest(store);
                 return r;
         }
         last = &store->segments[store->n_segments - 1];
@@ -247,6 +262,7 @@ static int begin(Store *store, uint64_t now_usec)
                 MARK("store.replaced");
                 memcpy(store->written.chain, last->head, SHA256_SIZE);
         }
+        segment_set_bytes(store, last, 0);
         *last = (Segment) { .first = files.first, .created_usec = now_usec, .loaded = true };
         memcpy(last->head, store->written.chain, SHA256_SIZE);
         store->before = store->current;
@@ -285,7 +301,7 @@ static void discard(Store *store)
         segment_name(store->current.first, ".log", name);
         (void) store->disk->unlink(store->disk, name);
         store->directory_dirty = true;
-        store->n_segments--;
+        drop_newest(store);
 }
 
 /* Our own readers stop at the next segment's first seq; people's read the text to its end, and what is cut
@@ -298,7 +314,7 @@ static void cut_files(Store *store, SegmentFiles *files)
         (void) store->disk->truncate(store->disk, files->text, store->durable.text_size);
         (void) store->disk->truncate(store->disk, files->index, index_size);
         if (segment)
-                segment->bytes = store->durable.text_size + index_size;
+                segment_set_bytes(store, segment, store->durable.text_size + index_size);
         MARK("store.poisoned");
         segment_files_close(store, &store->ended);
         store->ended = *files;

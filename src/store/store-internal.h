@@ -69,7 +69,7 @@ typedef struct Point {
 
 typedef struct Segment {
         uint64_t first;
-        uint64_t bytes; /* text and index, for retention */
+        uint64_t bytes; /* text and index, for retention: segment_set_bytes() */
         /* From its first entry; read when needed. */
         bool loaded;
         uint64_t created_usec;
@@ -193,6 +193,7 @@ struct Store {
 
         Segment *segments; /* sorted by first; the last is the open one if `open` */
         size_t n_segments, allocated_segments;
+        uint64_t segment_bytes; /* of all of them */
         bool open;
         bool fresh;    /* the open one has no durable group: no header, no name of its own for the index */
         bool replaces; /* … and takes the place of one without own seqs */
@@ -259,6 +260,7 @@ void segment_name(uint64_t first, const char *suffix, char ret[static STORE_NAME
 bool segment_parse_name(const char *name, const char *suffix, uint64_t *ret_first);
 void segment_files_close(Store *store, SegmentFiles *files);
 Segment *segment_add(Store *store, uint64_t first);
+void segment_set_bytes(Store *store, Segment *segment, uint64_t bytes);
 /* Takes them from the table; their files are the caller's. */
 void segment_drop_oldest(Store *store, size_t n);
 /* The segment that holds (or should hold) seq, NULL: none. */

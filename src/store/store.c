@@ -412,5 +412,6 @@ void store_status(const Store *store, StoreStatus *ret)
                 ret->bytes += store->segments[i].bytes;
                 ret->packed += store->segments[i].packed;
         }
+        assert(ret->bytes == store->segment_bytes);
         ret->bytes += store->group.bytes;
 }
