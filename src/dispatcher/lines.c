@@ -72,11 +72,11 @@ static size_t escape_forged(const Lines *lines, Ring *ring, const uint8_t *line,
 /* Returns how many bytes were consumed; *ret_full: the ring has no room for the rest. */
 static size_t take_complete(Lines *lines, Writer *writer, const uint8_t *data, size_t size, bool *ret_full)
 {
-        const char *node = ring_node(writer->ring);
-        uint64_t *replaced = &ring_state(writer->ring)->replaced;
         const uint8_t *p = data, *end = data + size, *newline;
+        RecordAdopter adopter;
 
         *ret_full = false;
+        record_adopter_init(&adopter, ring_node(writer->ring), data, size);
         for (; p < end && (newline = memchr(p, '\n', (size_t) (end - p))); p = newline + 1) {
                 uint8_t *room = writer_room(writer);
                 RecordFault fault;
@@ -86,7 +86,7 @@ static size_t take_complete(Lines *lines, Writer *writer, const uint8_t *data, s
                         *ret_full = true;
                         break;
                 }
-                fault = record_adopt(p, (size_t) (newline - p), node, room, &line, replaced);
+                fault = record_adopt_next(&adopter, p, (size_t) (newline - p), room, &line);
                 if (fault == RECORD_OK && !record_filter_line(lines->types, room, line)) {
                         fault = RECORD_E_TYPE;
                         writer_commit(writer, escape_forged(lines, writer->ring, p, (size_t) (newline - p), room));
@@ -96,6 +96,7 @@ static size_t take_complete(Lines *lines, Writer *writer, const uint8_t *data, s
                 if (fault != RECORD_OK)
                         refuse(lines, p, (size_t) (newline - p), fault);
         }
+        ring_state(writer->ring)->replaced += adopter.replaced;
         return (size_t) (p - data);
 }
 

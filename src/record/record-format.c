@@ -64,12 +64,17 @@ static uint64_t replace(uint8_t *text, size_t size, int byte)
         return n;
 }
 
+static uint64_t replace_all(uint8_t *text, size_t size)
+{
+        return replace(text, size, '\n') + replace(text, size, '\r') + replace(text, size, '\0');
+}
+
 /* Copies a text and ends the line. Returns what follows. */
 static uint8_t *put_text(uint8_t *out, const uint8_t *text, size_t size, uint64_t *replaced)
 {
         uint8_t *end = put(out, text, size);
 
-        *replaced += replace(out, size, '\n') + replace(out, size, '\r') + replace(out, size, '\0');
+        *replaced += replace_all(out, size);
         *end = '\n';
         return end + 1;
 }
@@ -100,25 +105,50 @@ size_t record_format(uint16_t type, const uint8_t *text, size_t text_size, const
         return (size_t) (p - out);
 }
 
-RecordFault record_adopt(const uint8_t *line, size_t size, const char *node, uint8_t *out, size_t *ret_size,
+void record_adopter_init(RecordAdopter *adopter, const char *node, const uint8_t *text, size_t size)
+{
+        adopter->known = (RecordKnown) { 0 };
+        record_know_node(&adopter->known, node);
+        adopter->clean = size > 0 && !memchr(text, '\r', size) && !memchr(text, '\0', size);
+        adopter->replaced = 0;
+}
+
+/* `known`: the node it becomes one of. */
+static RecordFault adopt(RecordKnown *known, bool clean, const uint8_t *line, size_t size, uint8_t *out, size_t *ret_size,
                          uint64_t *replaced)
 {
-        size_t node_size = strnlen(node, NODE_NAME_MAX);
         RecordPrefix prefix;
-        RecordFault fault = record_parse(line, size, &prefix);
+        RecordFault fault = record_parse_next(line, size, known, &prefix);
         uint8_t *p;
 
         if (fault != RECORD_OK)
                 return fault;
-        if (prefix.node.size > 0 &&
-            (prefix.node.size != node_size || memcmp(prefix.node.data, node, node_size) != 0))
+        if (prefix.type_offset > 0 &&
+            (prefix.type_offset != known->node_size || memcmp(line, known->node, known->node_size) != 0))
                 return RECORD_E_NODE;
         line += prefix.type_offset;
         size -= prefix.type_offset;
-        if (size > RECORD_LINE_MAX - node_size - strlen("node= \n"))
+        if (size > RECORD_LINE_MAX - known->node_size - strlen("\n"))
                 return RECORD_E_LONG;
-        p = put_node(out, node);
-        p = put_text(p, line, size, replaced);
+        p = put(out, known->node, known->node_size);
+        p = put(p, line, size);
+        if (!clean)
+                *replaced += replace_all(p - size, size);
+        *p++ = '\n';
         *ret_size = (size_t) (p - out);
         return RECORD_OK;
+}
+
+RecordFault record_adopt_next(RecordAdopter *adopter, const uint8_t *line, size_t size, uint8_t *out, size_t *ret_size)
+{
+        return adopt(&adopter->known, adopter->clean, line, size, out, ret_size, &adopter->replaced);
+}
+
+RecordFault record_adopt(const uint8_t *line, size_t size, const char *node, uint8_t *out, size_t *ret_size,
+                         uint64_t *replaced)
+{
+        RecordKnown known = { 0 };
+
+        record_know_node(&known, node);
+        return adopt(&known, false, line, size, out, ret_size, replaced);
 }

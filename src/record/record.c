@@ -91,37 +91,33 @@ size_t record_parse_time(const uint8_t *text, size_t size, RecordTime *ret)
         return p ? (size_t) (p - text) : 0;
 }
 
-/* The "audit(…):" that was read last: the records of an event follow each other, and have the same. */
-typedef struct Stamp {
-        RecordSlice text;
-        RecordTime time;
-} Stamp;
-
-static bool take_stamp(const uint8_t *p, const uint8_t *end, Stamp *stamp, RecordTime *ret)
+static bool take_stamp(const uint8_t *p, const uint8_t *end, RecordKnown *known, RecordTime *ret)
 {
         const uint8_t *next;
 
-        if (stamp && stamp->text.size > 0 &&
-            take_text(p, end, (const char *) stamp->text.data, stamp->text.size)) {
-                *ret = stamp->time;
+        if (known && known->stamp.size > 0 &&
+            take_text(p, end, (const char *) known->stamp.data, known->stamp.size)) {
+                *ret = known->time;
                 return true;
         }
         next = take_time(p, end, ret);
-        if (stamp && next)
-                *stamp = (Stamp) { { p, (size_t) (next - p) }, *ret };
+        if (known && next) {
+                known->stamp = (RecordSlice) { p, (size_t) (next - p) };
+                known->time = *ret;
+        }
         return next != NULL;
 }
 
-/* From "type=" on. `stamp`: NULL for a single line. */
-static bool parse_after_node(const uint8_t *p, const uint8_t *end, Stamp *stamp, RecordPrefix *ret)
+/* From "type=" on. `known`: NULL for a single line. */
+static bool parse_after_node(const uint8_t *p, const uint8_t *end, RecordKnown *known, RecordPrefix *ret)
 {
         p = TAKE(p, end, "type=");
         if (p)
                 p = take_type(p, end, &ret->type);
-        return take_stamp(TAKE(p, end, " msg="), end, stamp, &ret->time);
+        return take_stamp(TAKE(p, end, " msg="), end, known, &ret->time);
 }
 
-static RecordFault parse(const uint8_t *line, size_t size, Stamp *stamp, RecordPrefix *ret)
+RecordFault record_parse_next(const uint8_t *line, size_t size, RecordKnown *known, RecordPrefix *ret)
 {
         const uint8_t *end = line + size, *p = TAKE(line, end, "node=");
 
@@ -135,62 +131,58 @@ static RecordFault parse(const uint8_t *line, size_t size, Stamp *stamp, RecordP
                         return RECORD_E_NODE;
                 ret->type_offset = (size_t) (p + 1 - line);
         }
-        return parse_after_node(line + ret->type_offset, end, stamp, ret) ? RECORD_OK : RECORD_E_FORM;
+        return parse_after_node(line + ret->type_offset, end, known, ret) ? RECORD_OK : RECORD_E_FORM;
 }
 
 RecordFault record_parse(const uint8_t *line, size_t size, RecordPrefix *ret)
 {
-        return parse(line, size, NULL, ret);
+        return record_parse_next(line, size, NULL, ret);
 }
 
-/* A node as it begins a line, made once a batch. */
-typedef struct NodePrefix {
-        char text[sizeof "node=" + NODE_NAME_MAX + 1];
-        size_t size; /* 0: any node */
-} NodePrefix;
-
-static void node_prefix_init(NodePrefix *prefix, const char *node)
+void record_know_node(RecordKnown *known, const char *node)
 {
-        size_t size = node ? strnlen(node, NODE_NAME_MAX) : 0;
+        size_t size = strnlen(node, NODE_NAME_MAX);
 
-        prefix->size = 0;
-        if (!node)
-                return;
-        memcpy(prefix->text, "node=", 5);
-        memcpy(prefix->text + 5, node, size);
-        prefix->text[5 + size] = ' ';
-        prefix->size = 5 + size + 1;
+        memcpy(known->node, "node=", 5);
+        memcpy(known->node + 5, node, size);
+        known->node[5 + size] = ' ';
+        known->node_size = 5 + size + 1;
 }
 
-/* A line known to end with its only newline. `clean`: known to be without CR and NUL. */
-static RecordFault check_line(const uint8_t *line, size_t size, const NodePrefix *node, bool clean, Stamp *stamp,
-                              RecordPrefix *ret)
+/* A line known to end with its only newline. `any`: of any node, and most likely of the one that the line before it is of.
+ * `clean`: known to be without CR and NUL. */
+static RecordFault check_line(const uint8_t *line, size_t size, RecordKnown *known, bool any, bool clean, RecordPrefix *ret)
 {
         if (size > RECORD_LINE_MAX)
                 return RECORD_E_LONG;
         if (!clean && (memchr(line, '\r', size) || memchr(line, '\0', size)))
                 return RECORD_E_CONTROL;
-        if (node->size > 0 && take_text(line, line + size, node->text, node->size)) {
-                ret->node = (RecordSlice) { line + strlen("node="), node->size - strlen("node= ") };
-                return parse_after_node(line + node->size, line + size, stamp, ret) ? RECORD_OK : RECORD_E_FORM;
+        if (known->node_size > 0 && take_text(line, line + size, known->node, known->node_size)) {
+                ret->node = (RecordSlice) { line + strlen("node="), known->node_size - strlen("node= ") };
+                return parse_after_node(line + known->node_size, line + size, known, ret) ? RECORD_OK : RECORD_E_FORM;
         }
 
-        /* Of any node, or something is wrong: which fault is it? */
-        RecordFault fault = parse(line, size, stamp, ret);
+        /* Of another node, or something is wrong: which fault is it? */
+        RecordFault fault = record_parse_next(line, size, known, ret);
 
-        if (fault == RECORD_OK && (node->size > 0 || ret->node.size == 0))
+        if (fault == RECORD_OK && (!any || ret->node.size == 0))
                 return RECORD_E_NODE;
+        if (fault == RECORD_OK) {
+                memcpy(known->node, line, ret->type_offset);
+                known->node_size = ret->type_offset;
+        }
         return fault;
 }
 
 RecordFault record_check(const uint8_t *line, size_t size, const char *node)
 {
-        NodePrefix prefix;
+        RecordKnown known = { 0 };
 
         if (size == 0 || memchr(line, '\n', size) != line + size - 1)
                 return RECORD_E_FORM;
-        node_prefix_init(&prefix, node);
-        return check_line(line, size, &prefix, false, NULL, &(RecordPrefix) { 0 });
+        if (node)
+                record_know_node(&known, node);
+        return check_line(line, size, &known, !node, false, &(RecordPrefix) { 0 });
 }
 
 size_t record_next(const uint8_t *payload, size_t size)
@@ -207,8 +199,7 @@ RecordFault record_check_batch(const Batch *batch, const char *node, uint32_t *r
         const uint8_t *p = batch->payload;
         size_t left = batch->size, size;
         RecordSpan sum = RECORD_SPAN_INIT;
-        Stamp stamp = { 0 };
-        NodePrefix wanted;
+        RecordKnown known = { 0 };
         RecordPrefix prefix;
         bool clean;
 
@@ -216,14 +207,15 @@ RecordFault record_check_batch(const Batch *batch, const char *node, uint32_t *r
         /* The argument of these is no line. */
         if (batch->reason == BATCH_CUSTODY || batch->reason == BATCH_LOST)
                 return RECORD_OK;
-        node_prefix_init(&wanted, node);
+        if (node)
+                record_know_node(&known, node);
         clean = left == 0 || (!memchr(p, '\r', left) && !memchr(p, '\0', left));
         for (; (size = record_next(p, left)) > 0; p += size, left -= size, (*ret_line)++) {
                 RecordFault fault;
 
                 if (size == SIZE_MAX)
                         return RECORD_E_COUNT;
-                fault = check_line(p, size, &wanted, clean, &stamp, &prefix);
+                fault = check_line(p, size, &known, !node, clean, &prefix);
                 if (fault != RECORD_OK)
                         return fault;
                 if (ret_span)

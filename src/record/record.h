@@ -36,6 +36,15 @@ typedef struct RecordPrefix {
         size_t type_offset; /* of "type=" in the line: what follows a node= */
 } RecordPrefix;
 
+/* What a line has in common with the one before it, so that it is looked at once: the records of an event follow each other, and
+ * have one stamp. Slices are of the lines themselves. */
+typedef struct RecordKnown {
+        char node[sizeof "node=" + NODE_NAME_MAX + 1]; /* as a line of that node begins: "node=NAME " */
+        size_t node_size;                              /* 0: none is known */
+        RecordSlice stamp;                             /* "audit(…):" */
+        RecordTime time;                               /* … as read */
+} RecordKnown;
+
 typedef enum RecordFault {
         RECORD_OK = 0,
         RECORD_E_FORM,    /* not node= type= msg=audit(SEC.MSEC:SERIAL): */
@@ -64,6 +73,9 @@ size_t record_parse_time(const uint8_t *text, size_t size, RecordTime *ret);
 
 /* Reads the prefix of a line (with or without its newline). */
 RecordFault record_parse(const uint8_t *line, size_t size, RecordPrefix *ret);
+/* The same of lines that follow each other: their stamps are looked up in *known first. */
+RecordFault record_parse_next(const uint8_t *line, size_t size, RecordKnown *known, RecordPrefix *ret);
+void record_know_node(RecordKnown *known, const char *node);
 
 /* Whether the line, which ends with its only newline, is a record of `node` (NULL: of any node, but of one). The reference for
  * record_check_batch(), which says the same of many lines faster. */
@@ -74,6 +86,17 @@ RecordFault record_check(const uint8_t *line, size_t size, const char *node);
  * whoever may speak for it uses the link. Returns RECORD_OK and the size, or the fault. */
 RecordFault record_adopt(const uint8_t *line, size_t size, const char *node, uint8_t *out, size_t *ret_size,
                          uint64_t *replaced);
+
+/* The same for all lines of a text, one after the other: what is the same for them is looked at once. */
+typedef struct RecordAdopter {
+        RecordKnown known;
+        bool clean;        /* there is no CR and no NUL in the text */
+        uint64_t replaced; /* so far */
+} RecordAdopter;
+
+void record_adopter_init(RecordAdopter *adopter, const char *node, const uint8_t *text, size_t size);
+/* `line` is in the text, up to a newline. */
+RecordFault record_adopt_next(RecordAdopter *adopter, const uint8_t *line, size_t size, uint8_t *out, size_t *ret_size);
 
 /* The next line of a payload: returns its size with the newline, 0 at the end, SIZE_MAX when the rest has no newline. */
 size_t record_next(const uint8_t *payload, size_t size);

@@ -106,12 +106,13 @@ static int begin_nothing(Part *part)
 static int adopt(Part *part, Batch *batch)
 {
         const uint8_t *p = batch->payload, *end = p + batch->size, *newline;
-        uint64_t replaced = 0;
+        RecordAdopter adopter;
 
+        record_adopter_init(&adopter, NODE, p, batch->size);
         for (; p < end && (newline = memchr(p, '\n', (size_t) (end - p))); p = newline + 1) {
                 size_t size;
 
-                if (record_adopt(p, (size_t) (newline - p), NODE, part->scratch, &size, &replaced) != RECORD_OK)
+                if (record_adopt_next(&adopter, p, (size_t) (newline - p), part->scratch, &size) != RECORD_OK)
                         return -EBADMSG;
         }
         return 0;

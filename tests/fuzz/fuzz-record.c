@@ -64,6 +64,25 @@ static void check_batch(const uint8_t *data, size_t size, const char *node)
         CHECK(record_check(out, stored.size, "n1") == RECORD_OK);
 }
 
+/* Adopting line after line says of each what adopting it alone does. */
+static void adopt_lines(const uint8_t *data, size_t size)
+{
+        static uint8_t out[RECORD_LINE_MAX], alone[RECORD_LINE_MAX];
+        const uint8_t *p = data, *end = data + size, *newline;
+        size_t written, written_alone;
+        RecordAdopter adopter;
+        uint64_t replaced = 0;
+
+        record_adopter_init(&adopter, "n1", data, size);
+        for (; p < end && (newline = memchr(p, '\n', (size_t) (end - p))); p = newline + 1) {
+                RecordFault fault = record_adopt_next(&adopter, p, (size_t) (newline - p), out, &written);
+
+                CHECK(record_adopt(p, (size_t) (newline - p), "n1", alone, &written_alone, &replaced) == fault);
+                CHECK(fault != RECORD_OK || (written == written_alone && memcmp(out, alone, written) == 0));
+        }
+        CHECK(adopter.replaced == replaced);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         uint8_t out[RECORD_LINE_MAX];
@@ -74,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size = MIN(size, (size_t) BATCH_PAYLOAD_MAX);
         check_batch(data, size, "n1");
         check_batch(data, size, NULL);
+        adopt_lines(data, size);
         if (record_adopt(data, size, "n1", out, &written, &replaced) == RECORD_OK)
                 CHECK(written <= sizeof out && record_check(out, written, "n1") == RECORD_OK);
         written = record_format((uint16_t) (size * 37), data, size, "n1", out, &replaced);
