@@ -256,12 +256,12 @@ BUGS = [
 
     # --- Records and the kernel ---
     bug('newline-forges-a-record', 'test-record', 'control_bytes_become_spaces_and_are_counted', 'record/record-format.c',
-        "replace(out, size, '\\n')", '0'),
+        "replace(text, size, '\\n')", '0'),
     bug('quote-forges-a-field', 'test-record', 'a_lost_reason_cannot_forge_a_field', 'record/record-own.c',
         "return c > ' ' && c < 0x7f && c != '\"' && c != '\\\\' && c != '\\'' && c != '=';",
         "return c > ' ' && c < 0x7f;"),
     bug('foreign-node-taken', 'test-record', 'lines_are_judged', 'record/record.c',
-        'fault == RECORD_OK && (node->size > 0 || prefix.node.size == 0)', 'fault == RECORD_OK && prefix.node.size == 0'),
+        'fault == RECORD_OK && (!any || ret->node.size == 0)', 'fault == RECORD_OK && ret->node.size == 0'),
     bug('newline-forges-a-log-line', 'test-log', 'nobody_forges_a_line', 'runtime/log.c',
         'message[i] = visible(message[i]);', ';'),
     bug('auditd-read-twice', 'test-auditd', 'a_kill_loses_and_repeats_nothing', 'dispatcher/auditd.c',
