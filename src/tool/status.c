@@ -8,6 +8,7 @@
 #include "tool/component.h"
 #include "tool/json.h"
 #include "tool/status-peers.h"
+#include "tool/status-summary.h"
 #include "tool/tool.h"
 
 #include <getopt.h>
@@ -22,6 +23,7 @@ typedef struct Options {
         bool json;
         bool all;
         bool peers;
+        bool watch;
         bool colour;
 } Options;
 
@@ -45,27 +47,31 @@ static void print_condition(const Options *options, const char *name, const char
         }
 }
 
-/* Those without labels that are not zero: the totals; --all shows each. */
-static void print_samples(const Options *options, const Component *component)
+static void print_samples(const Component *component)
 {
         const char *p = component->text;
         char *name, *value;
 
         while (p && (p = component_next_sample(component, p, &name, &value))) {
-                if (name && value && (options->all || (!strchr(name, '{') && strcmp(value, "0") != 0))) {
-                        size_t n = strlen(name);
-
-                        if (n > 6 && strcmp(name + n - 6, "_total") == 0)
-                                name[n - 6] = '\0';
+                if (name && value)
                         printf("    %-32s %16s\n", name, value);
-                }
                 free(name);
                 free(value);
         }
 }
 
-static void print_component(const Options *options, const Component *component)
+/* What the kernel says is said of this host alone. */
+static const DoctorKernel *ask_kernel(const Options *options, const Component *component, DoctorKernel *kernel)
 {
+        if (strcmp(component->name, "dispatcher") != 0 || strcmp(options->directory, STATE_DIRECTORY) != 0)
+                return NULL;
+        doctor_kernel_read(kernel);
+        return kernel;
+}
+
+static int print_component(const Options *options, const Component *component)
+{
+        DoctorKernel kernel;
         bool good = component->health == HEALTH_RUNNING;
 
         printf("%s%s%s  %s%s%s\n", paint(options, "\x1b[1m"), component->name, paint(options, "\x1b[0m"),
@@ -75,7 +81,10 @@ static void print_component(const Options *options, const Component *component)
                 printf("  %s\n", component->status);
         for (size_t i = 0; component->conditions && component->conditions[i]; i++)
                 print_condition(options, component->conditions[i], component->files[i]);
-        print_samples(options, component);
+        if (!options->all)
+                return status_summary(component, ask_kernel(options, component, &kernel));
+        print_samples(component);
+        return 0;
 }
 
 /* --- For programs --- */
@@ -125,7 +134,8 @@ static void help(void)
                "state directory, or those named.\n"
                "\n"
                "  --json            As JSON\n"
-               "  --all             All metrics, not the totals alone\n"
+               "  --all             All metrics instead\n"
+               "  --watch           Again every second, until it is interrupted\n"
                "  --peers           The aggregator's peers, connected or not, and nothing else\n"
                "  --state-dir=PATH  Where the state is, instead of %s\n"
                "  --help            This text\n"
@@ -160,8 +170,12 @@ static int show(const Options *options, char *const *names)
                 if (options->json)
                         json_component(&json, &component);
                 else
-                        print_component(options, &component);
+                        r = print_component(options, &component);
                 component_done(&component);
+                if (r < 0) {
+                        fprintf(stderr, "audit-relay: %s\n", strerror(-r));
+                        return TOOL_EXIT_FAILURE;
+                }
         }
         if (options->json) {
                 json_array_end(&json);
@@ -188,19 +202,40 @@ static int show_peers(const Options *options)
         return r < 0 ? TOOL_EXIT_FAILURE : r;
 }
 
+/* Those that are named, or all that there are. */
+static int show_once(const Options *options, int n, char **wanted)
+{
+        _cleanup_(strings_freep) char **names = NULL;
+        int r = 0, status;
+
+        for (int i = 0; i < n && r == 0; i++)
+                r = strings_append(&names, wanted[i]);
+        if (n == 0)
+                r = component_list(options->directory, &names);
+        if (r < 0) {
+                fprintf(stderr, "audit-relay: %s: %s\n", options->directory, strerror(-r));
+                return TOOL_EXIT_FAILURE;
+        }
+        if (options->watch && options->colour)
+                printf("\x1b[H\x1b[J");
+        status = options->peers ? show_peers(options) : show(options, names);
+        (void) fflush(stdout);
+        return status;
+}
+
 int verb_status(int argc, char **argv)
 {
         static const struct option long_options[] = {
                 { "json", no_argument, NULL, 'j' },
                 { "all", no_argument, NULL, 'a' },
                 { "peers", no_argument, NULL, 'p' },
+                { "watch", no_argument, NULL, 'w' },
                 { "state-dir", required_argument, NULL, 'd' },
                 { "help", no_argument, NULL, 'h' },
                 { 0 },
         };
         Options options = { .directory = STATE_DIRECTORY, .colour = isatty(STDOUT_FILENO) };
-        _cleanup_(strings_freep) char **names = NULL;
-        int c, r = 0;
+        int c, status;
 
         while ((c = getopt_long(argc, argv, "h", long_options, NULL)) >= 0)
                 switch (c) {
@@ -213,6 +248,9 @@ int verb_status(int argc, char **argv)
                 case 'p':
                         options.peers = true;
                         break;
+                case 'w':
+                        options.watch = true;
+                        break;
                 case 'd':
                         options.directory = optarg;
                         break;
@@ -222,13 +260,8 @@ int verb_status(int argc, char **argv)
                 default:
                         return TOOL_EXIT_USAGE;
                 }
-        for (int i = optind; i < argc && r == 0; i++)
-                r = strings_append(&names, argv[i]);
-        if (optind == argc)
-                r = component_list(options.directory, &names);
-        if (r < 0) {
-                fprintf(stderr, "audit-relay: %s: %s\n", options.directory, strerror(-r));
-                return TOOL_EXIT_FAILURE;
-        }
-        return options.peers ? show_peers(&options) : show(&options, names);
+        do
+                status = show_once(&options, argc - optind, argv + optind);
+        while (options.watch && status != TOOL_EXIT_FAILURE && sleep(1) == 0);
+        return status;
 }

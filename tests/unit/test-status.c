@@ -63,12 +63,90 @@ START_TEST(all_is_well)
         publish();
         ck_assert_int_eq(run(""), 0);
         ck_assert_str_eq(output, "remote  running\n"
-                                 "  Connected to \"log\"\n"
-                                 "    records                                     12345\n"
-                                 "    limit                                        +Inf\n");
+                                 "  Connected to \"log\"\n");
         ck_assert_int_eq(run("--all"), 0);
+        ck_assert_ptr_nonnull(strstr(output, "    records_total                               12345\n"));
+        ck_assert_ptr_nonnull(strstr(output, "    limit                                        +Inf\n"));
         ck_assert_ptr_nonnull(strstr(output, "    peer_records_total{peer=\"a\"}                    7\n"));
         ck_assert_ptr_nonnull(strstr(output, "    idle                                            0\n"));
+}
+END_TEST
+
+START_TEST(one_screen)
+{
+        State *dispatcher, *aggregator;
+
+        ck_assert_int_eq(state_new(directory, "dispatcher", &dispatcher), 0);
+        status_begin(dispatcher);
+        status_counter(dispatcher, "records", "origin=\"kernel\"", 900, "x");
+        status_counter(dispatcher, "records", "origin=\"local\"", 45, NULL);
+        status_counter(dispatcher, "kernel_events_lost", NULL, 2, "x");
+        status_gauge(dispatcher, "kernel_lost", NULL, 7, "x");
+        status_gauge(dispatcher, "ring_used_bytes", NULL, 1024 * 1024, "x");
+        status_gauge(dispatcher, "ring_size_bytes", NULL, 64 * 1024 * 1024, "x");
+        status_gauge(dispatcher, "subscriber_lag_records", "subscriber=\"remote\"", 12, "x");
+        status_gauge(dispatcher, "subscriber_queued_bytes", "subscriber=\"remote\"", 2048, "x");
+        status_gauge(dispatcher, "subscriber_connected", "subscriber=\"remote\"", 1, "x");
+        status_gauge(dispatcher, "subscriber_connected", "subscriber=\"mine\"", 0, NULL);
+        status_end(dispatcher, "Dispatching");
+        status_begin(state);
+        status_gauge(state, "connected", NULL, 1, "x");
+        status_gauge(state, "collector_in_use", "collector=\"logs\"", 1, "x");
+        status_gauge(state, "waiting_records", NULL, 3, "x");
+        status_gauge(state, "store_bytes", NULL, 100, "x");
+        status_gauge(state, "store_segments", NULL, 2, "x");
+        status_gauge(state, "certificate_days", NULL, 823.4, "x");
+        status_end(state, "Sending");
+        ck_assert_int_eq(state_new(directory, "aggregator", &aggregator), 0);
+        status_begin(aggregator);
+        status_gauge(aggregator, "peers", NULL, 2, "x");
+        status_gauge(aggregator, "peer_lag_seconds", "node=\"a\"", 0.5, "x");
+        status_counter(aggregator, "peer_records_lost", "node=\"a\"", 4, "x");
+        status_gauge(aggregator, "peer_connected", "node=\"a\",address=\"\",stream=\"x\"", 1, "x");
+        status_gauge(aggregator, "peer_connected", "node=\"b\",address=\"\",stream=\"y\"", 0, NULL);
+        status_end(aggregator, "Collecting");
+        ck_assert_int_eq(run(""), 0);
+        ck_assert_str_eq(output,
+                         "aggregator  running\n"
+                         "  Collecting\n"
+                         "  peers       1 of 2 connected, 0.5 s behind at most, 4 records lost on their way (--peers lists all)\n"
+                         "dispatcher  running\n"
+                         "  Dispatching\n"
+                         "  records     900 from the kernel, 45 from producers\n"
+                         "  lost        2 events, 0 cut; 7 records by the kernel's count, 0 dropped from a full ring\n"
+                         "  ring        1.6% of 64.0M waits for subscribers\n"
+                         "\n"
+                         "SUBSCRIBER  STATE      LAG  QUEUED  DROPPED\n"
+                         "remote      connected   12    2.0K        0\n"
+                         "mine        away         0      0B        0\n"
+                         "remote  running\n"
+                         "  Sending\n"
+                         "  collector   connected to logs\n"
+                         "  waiting     3 records\n"
+                         "  store       100B in 2 segments\n"
+                         "  certificate 823 days left\n");
+        state_free(dispatcher);
+        state_free(aggregator);
+}
+END_TEST
+
+START_TEST(it_is_watched)
+{
+        char command[512], text[4096];
+        const char *second;
+        FILE *pipe;
+        size_t n;
+
+        publish();
+        (void) snprintf(command, sizeof command, "timeout 1.5 '%s' status --watch --state-dir='%s'", tool, directory);
+        pipe = popen(command, "re");
+        ck_assert_ptr_nonnull(pipe);
+        n = fread(text, 1, sizeof text - 1, pipe);
+        text[n] = '\0';
+        ck_assert_int_eq(WEXITSTATUS(pclose(pipe)), 124);
+        ck_assert_int_eq(strncmp(text, "remote  running\n", 16), 0);
+        second = strstr(text + 1, "remote  running\n");
+        ck_assert_ptr_nonnull(second);
 }
 END_TEST
 
@@ -202,6 +280,8 @@ int main(int argc, char **argv)
         tool = argv[1];
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, all_is_well);
+        tcase_add_test(tcase, one_screen);
+        tcase_add_test(tcase, it_is_watched);
         tcase_add_test(tcase, a_condition_is_shown_and_told_by_the_exit_status);
         tcase_add_test(tcase, peers_are_a_table);
         tcase_add_test(tcase, a_component_that_does_not_run);
