@@ -195,11 +195,13 @@ static bool pool_admits(Store *store, uint64_t size)
         return false;
 }
 
-/* The only segment has no records yet: nobody will ever ack it, so there is nothing to wait for. */
-static bool holds_nothing(const Store *store)
+/* The oldest may go. If it is the only one it may once the next is begun, as it is for what comes: without that a batch that is
+ * large beside the bound would never find room. */
+static bool makes_room(const Store *store)
 {
-        return store->n_segments == 1 && store->group.n == 0 && store->written.last < store->segments[0].first &&
-               store->written.entries > store->options.use_max / INDEX_ENTRY_SIZE / 8;
+        if (store->n_segments != 1)
+                return may_go(store, 0);
+        return store->options.delete_unacked || custody_until(store, store->segments[0].first) >= store->written.last;
 }
 
 int retention_admit(Store *store, uint64_t size)
@@ -208,8 +210,8 @@ int retention_admit(Store *store, uint64_t size)
         uint64_t keep;
 
         store->refused = true;
-        store->use_reached = options->use_max > 0 && !(deletes_for_use(store) && may_go(store, 0)) &&
-                             !holds_nothing(store) && store->segment_bytes + store->group.bytes + size > options->use_max;
+        store->use_reached = options->use_max > 0 && !(deletes_for_use(store) && makes_room(store)) &&
+                             store->segment_bytes + store->group.bytes + size > options->use_max;
         if (store->use_reached)
                 return -ENOSPC;
         if (!pool_admits(store, size))

@@ -25,8 +25,8 @@ def bug(name, test, case, path, right, broken, *more):
     return Bug(name, test, case, [Edit(f'src/{p}', r, b) for p, r, b in ((path, right, broken), *more)])
 
 
-def simulated(name, path, right, broken, *more, histories=150):
-    return bug(name, 'simulate', None, path, right, broken, *more)._replace(arguments=(f'--histories={histories}', '--seed=1'))
+def simulated(name, path, right, broken, *more, histories=150, options=()):
+    return bug(name, 'simulate', None, path, right, broken, *more)._replace(arguments=(f'--histories={histories}', '--seed=1', *options))
 
 
 SYNC = 'r = job->disk->sync(job->disk, job->handles[i]);'
@@ -114,6 +114,8 @@ BUGS = [
         ' : STORE_DAMAGED_REASON, ret);', 'explain(BATCH_FILTERED, seq, end, "", ret);'),
     bug('dropped-and-not-counted', 'test-store-policy', 'full_it_drops_the_oldest_and_tells_exactly_what', 'store/retention.c',
         'count_dropped(store, i);', ';'),
+    bug('only-segment-stays', 'test-store-policy', 'a_batch_that_is_large_beside_the_bound_finds_room', 'store/retention.c',
+        'return store->options.delete_unacked || custody_until(store, store->segments[0].first) >= store->written.last;', 'return false;'),
     bug('acked-log-goes-at-once', 'test-store-policy', 'acked_records_stay_for_their_time', 'store/retention.c',
         '(options->acked_usec == 0 || is_old(store, i, options->acked_usec, now_usec))', 'true'),
     bug('quota-deletes-unasked', 'test-store-pool', 'a_quota_blocks_though_other_bounds_delete', 'store/retention.c',
@@ -391,6 +393,8 @@ BUGS = [
     simulated('clean-end-without-goodbye', 'runtime/store-loop-owed.c',
               'return owed->n == 0 && !owed->unknown && !owed->more;', 'return true;'),
     simulated('lost-told-as-custody', 'store/custody.c', 'o->from = MAX(o->from, collector->seq + 1);', ';', histories=400),
+    simulated('dropped-and-one-more-told', 'store/custody.c', 'oldest_held(store) - 1', 'oldest_held(store)',
+              options=('--drop-oldest',)),
     simulated('welcome-before-the-commit', 'runtime/intake.c', 'session->waiting = intake_stream_pending(session->stream);',
               'session->waiting = false;'),
     # --- Several collectors ---

@@ -181,6 +181,8 @@ static int make(Keeper *keeper)
                                 .segment_size_max = sim.segment_size,
                                 .segment_age_usec = sim.age_usec,
                                 .delete_acked = !keeper->options.chained,
+                                .use_max = keeper->options.chained ? 0 : sim.use_max,
+                                .delete_unacked = !keeper->options.chained && sim.use_max > 0,
                                 .links = keeper->options.chained,
                         },
                 .conditions = {"low", "full", "error", "damaged"},

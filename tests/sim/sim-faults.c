@@ -289,6 +289,9 @@ void sim_faults_begin(uint64_t until_usec)
         /* Two clones that a restored collector does not know apart: neither has the batches to compare any more. */
         if (enabled[FAULT_CLIENT_CLONED] && enabled[FAULT_COLLECTOR_RESTORED])
                 enabled[sim_chance(50) ? FAULT_CLIENT_CLONED : FAULT_COLLECTOR_RESTORED] = false;
+        /* What went with a disk and what was deleted could not be told apart. */
+        if (sim.options.drop_oldest)
+                enabled[FAULT_CLIENT_ROLLED_BACK] = enabled[FAULT_CLIENT_CLONED] = enabled[FAULT_COLLECTOR_RESTORED] = false;
         snapshots = enabled[FAULT_CLIENT_ROLLED_BACK] || enabled[FAULT_CLIENT_CLONED] ||
                     enabled[FAULT_COLLECTOR_RESTORED];
         (void) sim_process_new("world", NULL, &program);

@@ -12,6 +12,8 @@
  *     stream, the old one repeats as much: to a collector that has it from the new stream alone.
  *  4. What a client knows to be with one collector it does not send to another one.
  *  5. With a client's disk goes what was written since, and had not been acked by a collector.
+ *  6. A client whose store is full and drops its oldest may say of exactly what it deleted that it is lost, but for what was
+ *     written down to be with a collector.
  */
 
 #include "sim-oracle.h"
@@ -25,6 +27,7 @@
 #define LOSSES_MAX 256U
 #define RESTARTS_MAX 128U
 #define LIMITS_MAX 1024U
+#define DEATHS_MAX 64U
 #define NEVER UINT_MAX /* is no era */
 
 /* A client, as far as it delivers to collectors. */
@@ -40,12 +43,13 @@ typedef struct Sender {
         uint64_t deletable; /* by what it knew when the commit in flight, if there is one, began */
         bool left; /* the stream: another takes its place */
         uint64_t oldest;   /* held */
+        uint64_t noted;    /* own seqs whose records are known */
         uint64_t repeats;  /* newest when it had to begin a new stream */
 } Sender;
 
-/* first..last of a stream was with a collector, and is no more. */
+/* first..last of a stream was with a collector, and is no more; or it was deleted before any had it. */
 typedef struct Loss {
-        unsigned collector;
+        unsigned collector; /* SIM_COLLECTORS_MAX: none */
         StreamId stream;
         uint64_t first, last;
 } Loss;
@@ -73,11 +77,18 @@ typedef struct Limit {
         uint64_t after, last;
 } Limit;
 
+/* A gap record in a client's store: that so many deaths have happened. */
+typedef struct Death {
+        unsigned client;
+        uint64_t seq, deaths;
+} Death;
+
 static Sender senders[SIM_CLIENTS_MAX];
 static Loss losses[LOSSES_MAX];
 static Restart restarts[RESTARTS_MAX];
 static Limit limits[LIMITS_MAX];
-static size_t n_losses, n_restarts, n_limits;
+static Death deaths[DEATHS_MAX];
+static size_t n_losses, n_restarts, n_limits, n_deaths;
 static Dropped *dropped;
 static size_t n_dropped, allocated_dropped;
 static unsigned era; /* clients' disks set back, clones, new streams */
@@ -113,12 +124,78 @@ static void forget_unwritten(unsigned client, const SimDisk *disk)
                         limits[i].last = MIN(limits[i].last, elsewhere(sender, limits[i].collector));
 }
 
+/* --- What a full store deletes --- */
+
+static void note_death(unsigned client, uint64_t seq)
+{
+        assert(n_deaths < DEATHS_MAX);
+        deaths[n_deaths++] = (Death){client, seq, oracle_deaths_to_tell[sim.identity[client]]};
+}
+
+typedef struct Note {
+        unsigned client;
+        uint64_t newest; /* durable */
+} Note;
+
+/* By the stream it came from: seq after seq the records of a ring, or one of remote's own. */
+static void note_batch(const ReaderBatch *batch, void *userdata)
+{
+        const Note *note = userdata;
+        const Epoch *epoch = oracle_epoch(&batch->stream);
+
+        if (batch->last > note->newest || batch->count == 0)
+                return;
+        assert(batch->first == senders[note->client].noted + 1);
+        senders[note->client].noted = batch->last;
+        if (!epoch && oracle_contains(batch->text, batch->size, "reason=machine-death"))
+                note_death(note->client, batch->first);
+        for (uint64_t i = 0; epoch && i < batch->count && batch->received_first + i <= epoch->newest; i++)
+                epoch->records[batch->received_first + i - 1].own = batch->first + i;
+}
+
+static void note_records(unsigned client, const StoreStatus *status)
+{
+        Note note = {client, status->newest};
+
+        reader_scan(sim.current->machine->disk, senders[client].noted + 1, note_batch, &note);
+}
+
+/* What is written down to be with a collector is never told as lost. */
+static void note_deleted(unsigned client, const StoreStatus *status)
+{
+        Sender *sender = &senders[client];
+        uint64_t first = sender->oldest, last = status->oldest - 1;
+
+        for (unsigned k = 0; k < sim.n_collectors; k++)
+                first = MAX(first, reader_custody(sim.current->machine->disk, sim_collector_name(k)) + 1);
+        if (first > last)
+                return;
+        sim_trace("%" PRIu64 " to %" PRIu64 " are deleted, and no collector is known to have them", first, last);
+        for (size_t i = 0; i < n_losses; i++)
+                if (losses[i].collector == SIM_COLLECTORS_MAX && stream_id_equal(&losses[i].stream, &status->stream) &&
+                    losses[i].last + 1 == first) {
+                        losses[i].last = last;
+                        return;
+                }
+        assert(n_losses < LOSSES_MAX);
+        losses[n_losses++] = (Loss){SIM_COLLECTORS_MAX, status->stream, first, last};
+}
+
+static void note_store(unsigned client, const StoreStatus *status)
+{
+        if (sim.use_max == 0)
+                return;
+        note_records(client, status);
+        note_deleted(client, status);
+}
+
 void oracle_remote_started(unsigned client, Store *store)
 {
         StoreStatus status;
 
         forget_unwritten(client, sim.current->machine->disk);
         store_status(store, &status);
+        note_store(client, &status);
         senders[client].oldest = status.oldest;
 }
 
@@ -173,6 +250,7 @@ static void begin_stream(Sender *sender, const StreamId *stream)
                 restarts[i].forgotten = restarts[i].forgotten || descends(&restarts[i], stream);
         *sender = (Sender){.stream = *stream,
                            .oldest = sender->oldest,
+                           .noted = sender->noted,
                            .may_diverge = sender->may_diverge,
                            .repeats = sender->repeats};
 }
@@ -263,7 +341,8 @@ void oracle_durable(unsigned client, Store *store)
         store_status(store, &status);
         for (unsigned k = 0; k < sim.n_collectors; k++)
                 most = MAX(most, sender->known[k]);
-        if (status.oldest > sender->oldest && status.oldest - 1 > most)
+        note_store(client, &status);
+        if (status.oldest > sender->oldest && status.oldest - 1 > most && sim.use_max == 0)
                 sim_fail("c%u deletes up to %" PRIu64 ", with collectors are %" PRIu64, client,
                          status.oldest - 1, most);
         sender->oldest = status.oldest;
@@ -383,7 +462,7 @@ void oracle_restored(unsigned collector, const SimDisk *now, const SimDisk *snap
         restored = collector;
         oracle_promises(collector, note_loss, NULL);
         scan.n = n_losses - before;
-        reader_scan(now, drop_batch, &scan);
+        reader_scan(now, 1, drop_batch, &scan);
         for (size_t i = 0; i < n_limits; i++)
                 if (limits[i].collector != collector)
                         limits[n++] = limits[i];
@@ -409,7 +488,7 @@ void oracle_rolled_back(unsigned client, const SimDisk *snapshot)
         for (unsigned k = 0; k < sim.n_collectors; k++) {
                 Scan scan = {.collector = k};
 
-                reader_scan(sim.machines[k].disk, keep_batch, &scan);
+                reader_scan(sim.machines[k].disk, 1, keep_batch, &scan);
                 sender->heard[k] = sender->known[k] = reader_custody(snapshot, sim_collector_name(k));
                 sender->learning[k] = false;
         }
@@ -440,7 +519,7 @@ void oracle_cloned(unsigned original, unsigned clone, const SimDisk *disk)
 {
         senders[clone] = (Sender){.stream = senders[original].stream, .repeats = senders[original].repeats};
         senders[original].may_diverge = senders[clone].may_diverge = true;
-        reader_scan(disk, clone_batch, NULL);
+        reader_scan(disk, 1, clone_batch, NULL);
         /* It finds that its machine went down. */
         oracle_deaths[sim.identity[clone]]++;
         era++;
@@ -501,6 +580,18 @@ const StreamId *history_dropped(Place place, uint64_t *ret_seq, bool *ret_known)
         return NULL;
 }
 
+const StreamId *history_stream(unsigned client)
+{
+        return &senders[client].stream;
+}
+
+void history_deaths(unsigned client, void (*found)(uint64_t seq, uint64_t deaths, void *userdata), void *userdata)
+{
+        for (size_t i = 0; i < n_deaths; i++)
+                if (deaths[i].client == client)
+                        found(deaths[i].seq, deaths[i].deaths, userdata);
+}
+
 void history_count(Verdict *verdict)
 {
         verdict->restarts = n_restarts;
@@ -509,7 +600,7 @@ void history_count(Verdict *verdict)
 
 void history_begin(void)
 {
-        n_losses = n_restarts = n_limits = n_dropped = 0;
+        n_losses = n_restarts = n_limits = n_dropped = n_deaths = 0;
         era = 0;
         set_backs = 0;
         memset(senders, 0, sizeof senders);

@@ -6,8 +6,8 @@
  *     store each once, but for what a new stream repeats, or its predecessor after it.
  *  2. Each accepted record is in some store, byte for byte. Missing may be, of a ring that died with its
  *     machine, the end, which nobody had acked; what went with a client's disk before any collector had it;
- *     and what a collector lost by being restored, if its client did not hold it any more: that is told as
- *     lost in a store.
+ *     and what a collector lost by being restored, if its client did not hold it any more, or what a full
+ *     client deleted: that is told as lost in a store.
  *  3. Told as lost is nothing else.
  *  4. A collector is not sent what its client knew to be with another.
  *  5. Nothing else is in the stores but gap records that somebody had to write.
@@ -86,8 +86,9 @@ static void judge_line(Judge *judge, const ReaderBatch *batch, uint64_t seq, con
         Place place;
 
         if (batch->received_reason == BATCH_LOST) {
-                if (!gap)
-                        unaccounted(judge, "no gap record", line, size);
+                if (!gap || oracle_find_number(line, size, " lost=") != batch->received_last - batch->received_first + 1 ||
+                    (sim.use_max > 0 && !oracle_contains(line, size, " reason=deleted-for-size ")))
+                        unaccounted(judge, "no gap record of that", line, size);
         } else if (gap && oracle_contains(line, size, "reason=machine-death")) {
                 uint64_t identity = oracle_find_number(line, size, "node=c");
 
@@ -160,6 +161,8 @@ static void judge_missing(const Judge *judge, Place place)
         stream = history_dropped(place, &seq, &known);
         if (stream && (!known || told_as_lost(judge, stream, seq))) {
                 judge->verdict->restored++;
+        } else if (record->own > 0 && told_as_lost(judge, history_stream(epoch->client), record->own)) {
+                judge->verdict->deleted++;
         } else if (record->rolled) {
                 judge->verdict->rolled_back++;
         } else {
@@ -187,11 +190,35 @@ static void judge_epoch(const Judge *judge, size_t number)
         judge->verdict->dropped += epoch->told;
 }
 
+typedef struct Deaths {
+        const Judge *judge;
+        unsigned client;
+        uint64_t dropped;
+} Deaths;
+
+static void excuse_death(uint64_t seq, uint64_t deaths, void *userdata)
+{
+        Deaths *of = userdata;
+
+        if (told_as_lost(of->judge, history_stream(of->client), seq))
+                of->dropped = MAX(of->dropped, deaths);
+}
+
+/* How many had not to be told any more: the record that did so was deleted, and is told as lost. */
+static uint64_t deaths_dropped(const Judge *judge, unsigned client)
+{
+        Deaths of = {judge, client, 0};
+
+        history_deaths(client, excuse_death, &of);
+        return of.dropped;
+}
+
 static void judge_deaths(Judge *judge)
 {
         for (unsigned c = 0; c < sim.n_clients; c++) {
-                if (sim.identity[c] != c || ((judge->deaths_told[c] == 0 || oracle_deaths[c] > 0) &&
-                                             (judge->deaths_told[c] > 0 || oracle_deaths_to_tell[c] == 0)))
+                if (sim.identity[c] != c ||
+                    ((judge->deaths_told[c] == 0 || oracle_deaths[c] > 0) &&
+                     (judge->deaths_told[c] > 0 || oracle_deaths_to_tell[c] <= deaths_dropped(judge, c))))
                         continue;
                 judge->verdict->unaccounted++;
                 sim_trace("c%u died %" PRIu64 " times, of which %" PRIu64 " had to be told; its log says %" PRIu64,

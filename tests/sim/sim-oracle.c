@@ -146,6 +146,14 @@ static Epoch *epoch_of(unsigned client)
         return NULL;
 }
 
+Epoch *oracle_epoch(const StreamId *stream)
+{
+        for (size_t i = 0; i < oracle_n_epochs; i++)
+                if (stream_id_equal(&oracle_epochs[i].stream, stream))
+                        return &oracle_epochs[i];
+        return NULL;
+}
+
 void oracle_ring(unsigned client, const StreamId *stream, uint64_t read)
 {
         Epoch *before = epoch_of(client);

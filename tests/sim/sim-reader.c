@@ -253,7 +253,7 @@ const char *reader_walk(const SimDisk *disk, bool chained,
         return why;
 }
 
-void reader_scan(const SimDisk *disk, void (*found)(const ReaderBatch *batch, void *userdata), void *userdata)
+void reader_scan(const SimDisk *disk, uint64_t from, void (*found)(const ReaderBatch *batch, void *userdata), void *userdata)
 {
         Firsts *firsts = calloc(1, sizeof *firsts);
 
@@ -264,6 +264,8 @@ void reader_scan(const SimDisk *disk, void (*found)(const ReaderBatch *batch, vo
                 ReaderBatch batch;
                 char name[32];
 
+                if (next <= from)
+                        continue;
                 (void) snprintf(name, sizeof name, "%020" PRIu64 ".idx", firsts->first[i]);
                 index = sim_disk_bytes(disk, name, &index_size);
                 (void) snprintf(name, sizeof name, "%020" PRIu64 ".log", firsts->first[i]);
@@ -275,7 +277,7 @@ void reader_scan(const SimDisk *disk, void (*found)(const ReaderBatch *batch, vo
                             !text_is_good(entry, text, text_size))
                                 continue;
                         batch = read_batch(entry, text);
-                        if (batch.first < next)
+                        if (batch.first >= from && batch.first < next)
                                 found(&batch, userdata);
                 }
         }

@@ -146,6 +146,7 @@ typedef struct Options {
         Bug bug;
         unsigned trace;    /* so many lines of a history that fails are printed */
         bool no_ack_check; /* leave it to the end to find what was acked and is not there */
+        bool drop_oldest;  /* remote's disk is small: when it is full, the oldest goes, whoever has it */
 } Options;
 
 typedef struct World {
@@ -168,6 +169,7 @@ typedef struct World {
         /* Sizes and timings of this history. */
         uint64_t segment_size, window, socket_size, delay_usec, job_usec, text_max, long_percent;
         uint64_t timeout_usec, interval_usec, age_usec;
+        uint64_t use_max; /* of remote's store, 0: none */
         bool compress;  /* on the way to collectors */
         bool fails_over; /* the clients know all collectors */
         bool activated; /* listening sockets are kept by somebody else while their process is dead */
@@ -332,6 +334,7 @@ typedef struct Verdict {
         uint64_t gap_records;   /* gap records of full rings */
         uint64_t rolled_back;   /* gone with a client's disk before any collector had them */
         uint64_t restored;      /* gone with a collector's disk, and told as lost */
+        uint64_t deleted;       /* by a remote that was full, before any collector had them, and told as lost */
         uint64_t restarts;      /* new streams */
         uint64_t set_backs;     /* collectors with less than they had acked, noticed by a client */
         uint64_t sent_twice;    /* records that two collectors have, or one in two streams */
@@ -357,8 +360,8 @@ typedef struct ReaderBatch {
  * seqs, chain, text that is the batches' and nothing else. Returns NULL or what is wrong. */
 const char *reader_walk(const SimDisk *disk, bool chained,
                         void (*found)(const ReaderBatch *batch, void *userdata), void *userdata);
-/* The same for every batch that can be read in a store that is in use, or has just crashed. */
-void reader_scan(const SimDisk *disk, void (*found)(const ReaderBatch *batch, void *userdata), void *userdata);
+/* The same for every batch that can be read in a store that is in use, or has just crashed; from that own seq on. */
+void reader_scan(const SimDisk *disk, uint64_t from, void (*found)(const ReaderBatch *batch, void *userdata), void *userdata);
 /* How far a stream is on the medium, by the newest segment alone: what a receiver would say after a power
  * cut. */
 uint64_t reader_durable(const SimDisk *disk, const StreamId *stream);

@@ -22,6 +22,7 @@
 #define SETTLE_USEC (3 * USEC_PER_SEC)
 /* So many histories come to every state that the table in tests/lib/mark.c wants. */
 #define MARKED_HISTORIES 300U
+#define USE_MAX_MIN UINT64_C(65536)
 #define EVENTS_MAX UINT64_C(20000000)
 #define TRACE_LINES 200U
 /* Histories in which each kind of fault strikes, unless something is wrong here. */
@@ -66,6 +67,8 @@ static void choose_sizes(void)
         sim.compress = sim.seed % 3 == 0;
         sim.fails_over = sim.n_collectors > 1 && sim.seed % 2 == 0;
         sim.age_usec = sim_chance(20) ? (1 + sim_below(10)) * USEC_PER_SEC : 0;
+        /* Less than what most histories have to say. */
+        sim.use_max = sim.options.drop_oldest ? USE_MAX_MIN << (sim.seed * UINT64_C(0x9e3779b97f4a7c15) >> 32) % 3 : 0;
 }
 
 static bool drained(void)
@@ -173,6 +176,7 @@ static void add(Total *total, const Verdict *verdict)
         total->verdict.gap_records += verdict->gap_records;
         total->verdict.rolled_back += verdict->rolled_back;
         total->verdict.restored += verdict->restored;
+        total->verdict.deleted += verdict->deleted;
         total->verdict.restarts += verdict->restarts;
         total->verdict.set_backs += verdict->set_backs;
         total->verdict.sent_twice += verdict->sent_twice;
@@ -198,10 +202,11 @@ static bool run_one(const Command *command, uint64_t seed, Total *total)
         return false;
 }
 
-/* "seed  # why it is here" */
+/* "seed [drop-oldest]  # why it is here" */
 static bool run_seeds(const Command *command, Total *total)
 {
         FILE *file = fopen(command->seeds_file, "re");
+        Command one = *command;
         char line[256];
         bool fine = true;
 
@@ -209,9 +214,15 @@ static bool run_seeds(const Command *command, Total *total)
                 fprintf(stderr, "%s: %s\n", command->seeds_file, strerror(errno));
                 return false;
         }
-        while (fgets(line, sizeof line, file))
-                if (line[0] >= '0' && line[0] <= '9')
-                        fine = run_one(command, strtoull(line, NULL, 10), total) && fine;
+        while (fgets(line, sizeof line, file)) {
+                char word[16] = "";
+                uint64_t seed;
+
+                if (sscanf(line, "%" SCNu64 " %15s", &seed, word) < 1)
+                        continue;
+                one.options.drop_oldest = strcmp(word, "drop-oldest") == 0;
+                fine = run_one(&one, seed, total) && fine;
+        }
         (void) fclose(file);
         return fine;
 }
@@ -242,6 +253,7 @@ static void report(const Total *total, double took)
                " records went with a client's disk, %" PRIu64 " with a collector's and were told as lost; %" PRIu64
                " are in two places\n",
                v->restarts, v->set_backs, v->rolled_back, v->restored, v->sent_twice);
+        printf("# deleted by a full remote before a collector had them, and told as lost: %" PRIu64 "\n", v->deleted);
         printf("# %" PRIu64 " events, %" PRIu64 " histories without a fault\n", total->events, total->skipped);
         (void) fflush(stdout);
         /* The one line that does not follow from the seed. */
@@ -276,17 +288,23 @@ static int run_bug(const Command *command)
 }
 
 /* Whether so many histories have seen everything that can happen to them. */
-static bool saw_all(const Total *total)
+static bool saw_all(const Command *command, const Total *total)
 {
-        bool all = true;
+        /* Without the one there is the other. */
+        static const unsigned setting_back = 1U << FAULT_CLIENT_ROLLED_BACK | 1U << FAULT_CLIENT_CLONED |
+                                             1U << FAULT_COLLECTOR_RESTORED;
+        const Verdict *v = &total->verdict;
+        bool drops = command->options.drop_oldest, all = true;
 
-        for (unsigned i = 0; total->histories >= ENOUGH && i < _FAULT_MAX; i++)
-                if (total->struck[i] == 0) {
+        if (total->histories < ENOUGH)
+                return true;
+        for (unsigned i = 0; i < _FAULT_MAX; i++)
+                if (total->struck[i] == 0 && !(drops && setting_back & 1U << i)) {
                         printf("# %s never struck\n", fault_names[i]);
                         all = false;
                 }
-        if (total->histories >= ENOUGH && (total->verdict.restarts == 0 || total->verdict.set_backs == 0 ||
-                                           total->verdict.restored == 0 || total->verdict.clean_ends == 0)) {
+        if (v->clean_ends == 0 ||
+            (drops ? v->deleted == 0 : v->restarts == 0 || v->set_backs == 0 || v->restored == 0)) {
                 printf("# something that is counted below never happened\n");
                 all = false;
         }
@@ -305,10 +323,10 @@ static int run_all(const Command *command)
                 fine = run_seeds(command, &total);
         for (uint64_t i = 0; total.histories < command->histories; i++)
                 fine = run_one(command, command->seed + i, &total) && fine;
-        fine = saw_all(&total) && fine;
+        fine = saw_all(command, &total) && fine;
         report(&total, seconds() - begin);
         /* Fewer need not have come everywhere. */
-        if (total.histories >= MARKED_HISTORIES && !marks_reached("simulate"))
+        if (total.histories >= MARKED_HISTORIES && !command->options.drop_oldest && !marks_reached("simulate"))
                 fine = false;
         return fine ? EXIT_SUCCESS : EXIT_FAILURE;
 }
@@ -330,13 +348,14 @@ static Bug find_bug(const char *name)
 static void usage(void)
 {
         puts("simulate [--histories=N] [--seed=S] [--trace[=LINES]] [--seeds=FILE] [--bug=NAME] "
-             "[--no-ack-check]\n"
+             "[--no-ack-check] [--drop-oldest]\n"
              "  --histories=N   so many histories that count: with a crash, a cut or a disk fault (300)\n"
              "  --seed=S        from this seed on; without it a fresh one, which is printed\n"
              "  --seeds=FILE    first those in a file, one a line\n"
              "  --trace[=LINES] print the last events of a history that failed (200)\n"
              "  --bug=NAME      with a seeded bug: success is that one of the histories fails\n"
-             "  --no-ack-check  do not compare acks with what is on the medium, only the end");
+             "  --no-ack-check  do not compare acks with what is on the medium, only the end\n"
+             "  --drop-oldest   remote's store is small and drops its oldest; no disk is set back");
 }
 
 static uint64_t fresh_seed(void)
@@ -356,6 +375,7 @@ int main(int argc, char **argv)
                 { "trace", optional_argument, NULL, 't' },
                 { "bug", required_argument, NULL, 'b' },
                 { "no-ack-check", no_argument, NULL, 'a' },
+                { "drop-oldest", no_argument, NULL, 'd' },
                 { "help", no_argument, NULL, 'h' },
                 { 0 },
         };
@@ -381,6 +401,9 @@ int main(int argc, char **argv)
                         break;
                 case 'a':
                         command.options.no_ack_check = true;
+                        break;
+                case 'd':
+                        command.options.drop_oldest = true;
                         break;
                 default:
                         usage();

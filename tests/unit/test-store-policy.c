@@ -110,6 +110,29 @@ START_TEST(a_bound_is_passed_by_two_eighths)
 }
 END_TEST
 
+/* Two of them are more than all that may be there: the first goes, once it was acked or may be dropped. */
+START_TEST(a_batch_that_is_large_beside_the_bound_finds_room)
+{
+        const bool drops = _i == 1;
+
+        options.use_max = 4096;
+        options.delete_acked = true;
+        options.delete_unacked = drops;
+        reopen();
+        (void) store_source(store, "c");
+        for (uint64_t seq = 1; seq < 500; seq += 50) {
+                ck_assert_int_eq(append(1, seq, seq + 49), 0);
+                commit_all();
+                if (drops)
+                        continue;
+                ck_assert_int_eq(append(1, seq + 50, seq + 99), -ENOSPC);
+                take_all_there_is();
+        }
+        ck_assert_uint_eq(status().newest, 500);
+        ck_assert_uint_eq(status().oldest, 451);
+}
+END_TEST
+
 /* A filter lets almost nothing through: the entries of what it left out fill an index, beside which there is no text. */
 START_TEST(entries_without_text_do_not_fill_a_bound)
 {
@@ -338,6 +361,7 @@ int main(void)
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_loop_test(tcase, full_it_drops_the_oldest_and_tells_exactly_what, 0, 2);
         tcase_add_test(tcase, a_bound_is_passed_by_two_eighths);
+        tcase_add_loop_test(tcase, a_batch_that_is_large_beside_the_bound_finds_room, 0, 2);
         tcase_add_loop_test(tcase, entries_without_text_do_not_fill_a_bound, 0, 2);
         tcase_add_test(tcase, what_is_dropped_while_it_is_under_way_can_be_acked);
         tcase_add_test(tcase, acked_records_stay_for_their_time);
