@@ -13,6 +13,9 @@ Kind = collections.namedtuple("Kind", "name what tool figure goal more chunk")
 KINDS = [
     Kind("simulation", "histories of the simulator", "simulate", "histories", 100_000, [("records", "records", 50_000_000)],
          ["tools/simulate", "--histories", "2000"]),
+    Kind("dropping", "histories in which a full remote drops its oldest", "simulate", "dropping", 5_000,
+         [("records", "records", 0), ("deleted", "of them deleted and told as lost", 0)],
+         ["tools/simulate", "--histories", "1000", "--drop-oldest"]),
     Kind("points", "simulated crash points under the store", "simulate", "points", 20_000_000, [],
          ["tools/simulate", "--crash-points", "1000000", "--jobs", "2"]),
     Kind("images", "crash images of live ext4 and xfs, both disks", "crash-images", "images", 20_000, [],

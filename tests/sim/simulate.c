@@ -235,7 +235,7 @@ static double seconds(void)
         return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
 }
 
-static void report(const Total *total, double took)
+static void report(const Command *command, const Total *total, double took)
 {
         const Verdict *v = &total->verdict;
 
@@ -253,15 +253,17 @@ static void report(const Total *total, double took)
                " records went with a client's disk, %" PRIu64 " with a collector's and were told as lost; %" PRIu64
                " are in two places\n",
                v->restarts, v->set_backs, v->rolled_back, v->restored, v->sent_twice);
-        printf("# deleted by a full remote before a collector had them, and told as lost: %" PRIu64 "\n", v->deleted);
         printf("# %" PRIu64 " events, %" PRIu64 " histories without a fault\n", total->events, total->skipped);
         (void) fflush(stdout);
         /* The one line that does not follow from the seed. */
         fprintf(stderr, "# %.1f histories and %.0f records a second\n", (double) total->histories / took,
                 (double) v->records / took);
-        printf("histories %" PRIu64 " records %" PRIu64 " lost %" PRIu64 " duplicated %" PRIu64
-               " unaccounted %" PRIu64 "\n",
-               total->histories, v->records, v->lost, v->duplicated, v->unaccounted);
+        /* Another name: what is deleted and told is no loss that other histories may have. */
+        if (command->options.drop_oldest)
+                printf("dropping %" PRIu64 " records %" PRIu64 " deleted %" PRIu64, total->histories, v->records, v->deleted);
+        else
+                printf("histories %" PRIu64 " records %" PRIu64, total->histories, v->records);
+        printf(" lost %" PRIu64 " duplicated %" PRIu64 " unaccounted %" PRIu64 "\n", v->lost, v->duplicated, v->unaccounted);
 }
 
 static int run_bug(const Command *command)
@@ -324,7 +326,7 @@ static int run_all(const Command *command)
         for (uint64_t i = 0; total.histories < command->histories; i++)
                 fine = run_one(command, command->seed + i, &total) && fine;
         fine = saw_all(command, &total) && fine;
-        report(&total, seconds() - begin);
+        report(command, &total, seconds() - begin);
         /* Fewer need not have come everywhere. */
         if (total.histories >= MARKED_HISTORIES && !command->options.drop_oldest && !marks_reached("simulate"))
                 fine = false;
