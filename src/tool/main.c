@@ -26,6 +26,7 @@ static const Verb verbs[] = {
         { "stop", verb_stop, "Stop all of it in the right order, so that nothing is lost" },
         { "import", verb_import, "Configuration from auditd's files, and what became of each key" },
         { "cert", verb_cert, "Make a CA, and certificates for collectors and clients" },
+        { "complete", verb_complete, "Words for the completion of a shell" },
 };
 
 static void help(FILE *to)

@@ -21,3 +21,4 @@ int verb_verify(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 int verb_drill(int argc, char **argv);
 int verb_stop(int argc, char **argv);
+int verb_complete(int argc, char **argv);

@@ -16,6 +16,6 @@ while read -r file; do
         echo "not ok $count - $file"
         printf '%s\n' "$output" | sed 's/^/# /'
     fi
-done < <(find . -path './.git' -prune -o -path './build*' -prune -o -type f \( -name '*.sh' -o ! -name '*.*' \) -print | sort)
+done < <(find . -path './.git' -prune -o -path './build*' -prune -o -type f \( -name '*.sh' -o -name '*.bash' -o ! -name '*.*' \) -print | sort)
 echo "1..$count"
 exit "$failed"

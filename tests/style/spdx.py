@@ -17,7 +17,7 @@ def spdx(root):
             continue
         lines = check.read(root, name).split('\n', 3)[:3]
         # What must stand first for others to find it.
-        while len(lines) > 1 and lines[0].startswith(('#!', '# shellcheck ')):
+        while len(lines) > 1 and lines[0].startswith(('#!', '# shellcheck ', '#compdef ')):
             del lines[0]
         if LINE not in lines[0]:
             yield f'{name}: the first line does not say "{LINE}"'

@@ -8,7 +8,7 @@ packages_build=(gcc libc6-dev meson ninja-build pkg-config
         libaudit-dev libauparse-dev libgnutls28-dev libsystemd-dev libxxhash-dev libzstd-dev libnftables-dev check)
 # systemd: systemd-socket-activate(1); python3: the independent witness.
 packages_demo=("${packages_build[@]}" systemd python3-minimal libpython3-stdlib libauparse0)
-packages_quick=("${packages_demo[@]}" python3 git shellcheck socat nftables iproute2 util-linux softhsm2)
+packages_quick=("${packages_demo[@]}" python3 git shellcheck socat nftables iproute2 util-linux softhsm2 zsh)
 # shellcheck disable=SC2034 # used by name, in packages_list()
 packages_images=("${packages_build[@]}" libfuse3-dev fuse3 e2fsprogs xfsprogs python3 iproute2 util-linux mount git)
 # shellcheck disable=SC2034
