@@ -278,6 +278,20 @@ static void status_of_connections(Clients *clients)
         }
 }
 
+static void status_of_refusals(Clients *clients)
+{
+        static const char *const labels[_REFUSAL_MAX] = {
+                [REFUSAL_CERTIFICATE] = "reason=\"certificate\"", [REFUSAL_EXPIRED] = "reason=\"expired\"",
+                [REFUSAL_REVOKED] = "reason=\"revoked\"",         [REFUSAL_HANDSHAKE] = "reason=\"handshake\"",
+                [REFUSAL_OURS] = "reason=\"ours\"",
+        };
+
+        for (Refusal i = 0; i < _REFUSAL_MAX; i++)
+                status_counter(clients->state, "certificates_refused", labels[i], clients->certificates_refused[i],
+                               i == 0 ? "Connections refused for their certificate, or that broke the handshake off"
+                                      : NULL);
+}
+
 static void status_of_inlet(Clients *clients)
 {
         const InletCounters *counters = inlet_counters(clients->inlet);
@@ -301,8 +315,7 @@ static void status_of_inlet(Clients *clients)
                        "Connections beyond MaxConnections=");
         status_counter(state, "connections_timed_out", NULL, counters->timeouts,
                        "Connections silent for too long");
-        status_counter(state, "certificates_refused", NULL, clients->certificates_refused,
-                       "Connections refused for their certificate, or that broke the handshake off");
+        status_of_refusals(clients);
         status_counter(state, "nodes_refused", NULL, clients->nodes_refused,
                        "Sessions refused for the node or stream they named, or by peers.d");
         status_counter(state, "protocol_violations", NULL, counters->violations,

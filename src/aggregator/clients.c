@@ -86,6 +86,7 @@ static LinkByeCode judge(InletSession *session, char **ret_why)
         LinkByeCode code = 0;
         int r = tls_session_judge(tls, *clients->tls, ret_why);
 
+        clients->judged = r;
         if (r < 0)
                 code = LINK_BYE_CERTIFICATE;
         else
@@ -109,12 +110,28 @@ static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, 
         return code;
 }
 
+static Refusal refusal_of(int judged)
+{
+        switch (judged) {
+        case 0:
+                return REFUSAL_HANDSHAKE;
+        case -EKEYEXPIRED:
+                return REFUSAL_EXPIRED;
+        case -EKEYREVOKED:
+                return REFUSAL_REVOKED;
+        default:
+                return REFUSAL_CERTIFICATE;
+        }
+}
+
 static void on_inlet_refused(InletSession *session, LinkByeCode code, const char *why)
 {
         Clients *clients = clients_of(session);
 
-        clients->certificates_refused += code == LINK_BYE_CERTIFICATE;
+        if (code == LINK_BYE_CERTIFICATE)
+                clients->certificates_refused[refusal_of(clients->judged)]++;
         clients->nodes_refused += code == LINK_BYE_NODE;
+        clients->judged = 0;
 }
 
 static void on_overload(Inlet *inlet, bool on)
@@ -245,7 +262,7 @@ static void on_bye(IntakeSession *session, const LinkBye *bye)
 
         if (bye->code != LINK_BYE_CERTIFICATE)
                 return;
-        clients->certificates_refused++;
+        clients->certificates_refused[REFUSAL_OURS]++;
         if (!log_burst(&clients->refused_us, REFUSED_LOG_USEC, REFUSED_LOG_BURST))
                 return;
         (void) snprintf(field, sizeof field, "PEER=%s", peer_of(session));

@@ -12,6 +12,16 @@
 #include "runtime/log.h"
 #include "runtime/state.h"
 
+/* Why a handshake came to nothing. */
+typedef enum Refusal {
+        REFUSAL_CERTIFICATE, /* none, of an unknown CA, or not for this use */
+        REFUSAL_EXPIRED,
+        REFUSAL_REVOKED,
+        REFUSAL_HANDSHAKE, /* broken off, or no TLS that we speak */
+        REFUSAL_OURS,      /* the client does not like our certificate */
+        _REFUSAL_MAX,
+} Refusal;
+
 typedef struct Clients {
         Inlet *inlet;
         State *state;
@@ -28,7 +38,8 @@ typedef struct Clients {
         uint64_t waited;
         LogBurst forgotten, refused_us;
         uint64_t records_logged_usec;
-        uint64_t certificates_refused, nodes_refused;
+        int judged; /* a negative errno: of the certificate that is being refused */
+        uint64_t certificates_refused[_REFUSAL_MAX], nodes_refused;
         char why[512]; /* of a refusal, until the BYE is written */
 } Clients;
 

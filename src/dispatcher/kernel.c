@@ -408,6 +408,13 @@ const KernelCounters *kernel_counters(const Kernel *kernel)
         return &kernel->counters;
 }
 
+bool kernel_backlog(const Kernel *kernel, uint32_t *ret_waiting, uint32_t *ret_limit)
+{
+        *ret_waiting = kernel->reg.status.backlog;
+        *ret_limit = kernel->reg.status.backlog_limit;
+        return kernel->reg.role == KERNEL_ROLE_REGISTERED && *ret_limit > 0;
+}
+
 const char *kernel_description(const Kernel *kernel)
 {
         if (kernel->multicast)

@@ -44,6 +44,9 @@ typedef struct KernelCounters {
 } KernelCounters;
 
 const KernelCounters *kernel_counters(const Kernel *kernel);
+/* What waits in the kernel's own queue, and how much may, as it said last. Returns false when it has said nothing: it
+ * tells only its audit daemon. */
+bool kernel_backlog(const Kernel *kernel, uint32_t *ret_waiting, uint32_t *ret_limit);
 /* The serials' state in the ring, also without a kernel socket. */
 const KernelSerials *kernel_serials(Ring *ring);
 /* "kernel unicast", "kernel multicast", "kernel refused". */

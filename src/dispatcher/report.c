@@ -67,6 +67,17 @@ static void report_ring(const Report *report)
         status_gauge(report->state, "ring_size_bytes", NULL, (double) ring.size, "Size of the ring");
 }
 
+static void report_backlog(const Report *report)
+{
+        uint32_t waiting, limit;
+
+        if (!report->kernel || !kernel_backlog(report->kernel, &waiting, &limit))
+                return;
+        status_gauge(report->state, "kernel_backlog", NULL, waiting, "Records that wait in the kernel");
+        status_gauge(report->state, "kernel_backlog_limit", NULL, limit,
+                     "How many may: beyond it processes are held up, then records lost");
+}
+
 static void report_kernel(const Report *report)
 {
         const KernelSerials *serials = kernel_serials(report->ring);
@@ -84,6 +95,7 @@ static void report_kernel(const Report *report)
                        "Times the audit socket ran over");
         status_gauge(report->state, "kernel_lost", NULL, serials->kernel_lost,
                      "The kernel's own counter of lost records");
+        report_backlog(report);
         status_counter(report->state, "kernel_ignored", "reason=\"not-the-kernel\"", counters.foreign,
                        "Messages on the audit socket that are no records");
         status_counter(report->state, "kernel_ignored", "reason=\"malformed\"", counters.malformed,

@@ -11,6 +11,7 @@
  */
 
 #include "basic/macro.h"
+#include "runtime/histogram.h"
 
 #include <stdio.h>
 
@@ -52,6 +53,8 @@ size_t state_list(const State *state, const char **ret_names, size_t n);
 void status_begin(State *state);
 void status_counter(State *state, const char *name, const char *labels, uint64_t value, const char *help);
 void status_gauge(State *state, const char *name, const char *labels, double value, const char *help);
+/* A histogram of seconds. */
+void status_histogram(State *state, const char *name, const Histogram *histogram, const char *help);
 void status_end(State *state, const char *format, ...) _printf_(2, 3);
 /* `key="value"`, escaped, for `labels`; valid until the next call. */
 const char *status_label(State *state, const char *key, const char *value);

@@ -76,6 +76,28 @@ void status_gauge(State *state, const char *name, const char *labels, double val
                 fprintf(state->status, " %.15g\n", value);
 }
 
+void status_histogram(State *state, const char *name, const Histogram *histogram, const char *help)
+{
+        char labels[64];
+        uint64_t n = 0;
+
+        if (!state->status)
+                return;
+        print_head(state, name, "histogram", help);
+        for (unsigned i = 0; i <= HISTOGRAM_BOUNDS; i++) {
+                n += histogram->counts[i];
+                if (i < HISTOGRAM_BOUNDS)
+                        (void) snprintf(labels, sizeof labels, "le=\"%g\"",
+                                        (double) histogram_bound(i) / (double) USEC_PER_SEC);
+                print_name(state, name, "_bucket", i < HISTOGRAM_BOUNDS ? labels : "le=\"+Inf\"");
+                fprintf(state->status, " %" PRIu64 "\n", n);
+        }
+        print_name(state, name, "_sum", NULL);
+        fprintf(state->status, " %.15g\n", (double) histogram->sum_usec / (double) USEC_PER_SEC);
+        print_name(state, name, "_count", NULL);
+        fprintf(state->status, " %" PRIu64 "\n", n);
+}
+
 const char *status_label(State *state, const char *key, const char *value)
 {
         size_t size;

@@ -10,6 +10,7 @@ void store_loop_facts(const StoreLoop *loop, StoreFacts *ret)
                 .intake = *intake_counters(loop->intake),
                 .commits = loop->commits,
                 .errors = loop->errors,
+                .commit_time = loop->commit_time,
         };
         store_status(loop->store, &ret->store);
 }
@@ -27,6 +28,7 @@ void store_facts_count(StoreFacts *facts, const StoreFacts *more)
         intake->resumed += more->intake.resumed;
         facts->commits += more->commits;
         facts->errors += more->errors;
+        histogram_merge(&facts->commit_time, &more->commit_time);
         facts->store.dropped += more->store.dropped;
         facts->store.damaged += more->store.damaged;
 }
@@ -54,6 +56,8 @@ void store_facts_status(const StoreFacts *facts, State *state)
         status_counter(state, "step_backs", NULL, facts->intake.resumed,
                        "Times all senders had to deliver again what was not durable");
         status_counter(state, "commits", NULL, facts->commits, "Groups made durable");
+        status_histogram(state, "commit_seconds", &facts->commit_time,
+                         "Time a group took to become durable: written, synced");
         status_counter(state, "disk_errors", NULL, facts->errors, "Failed writes and syncs");
         status_counter(state, "records_dropped", NULL, facts->store.dropped, "Records deleted before a collector had them");
         status_counter(state, "batches_damaged", NULL, facts->store.damaged, "Batches found damaged when read");

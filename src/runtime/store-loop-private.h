@@ -36,6 +36,8 @@ struct StoreLoop {
         uint64_t dropped; /* of the store, as last looked at */
         uint64_t reminded_usec;
         uint64_t commits, errors;
+        uint64_t commit_usec; /* monotonic, when the job in flight began */
+        Histogram commit_time;
         Ending ending;
         void (*done)(void *userdata);
         void *done_userdata;

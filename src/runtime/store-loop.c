@@ -112,6 +112,7 @@ static void note_boot(StoreLoop *loop)
 static void after_commit(StoreLoop *loop)
 {
         loop->commits++;
+        histogram_add(&loop->commit_time, monotonic_usec() - loop->commit_usec);
         if (store_gaps_told(&loop->gaps))
                 note_boot(loop);
         store_loop_calm(loop, true);
@@ -179,6 +180,7 @@ static bool on_commit_begin(StoreCommit *commit)
         do
                 r = commit_once(loop);
         while (r == 0 && loop->ending != ENDING_NOT && advance_ending(loop));
+        loop->commit_usec = monotonic_usec();
         return r > 0;
 }
 

@@ -112,6 +112,7 @@ typedef struct StoreFacts {
         IntakeCounters intake;
         StoreStatus store;
         uint64_t commits, errors;
+        Histogram commit_time; /* of commits: from the group's beginning to its being durable */
 } StoreFacts;
 
 void store_loop_facts(const StoreLoop *loop, StoreFacts *ret);

@@ -187,10 +187,19 @@ END_TEST
 
 static void publish(uint64_t records)
 {
+        Histogram histogram = { 0 }, more = { 0 };
+
+        histogram_add(&histogram, 0);
+        histogram_add(&histogram, 500);
+        histogram_add(&histogram, 501);
+        histogram_add(&more, 10000000);
+        histogram_add(&more, 10000001);
+        histogram_merge(&histogram, &more);
         status_begin(state);
         status_counter(state, "records", NULL, records, "Records taken");
         status_counter(state, "peer_records", status_label(state, "peer", "a\"b\\c\nd"), 7, "Of a peer");
         status_counter(state, "peer_records", "peer=\"x\"", UINT64_MAX, NULL);
+        status_histogram(state, "sync_seconds", &histogram, "Time it took");
         status_gauge(state, "lag_seconds", NULL, 0.25, "Age of the oldest");
         status_gauge(state, "limit", NULL, INFINITY, "None");
         status_end(state, "Connected to %s,\nfine", "\"log\"");
@@ -206,6 +215,25 @@ START_TEST(the_status_is_openmetrics)
                 "# HELP audit_relay_remote_peer_records Of a peer\n"
                 "audit_relay_remote_peer_records_total{peer=\"a\\\"b\\\\c d\"} 7\n"
                 "audit_relay_remote_peer_records_total{peer=\"x\"} 18446744073709551615\n"
+                "# TYPE audit_relay_remote_sync_seconds histogram\n"
+                "# HELP audit_relay_remote_sync_seconds Time it took\n"
+                "audit_relay_remote_sync_seconds_bucket{le=\"0.0005\"} 2\n"
+                "audit_relay_remote_sync_seconds_bucket{le=\"0.001\"} 3\n"
+                "audit_relay_remote_sync_seconds_bucket{le=\"0.0025\"} 3\n"
+                "audit_relay_remote_sync_seconds_bucket{le=\"0.005\"} 3\n"
+                "audit_relay_remote_sync_seconds_bucket{le=\"0.01\"} 3\n"
+                "audit_relay_remote_sync_seconds_bucket{le=\"0.025\"} 3\n"
+                "audit_relay_remote_sync_seconds_bucket{le=\"0.05\"} 3\n"
+                "audit_relay_remote_sync_seconds_bucket{le=\"0.1\"} 3\n"
+                "audit_relay_remote_sync_seconds_bucket{le=\"0.25\"} 3\n"
+                "audit_relay_remote_sync_seconds_bucket{le=\"0.5\"} 3\n"
+                "audit_relay_remote_sync_seconds_bucket{le=\"1\"} 3\n"
+                "audit_relay_remote_sync_seconds_bucket{le=\"2.5\"} 3\n"
+                "audit_relay_remote_sync_seconds_bucket{le=\"5\"} 3\n"
+                "audit_relay_remote_sync_seconds_bucket{le=\"10\"} 4\n"
+                "audit_relay_remote_sync_seconds_bucket{le=\"+Inf\"} 5\n"
+                "audit_relay_remote_sync_seconds_sum 20.001002\n"
+                "audit_relay_remote_sync_seconds_count 5\n"
                 "# TYPE audit_relay_remote_lag_seconds gauge\n"
                 "# HELP audit_relay_remote_lag_seconds Age of the oldest\n"
                 "audit_relay_remote_lag_seconds 0.25\n"

@@ -14,6 +14,7 @@ def story(t):
     assert bye and bye[0] == BYE_CERTIFICATE, f"the answer was {bye}"
     assert "certificate" in bye[1]
     t.expect_counter("aggregator", "certificates_refused", refused + 1)
+    t.expect_counter("aggregator", "certificates_refused", 1, 'reason="certificate"')
     t.collector.expect_journal(AGGREGATOR, "certificate", since)
     lines = records(100, "with-certificate")
     t.send(lines)

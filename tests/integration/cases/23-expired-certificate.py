@@ -17,6 +17,7 @@ def story(t):
     reason = t.expect_condition("remote", "tls_refused")
     assert "expired" in reason, reason
     t.collector.expect_journal(AGGREGATOR, "expired", since)
+    t.expect_counter("aggregator", "certificates_refused", 1, 'reason="expired"')
     assert not t.stored_since(), "records were taken from a client whose certificate has expired"
 
     t.install_certificate(t.client, "client")

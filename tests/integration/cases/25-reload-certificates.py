@@ -53,6 +53,7 @@ def story(t):
     t.send(waiting)
     refused = t.counter_settled("aggregator", "certificates_refused")
     t.expect_counter("aggregator", "certificates_refused", refused + 1)
+    t.expect_counter("aggregator", "certificates_refused", 1, 'reason="revoked"')
     assert not t.stored_since(), "records were taken of a client whose certificate is revoked"
 
     t.collector.sh(f"audit-relay cert client client --dir {CA} --force")

@@ -160,8 +160,8 @@ class Hosts:
         return until(lambda: (name in self.conditions(component)) == holds and (self.conditions(component).get(name) or True),
                      f"condition {component}/{name} {'holds' if holds else 'has ended'}")
 
-    def counter(self, component, name):
-        """A metric of the status file, counter or gauge, summed over its labels; 0 if it is not there."""
+    def counter(self, component, name, label=""):
+        """A metric of the status file, counter or gauge, summed over its labels, or over those with this one; 0 if it is not there."""
         names = f"audit_relay_{component}_{name}", f"audit_relay_{component}_{name}_total"
         path = self.host_of(f"audit-relay-{component}.service").path(f"{STATE}/{component}/status")
         total = 0.0
@@ -169,7 +169,7 @@ class Hosts:
             return total
         for line in path.read_text().splitlines():
             metric, _, value = line.rpartition(" ")
-            if metric.split("{")[0] in names:
+            if metric.split("{")[0] in names and label in metric:
                 total += float(value)
         return total
 
@@ -178,8 +178,8 @@ class Hosts:
         time.sleep(STATUS_SEC)
         return self.counter(component, name)
 
-    def expect_counter(self, component, name, at_least):
-        until(lambda: self.counter(component, name) >= at_least, f"{component}'s {name} is at least {at_least}")
+    def expect_counter(self, component, name, at_least, label=""):
+        until(lambda: self.counter(component, name, label) >= at_least, f"{component}'s {name}{label} is at least {at_least}")
 
     # --- Between cases ---
 
