@@ -139,7 +139,7 @@ static void on_terminate(void *userdata)
 {
         Aggregator *aggregator = userdata;
 
-        inlet_close(aggregator->clients.inlet);
+        acceptor_close(inlet_acceptor(aggregator->clients.inlet));
         if (aggregator->publisher)
                 publisher_stop(aggregator->publisher);
         stock_clients_end(aggregator->stock_clients);

@@ -295,25 +295,27 @@ static void status_of_refusals(Clients *clients)
 static void status_of_inlet(Clients *clients)
 {
         const InletCounters *counters = inlet_counters(clients->inlet);
+        const Acceptor *acceptor = inlet_acceptor(clients->inlet);
+        const AcceptorCounters *came = acceptor_counters(acceptor);
         State *state = clients->state;
-        size_t waiting, served = inlet_handshakes(clients->inlet, &waiting);
+        size_t waiting, served = acceptor_handshakes(acceptor, &waiting);
 
         status_gauge(state, "handshakes", NULL, (double) served, "Handshakes under way");
         status_gauge(state, "handshakes_waiting", NULL, (double) waiting,
                      "Connections whose handshake waits for another to end");
-        status_counter(state, "handshakes_hurried", NULL, counters->hurried,
+        status_counter(state, "handshakes_hurried", NULL, came->hurried,
                        "Handshakes ended after five seconds, as others waited");
         status_counter(state, "connections_displaced", NULL, counters->displaced,
                        "Connections ended for a newer one of the same peer");
         status_counter(state, "rate_waits", NULL, clients->waited, "Times that a peer had used up its rate");
         status_gauge(state, "connections", NULL, (double) inlet_connections(clients->inlet),
                      "Open connections");
-        status_counter(state, "connections_accepted", NULL, counters->accepted, "Connections accepted");
+        status_counter(state, "connections_accepted", NULL, came->accepted, "Connections accepted");
         status_counter(state, "connections_refused", NULL, counters->refused,
                        "Connections refused with a BYE");
-        status_counter(state, "connections_surplus", NULL, counters->surplus,
+        status_counter(state, "connections_surplus", NULL, came->surplus + counters->surplus,
                        "Connections beyond MaxConnections=");
-        status_counter(state, "connections_timed_out", NULL, counters->timeouts,
+        status_counter(state, "connections_timed_out", NULL, came->overdue + counters->timeouts,
                        "Connections silent for too long");
         status_of_refusals(clients);
         status_counter(state, "nodes_refused", NULL, clients->nodes_refused,

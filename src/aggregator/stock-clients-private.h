@@ -7,8 +7,7 @@
 #include "aggregator/networks.h"
 #include "aggregator/stock-clients.h"
 #include "aggregator/stock-records.h"
-#include "runtime/admission.h"
-#include "runtime/connection.h"
+#include "runtime/acceptor.h"
 #include "runtime/log.h"
 #include "stock/stock-receiver.h"
 
@@ -17,13 +16,10 @@
 /* So many log lines of a kind in so long; all is counted. */
 #define STOCK_LOG_USEC (10 * USEC_PER_SEC)
 #define STOCK_LOG_BURST 20U
-#define STOCK_LISTENERS_MAX 16U
 
 typedef struct StockClient {
         StockClients *clients;
-        Visitor visitor; /* until the handshake is done */
-        int fd;          /* while it waits for that; -EBADF: `connection` has it */
-        Connection *connection;
+        Arrival arrival;
         StockReceiver receiver;
         Address address;
         Tls *tls; /* the keys that it was judged by; NULL: plain */
@@ -40,49 +36,38 @@ typedef struct StockClient {
 LIST_HEAD(StockClientList, StockClient);
 
 struct StockClients {
-        sd_event *event;
         const AggregatorConfig *config;
         StoreLoop *store;
         StockRecords records;
         StreamId store_stream;
         Tls *tls; /* NULL: plain */
-        sd_event_source *listeners[STOCK_LISTENERS_MAX];
-        size_t n_listeners;
-        Roster *roster;        /* not owned, as *peers */
+        Roster *roster; /* not owned, as *peers */
         Peers *const *peers;
-        Admission *admission;  /* handshakes */
+        Acceptor *acceptor;
         struct StockClientList all, opens, flyings;
-        size_t n;
         size_t n_waiting, n_held;
-        bool resting; /* the listeners are */
         bool ending;
-        uint64_t accepted, refused_addresses, replaced, violations, refused_requests, handshakes_failed;
-        uint64_t surplus, hurried, rate_waits;
+        uint64_t refused_addresses, replaced, violations, refused_requests, handshakes_failed, rate_waits;
         LogBurst refused_logged, violations_logged;
-        uint64_t accept_logged_usec, records_logged_usec;
+        uint64_t records_logged_usec;
 };
 
 extern const StockReceiverHandler stock_client_receiver_handler;
 extern const ConnectionHandler stock_client_connection_handler;
+extern const AcceptorHandler stock_client_acceptor_handler;
+
+static inline StockClient *stock_client_of(Arrival *arrival)
+{
+        return container_of(arrival, StockClient, arrival);
+}
 
 /* Takes nothing more from it, and says ENDING behind what is pending. */
 void stock_client_end(StockClient *client);
-/* From closed(), or of one that never began. */
-void stock_client_free(StockClient *client);
+/* Gives back what a session has of its clients. */
+void stock_client_forget(StockClient *client);
 /* Its identity is known: ends the one of as many as one may have that was silent longest. */
 void stock_client_displace(StockClient *client);
 /* What it may deliver a second; NULL: any, or no memory. */
 RosterRow *stock_client_row(const StockClient *client);
 /* Has those read again whose rate allows it. */
 void stock_clients_release(StockClients *clients);
-
-/* Takes over fd, also on failure. */
-int stock_clients_listen(StockClients *clients, int fd) _must_check_;
-/* The handshake is done or over: another one may begin. */
-void stock_client_leave(StockClient *client);
-/* Its place is free again: accepts. */
-void stock_clients_make_use(StockClients *clients);
-/* Handshakes that take too long end, listeners that rested listen again. */
-void stock_clients_accept_tick(StockClients *clients);
-/* Accepts nobody any more, and frees those who wait. */
-void stock_clients_close(StockClients *clients);

@@ -3,6 +3,7 @@
 /* Stock clients: whose keys are known, and what is said to all of them. */
 
 #include "aggregator/stock-clients-private.h"
+#include "runtime/loop.h"
 #include "runtime/tls-psk.h"
 
 #include <stdio.h>
@@ -48,7 +49,7 @@ void stock_clients_tick(StockClients *clients)
 {
         if (!clients)
                 return;
-        stock_clients_accept_tick(clients);
+        acceptor_tick(clients->acceptor, monotonic_usec());
         stock_clients_release(clients);
 }
 
@@ -59,7 +60,7 @@ void stock_clients_end(StockClients *clients)
         if (!clients)
                 return;
         clients->ending = true;
-        stock_clients_close(clients);
+        acceptor_close(clients->acceptor);
         for (client = LIST_FIRST(&clients->all); client; client = next) {
                 next = LIST_NEXT(client, all);
                 stock_client_end(client);
@@ -70,16 +71,21 @@ void stock_clients_end(StockClients *clients)
 
 size_t stock_clients_handshakes(const StockClients *clients, size_t *ret_waiting)
 {
-        *ret_waiting = admission_waiting(clients->admission);
-        return admission_served(clients->admission);
+        return acceptor_handshakes(clients->acceptor, ret_waiting);
 }
 
 void stock_clients_status(StockClients *clients, State *state)
 {
+        const AcceptorCounters *came;
+        size_t waiting;
+
         if (!clients)
                 return;
-        status_gauge(state, "stock_connections", NULL, (double) clients->n, "Stock clients connected");
-        status_counter(state, "stock_accepted", NULL, clients->accepted, "Stock clients that connected");
+        came = acceptor_counters(clients->acceptor);
+        (void) acceptor_handshakes(clients->acceptor, &waiting);
+        status_gauge(state, "stock_connections", NULL, (double) acceptor_connections(clients->acceptor),
+                     "Stock clients connected");
+        status_counter(state, "stock_accepted", NULL, came->accepted, "Stock clients that connected");
         status_counter(state, "stock_records", NULL, clients->records.records,
                        "Records taken from stock clients");
         status_counter(state, "stock_bytes", NULL, clients->records.bytes, "Bytes of these");
@@ -93,11 +99,11 @@ void stock_clients_status(StockClients *clients, State *state)
                        "Connections from networks that AuditdAllow= does not name");
         status_counter(state, "stock_handshakes_failed", NULL, clients->handshakes_failed,
                        "TLS handshakes with stock clients that failed: an unknown identity or another key");
-        status_gauge(state, "stock_handshakes_waiting", NULL, (double) admission_waiting(clients->admission),
+        status_gauge(state, "stock_handshakes_waiting", NULL, (double) waiting,
                      "Stock clients whose handshake waits for another to end");
-        status_counter(state, "stock_handshakes_hurried", NULL, clients->hurried,
+        status_counter(state, "stock_handshakes_hurried", NULL, came->hurried,
                        "Handshakes with stock clients ended after five seconds, as others waited");
-        status_counter(state, "stock_connections_surplus", NULL, clients->surplus,
+        status_counter(state, "stock_connections_surplus", NULL, came->surplus,
                        "Stock clients turned away: too many of their address wait");
         status_counter(state, "stock_rate_waits", NULL, clients->rate_waits,
                        "Times that a stock client had used up its rate");
@@ -109,29 +115,20 @@ void stock_clients_status(StockClients *clients, State *state)
 
 /* --- Life --- */
 
-static int listen_on_all(StockClients *clients, ListenFds *fds)
-{
-        int fd, r = 0;
-
-        while (r >= 0 && (fd = listen_fds_take(fds, "auditd", AF_UNSPEC)) >= 0)
-                r = stock_clients_listen(clients, fd);
-        for (char **address = clients->config->auditd_listen; r >= 0 && address && *address; address++) {
-                r = fd = listen_tcp(*address);
-                if (fd >= 0)
-                        r = stock_clients_listen(clients, fd);
-                if (r < 0)
-                        log_error("Cannot listen on %s: %s", *address, strerror(-r));
-        }
-        return r;
-}
-
-static int make_admission(StockClients *clients)
+static int make_acceptor(StockClients *clients, sd_event *event)
 {
         const AggregatorConfig *config = clients->config;
-        AdmissionOptions handshakes = { config->handshakes_max, config->address_handshakes_max, ADMISSION_GRACE_USEC },
-                         none = { 0 };
+        AcceptorOptions options = {
+                .handler = &stock_client_acceptor_handler,
+                .connections_max = config->connections_max,
+                .connect_usec = config->connect_timeout_usec,
+                .userdata = clients,
+        };
 
-        return admission_new(clients->tls ? &handshakes : &none, &clients->admission);
+        if (clients->tls)
+                options.admission = (AdmissionOptions) { config->handshakes_max, config->address_handshakes_max,
+                                                         ADMISSION_GRACE_USEC };
+        return acceptor_new(event, &options, &clients->acceptor);
 }
 
 int stock_clients_new(sd_event *event, const StockClientsOptions *options, ListenFds *fds, StockClients **ret)
@@ -142,7 +139,6 @@ int stock_clients_new(sd_event *event, const StockClientsOptions *options, Liste
 
         if (!clients)
                 return -ENOMEM;
-        clients->event = event;
         clients->config = options->config;
         clients->store = options->store;
         clients->roster = options->roster;
@@ -153,16 +149,16 @@ int stock_clients_new(sd_event *event, const StockClientsOptions *options, Liste
         if (r >= 0)
                 r = load_keys(clients);
         if (r >= 0)
-                r = make_admission(clients);
+                r = make_acceptor(clients, event);
         if (r >= 0)
-                r = listen_on_all(clients, fds);
-        if (r < 0 || clients->n_listeners == 0)
+                r = acceptor_listen_all(clients->acceptor, fds, "auditd", AF_UNSPEC, options->config->auditd_listen);
+        if (r <= 0)
                 clients = stock_clients_free(clients);
         else if (options->config->auditd_allow.n == 0)
                 log_warning("There is a socket for stock clients, but AuditdAllow= names no network: all "
                             "are refused");
         *ret = clients;
-        return r < 0 ? r : 0;
+        return MIN(r, 0);
 }
 
 StockClients *stock_clients_free(StockClients *clients)
@@ -171,11 +167,9 @@ StockClients *stock_clients_free(StockClients *clients)
 
         if (!clients)
                 return NULL;
-        if (clients->admission)
-                stock_clients_close(clients);
         while ((client = LIST_FIRST(&clients->all)))
-                stock_client_free(client);
-        admission_free(clients->admission);
+                stock_client_acceptor_handler.free(&client->arrival);
+        acceptor_free(clients->acceptor);
         stock_records_done(&clients->records);
         tls_unref(clients->tls);
         free(clients);

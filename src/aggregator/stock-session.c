@@ -35,7 +35,7 @@ static void rest_or_read(StockClient *client)
         const StockReceiver *receiver = &client->receiver;
 
         if (receiver->state != STOCK_RECEIVER_ENDED)
-                connection_pause(client->connection, client->waiting || client->held ||
+                connection_pause(client->arrival.connection, client->waiting || client->held ||
                                                              receiver->taken - receiver->replied == STOCK_PENDING_MAX);
 }
 
@@ -99,7 +99,7 @@ static void log_refused_records(StockClient *client)
 
         if (records->refused_now == 0 || !log_limit(&client->clients->records_logged_usec, STOCK_LOG_USEC))
                 return;
-        (void) snprintf(field, sizeof field, "PEER=%s\nNODE=%s", connection_peer(client->connection),
+        (void) snprintf(field, sizeof field, "PEER=%s\nNODE=%s", connection_peer(client->arrival.connection),
                         client->name);
         log_message(LOG_WARNING, MESSAGE_ID_RECORDS_REFUSED, field,
                     "%" PRIu32 " records of stock client %s broke a rule (%s) and were stored escaped",
@@ -145,12 +145,12 @@ static void flush(StockClient *client, int result)
         StockReceiver *receiver = &client->receiver;
 
         if (result < 0) {
-                log_debug("%s does not read its replies", connection_peer(client->connection));
+                log_debug("%s does not read its replies", connection_peer(client->arrival.connection));
                 receiver->state = STOCK_RECEIVER_ENDED;
         }
-        connection_flush(client->connection);
+        connection_flush(client->arrival.connection);
         if (receiver->state == STOCK_RECEIVER_ENDED)
-                connection_finish(client->connection);
+                connection_finish(client->arrival.connection);
         else
                 rest_or_read(client);
 }
@@ -204,7 +204,7 @@ static void settle(StockClients *clients)
                 client->durable = client->flying;
                 client->flying = 0;
                 flush(client,
-                      stock_receiver_durable(&client->receiver, connection_output(client->connection),
+                      stock_receiver_durable(&client->receiver, connection_output(client->arrival.connection),
                                              client->durable, low));
         }
         resume_waiting(clients);
@@ -231,7 +231,7 @@ void stock_clients_settled(StockClients *clients, int error)
         }
         while ((client = LIST_FIRST(&clients->opens)) || (client = LIST_FIRST(&clients->flyings))) {
                 forget_groups(client);
-                flush(client, stock_receiver_fail(&client->receiver, connection_output(client->connection),
+                flush(client, stock_receiver_fail(&client->receiver, connection_output(client->arrival.connection),
                                                   client->durable, error));
         }
         resume_waiting(clients);
@@ -240,7 +240,7 @@ void stock_clients_settled(StockClients *clients, int error)
 void stock_client_end(StockClient *client)
 {
         stop_waiting(client);
-        flush(client, stock_receiver_end(&client->receiver, connection_output(client->connection)));
+        flush(client, stock_receiver_end(&client->receiver, connection_output(client->arrival.connection)));
 }
 
 /* --- The connection's handler --- */
@@ -253,12 +253,12 @@ static void count_refusal(StockClient *client, StockReceiverState before)
 
 static int on_established(Connection *connection)
 {
-        StockClient *client = connection_userdata(connection);
+        StockClient *client = stock_client_of(connection_userdata(connection));
         TlsSession *tls = tls_session_of(connection_transport(connection));
         const RosterRow *row;
         char field[300];
 
-        stock_client_leave(client);
+        acceptor_established(&client->arrival);
         if (tls) {
                 const char *identity = tls_session_psk_identity(tls);
 
@@ -282,7 +282,7 @@ static int on_established(Connection *connection)
 
 static void log_violation(StockClient *client)
 {
-        const char *peer = connection_peer(client->connection);
+        const char *peer = connection_peer(client->arrival.connection);
         char field[300];
 
         client->clients->violations++;
@@ -295,7 +295,7 @@ static void log_violation(StockClient *client)
 
 static int on_received(Connection *connection, Buffer *input)
 {
-        StockClient *client = connection_userdata(connection);
+        StockClient *client = stock_client_of(connection_userdata(connection));
         StockReceiver *receiver = &client->receiver;
         StockReceiverState before = receiver->state;
         ssize_t n;
@@ -316,24 +316,16 @@ static int on_received(Connection *connection, Buffer *input)
         return 0;
 }
 
-void stock_client_free(StockClient *client)
+void stock_client_forget(StockClient *client)
 {
-        StockClients *clients = client->clients;
-
         forget_groups(client);
         stop_waiting(client);
-        clients->n_held -= client->held;
-        admission_leave(clients->admission, &client->visitor);
-        LIST_REMOVE(client, all);
-        clients->n--;
-        connection_free(client->connection);
-        tls_unref(client->tls);
-        free(client);
+        client->clients->n_held -= client->held;
 }
 
 static void on_closed(Connection *connection, int error, const char *why)
 {
-        StockClient *client = connection_userdata(connection);
+        StockClient *client = stock_client_of(connection_userdata(connection));
         StockClients *clients = client->clients;
         char field[300];
 
@@ -341,9 +333,7 @@ static void on_closed(Connection *connection, int error, const char *why)
         (void) snprintf(field, sizeof field, "PEER=%s", connection_peer(connection));
         log_message(LOG_INFO, MESSAGE_ID_PEER_DISCONNECTED, field, "Stock client %s (%s) is gone: %s",
                     client->name, connection_peer(connection), why);
-        stock_client_leave(client);
-        stock_client_free(client);
-        stock_clients_make_use(clients);
+        acceptor_closed(&client->arrival);
 }
 
 const ConnectionHandler stock_client_connection_handler = {

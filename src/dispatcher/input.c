@@ -368,7 +368,7 @@ static int on_first(sd_event_source *source, int fd, uint32_t events, void *user
         }
         if (n == sizeof bytes && memcmp(bytes, magic, sizeof magic) == 0) {
                 producer_free(producer);
-                r = inlet_take(input->inlet, fd);
+                r = acceptor_take(inlet_acceptor(input->inlet), fd);
                 return r < 0 ? turn_away(input, r) : 0;
         }
         r = producer_begin_lines(producer, fd);

@@ -191,9 +191,9 @@ int local_init(Local *local, sd_event *event, const RemoteConfig *config, const 
 void local_close(Local *local)
 {
         /* The next process serves him; should the machine go down instead, he was there. */
-        if (inlet_waiting(local->inlet))
+        if (acceptor_waiting(inlet_acceptor(local->inlet)))
                 store_loop_owe(local->store);
-        inlet_close(local->inlet);
+        acceptor_close(inlet_acceptor(local->inlet));
 }
 
 void local_status(const Local *local, State *state)

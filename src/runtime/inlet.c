@@ -13,16 +13,22 @@
 
 #include <stdio.h>
 
-/* A frame that has begun comes at this rate at least, besides the time that silence may last: the largest one
- * over the slowest line, but not a byte a second for ever. */
-#define FRAME_RATE_MIN 1024U
+/* So many refusals of a kind are logged in so long; all are counted. A peer that is refused comes back every
+ * few seconds, and a fleet with an expired CA all at once. */
+#define REFUSED_LOG_USEC (10 * USEC_PER_SEC)
+#define REFUSED_LOG_BURST 20U
+
+static InletSession *session_of(Arrival *arrival)
+{
+        return container_of(arrival, InletSession, arrival);
+}
 
 /* --- Ends of sessions --- */
 
 static void log_refusal(InletSession *session, LinkByeCode code, const char *why)
 {
         bool violation = code == LINK_BYE_PROTOCOL;
-        const char *peer = connection_peer(session->connection);
+        const char *peer = connection_peer(session->arrival.connection);
         char field[300];
 
         if (!log_burst(&session->inlet->bursts[code], REFUSED_LOG_USEC, REFUSED_LOG_BURST))
@@ -32,7 +38,7 @@ static void log_refusal(InletSession *session, LinkByeCode code, const char *why
                     "%s %s: %s", violation ? "Broken protocol by" : "Refused", peer, why);
 }
 
-static void tell_refused(InletSession *session, LinkByeCode code, const char *why)
+void inlet_tell_refused(InletSession *session, LinkByeCode code, const char *why)
 {
         Inlet *inlet = session->inlet;
 
@@ -53,11 +59,11 @@ static void turn_away(InletSession *session, LinkByeCode code, const char *why)
 {
         LinkBye bye = { .code = (uint16_t) code, .reason = link_string(why) };
 
-        tell_refused(session, code, why);
+        inlet_tell_refused(session, code, why);
         /* Without memory for it the peer gets the EOF alone. */
-        if (frame_put_bye(connection_output(session->connection), &bye) < 0)
+        if (frame_put_bye(connection_output(session->arrival.connection), &bye) < 0)
                 log_debug("No room for a BYE");
-        connection_finish(session->connection);
+        connection_finish(session->arrival.connection);
 }
 
 static bool was_refused(const IntakeSession *session)
@@ -73,59 +79,9 @@ static bool was_refused(const IntakeSession *session)
         }
 }
 
-static bool rests(const InletSession *session)
-{
-        return session->held || intake_session_blocked(&session->intake);
-}
-
-void inlet_flush(IntakeSession *intake_session)
-{
-        InletSession *session = intake_session->userdata;
-
-        if (intake_session->receiver.state == LINK_RECEIVER_ENDED) {
-                if (was_refused(intake_session))
-                        tell_refused(session, intake_session->end_code, intake_session->end_why);
-                /* What it still has to say takes nobody's place. */
-                inlet_count(session, false);
-                connection_finish(session->connection);
-                return;
-        }
-        connection_flush(session->connection);
-        if (!rests(session))
-                session->since_usec = monotonic_usec();
-        connection_pause(session->connection, rests(session));
-}
-
-void inlet_count(InletSession *session, bool counted)
-{
-        Inlet *inlet = session->inlet;
-
-        if (session->counted == counted)
-                return;
-        session->counted = counted;
-        inlet->n_counted += counted ? 1 : SIZE_MAX;
-        if (inlet->overload && inlet->n_counted <= inlet->options.connections_max * 9 / 10)
-                inlet_note_overload(inlet, false);
-}
-
-void inlet_session_free(InletSession *session)
-{
-        Inlet *inlet = session->inlet;
-
-        inlet_count(session, false);
-        LIST_REMOVE(session, sessions);
-        inlet->n_sessions--;
-        admission_leave(inlet->admission, &session->visitor);
-        if (session->admitted)
-                intake_session_done(&session->intake);
-        connection_free(session->connection);
-        free(session->peer);
-        free(session);
-}
-
 /* --- Places --- */
 
-void inlet_note_overload(Inlet *inlet, bool on)
+static void note_overload(Inlet *inlet, bool on)
 {
         if (inlet->overload == on)
                 return;
@@ -134,15 +90,30 @@ void inlet_note_overload(Inlet *inlet, bool on)
                 inlet->options.handler->overload(inlet, on);
 }
 
+/* A place is taken or given back; the owner hears of the first that found none. */
+static void count(InletSession *session, bool counted)
+{
+        Inlet *inlet = session->inlet;
+
+        if (session->counted == counted)
+                return;
+        session->counted = counted;
+        inlet->n_counted += counted ? 1 : SIZE_MAX;
+        if (inlet->overload && inlet->n_counted <= inlet->options.connections_max * 9 / 10)
+                note_overload(inlet, false);
+}
+
 /* Whether it is to go before the other: it finishes already, or was heard of longer ago. */
 static bool is_older(const InletSession *a, const InletSession *b)
 {
         if (a->counted != b->counted)
                 return !a->counted;
-        return connection_heard_usec(a->connection) < connection_heard_usec(b->connection);
+        return connection_heard_usec(a->arrival.connection) < connection_heard_usec(b->arrival.connection);
 }
 
-bool inlet_make_room(Inlet *inlet, const InletIdentity *identity)
+/* A place for a session of this peer: one of its own that it has too many, or when there is none left at all, is ended for it.
+ * Returns whether there is one. */
+static bool make_room(Inlet *inlet, const InletIdentity *identity)
 {
         bool full = inlet->n_counted >= inlet->options.connections_max;
         InletSession *session, *oldest = NULL;
@@ -160,7 +131,7 @@ bool inlet_make_room(Inlet *inlet, const InletIdentity *identity)
         /* The newest is alive; of the others nobody knows. */
         inlet->counters.displaced++;
         if (!oldest->counted) {
-                connection_cut(oldest->connection);
+                connection_cut(oldest->arrival.connection);
                 return !full;
         }
         intake_session_end(&oldest->intake, LINK_BYE_REPLACED, 0,
@@ -170,9 +141,27 @@ bool inlet_make_room(Inlet *inlet, const InletIdentity *identity)
 
 /* --- The connection's handler --- */
 
+void inlet_flush(IntakeSession *intake_session)
+{
+        InletSession *session = intake_session->userdata;
+
+        if (intake_session->receiver.state == LINK_RECEIVER_ENDED) {
+                if (was_refused(intake_session))
+                        inlet_tell_refused(session, intake_session->end_code, intake_session->end_why);
+                /* What it still has to say takes nobody's place. */
+                count(session, false);
+                connection_finish(session->arrival.connection);
+                return;
+        }
+        connection_flush(session->arrival.connection);
+        if (!inlet_session_rests(session))
+                session->since_usec = monotonic_usec();
+        connection_pause(session->arrival.connection, inlet_session_rests(session));
+}
+
 static int on_established(Connection *connection)
 {
-        InletSession *session = connection_userdata(connection);
+        InletSession *session = session_of(connection_userdata(connection));
         Inlet *inlet = session->inlet;
         _cleanup_(freep) char *why = NULL;
         InletIdentity identity = { 0 };
@@ -184,9 +173,9 @@ static int on_established(Connection *connection)
                 turn_away(session, code, why ? why : "refused");
                 return 0;
         }
-        if (!inlet_make_room(inlet, &identity)) {
+        if (!make_room(inlet, &identity)) {
                 inlet->counters.surplus++;
-                inlet_note_overload(inlet, true);
+                note_overload(inlet, true);
                 turn_away(session, LINK_BYE_OVERLOAD, "too many connections, come back later");
                 return 0;
         }
@@ -201,9 +190,9 @@ static int on_established(Connection *connection)
                 return r;
         session->intake.types = identity.types;
         session->admitted = true;
-        inlet_count(session, true);
+        count(session, true);
         /* Who was turned away stays a visitor until he is gone: those are few. */
-        inlet_leave(session);
+        acceptor_established(&session->arrival);
         session->held = identity.held;
         connection_pause(connection, session->held);
         session->since_usec = monotonic_usec();
@@ -216,13 +205,13 @@ static void note_frame(InletSession *session, bool moved, size_t left)
         if (left == 0)
                 session->frame_usec = 0;
         else if (moved || session->frame_usec == 0)
-                session->frame_usec = connection_heard_usec(session->connection);
+                session->frame_usec = connection_heard_usec(session->arrival.connection);
         session->frame_bytes = left;
 }
 
 static int on_received(Connection *connection, Buffer *input)
 {
-        InletSession *session = connection_userdata(connection);
+        InletSession *session = session_of(connection_userdata(connection));
         uint64_t bytes = session->intake.bytes;
         ssize_t n;
 
@@ -236,7 +225,7 @@ static int on_received(Connection *connection, Buffer *input)
 
                 if (n != -EBADMSG && n != -EPROTONOSUPPORT)
                         return (int) n;
-                tell_refused(session, n == -EBADMSG ? LINK_BYE_PROTOCOL : LINK_BYE_VERSION,
+                inlet_tell_refused(session, n == -EBADMSG ? LINK_BYE_PROTOCOL : LINK_BYE_VERSION,
                              why ? why : "bad framing");
                 connection_finish(connection);
                 return 0;
@@ -248,13 +237,13 @@ static int on_received(Connection *connection, Buffer *input)
         note_frame(session, n > 0, buffer_size(input));
         if (session->intake.bytes > bytes && session->inlet->options.handler->taken)
                 session->inlet->options.handler->taken(session, session->intake.bytes - bytes);
-        connection_pause(connection, rests(session));
+        connection_pause(connection, inlet_session_rests(session));
         return 0;
 }
 
 static void on_closed(Connection *connection, int error, const char *why)
 {
-        InletSession *session = connection_userdata(connection);
+        InletSession *session = session_of(connection_userdata(connection));
         Inlet *inlet = session->inlet;
         char field[300];
 
@@ -267,99 +256,65 @@ static void on_closed(Connection *connection, int error, const char *why)
                 inlet->counters.timeouts++;
         } else if (error < 0 && connection_transport(connection)) {
                 /* Who does not like our certificate often just goes. */
-                tell_refused(session, LINK_BYE_CERTIFICATE, why ? why : strerror(-error));
+                inlet_tell_refused(session, LINK_BYE_CERTIFICATE, why ? why : strerror(-error));
         }
-        inlet_leave(session);
-        inlet_session_free(session);
-        if (inlet->full && !inlet_is_full(inlet))
-                inlet_rest(inlet, false);
+        acceptor_closed(&session->arrival);
 }
 
-const ConnectionHandler inlet_connection_handler = {
+static const ConnectionHandler connection_handler = {
         .established = on_established,
         .received = on_received,
         .closed = on_closed,
 };
 
-/* --- Time --- */
+/* --- The acceptor's handler --- */
 
-static bool frame_is_late(const InletSession *session, uint64_t now)
+static int on_admit(Acceptor *acceptor, int fd, const struct sockaddr *from, Arrival **ret)
 {
-        uint64_t since = MAX(session->frame_usec, session->since_usec);
-        uint64_t idle = session->inlet->options.idle_usec;
+        InletSession *session = calloc(1, sizeof *session);
 
-        return session->frame_usec != 0 && idle != USEC_INFINITY && now > since &&
-               now - since >= idle + session->frame_bytes * USEC_PER_SEC / FRAME_RATE_MIN;
+        if (!session)
+                return -ENOMEM;
+        session->inlet = acceptor_userdata(acceptor);
+        *ret = &session->arrival;
+        return 0;
 }
 
-static void check_time(InletSession *session, uint64_t now)
+static int on_secure(Arrival *arrival, int fd, Transport **ret)
 {
-        const InletOptions *options = &session->inlet->options;
-        IntakeSession *intake = &session->intake;
-        uint64_t heard = MAX(session->since_usec, connection_heard_usec(session->connection));
+        Inlet *inlet = session_of(arrival)->inlet;
 
-        if (!session->admitted || rests(session))
-                return;
-        if (intake->receiver.state == LINK_RECEIVER_EXPECTS_HELLO &&
-            now - session->since_usec >= options->connect_usec) {
-                session->inlet->counters.timeouts++;
-                intake_session_end(intake, LINK_BYE_TIMEOUT, 0, "no HELLO came in time");
-        } else if (intake->receiver.state == LINK_RECEIVER_CONNECTED &&
-                   options->idle_usec != USEC_INFINITY && now > heard && now - heard >= options->idle_usec) {
-                session->inlet->counters.timeouts++;
-                intake_session_end(intake, LINK_BYE_TIMEOUT, 0, "the sender was silent for too long");
-        } else if (frame_is_late(session, now)) {
-                session->inlet->counters.timeouts++;
-                intake_session_end(intake, LINK_BYE_TIMEOUT, 0, "a frame did not come to its end in time");
-        }
+        return inlet->options.handler->secure ? inlet->options.handler->secure(inlet, fd, ret) : 0;
 }
 
-void inlet_tick(Inlet *inlet)
+static void on_served(Arrival *arrival)
 {
-        InletSession *session, *next;
-        uint64_t now = monotonic_usec();
+        InletSession *session = session_of(arrival);
 
-        inlet_accept_tick(inlet, now);
-        for (session = LIST_FIRST(&inlet->sessions); session; session = next) {
-                next = LIST_NEXT(session, sessions);
-                check_time(session, now);
-        }
+        LIST_INSERT_HEAD(&session->inlet->sessions, session, sessions);
 }
 
-void inlet_review(Inlet *inlet, LinkByeCode (*judge)(InletSession *session, char **ret_why))
+static void on_free(Arrival *arrival)
 {
-        InletSession *session, *next;
+        InletSession *session = session_of(arrival);
 
-        for (session = LIST_FIRST(&inlet->sessions); session; session = next) {
-                _cleanup_(freep) char *why = NULL;
-                LinkByeCode code;
-
-                next = LIST_NEXT(session, sessions);
-                if (!session->admitted || session->intake.receiver.state == LINK_RECEIVER_ENDED)
-                        continue;
-                code = judge(session, &why);
-                if (code == 0)
-                        continue;
-                tell_refused(session, code, why ? why : "refused");
-                intake_session_end(&session->intake, code, 0, why ? why : "refused");
-        }
+        if (arrival->connection)
+                LIST_REMOVE(session, sessions);
+        count(session, false);
+        if (session->admitted)
+                intake_session_done(&session->intake);
+        acceptor_part(arrival);
+        free(session->peer);
+        free(session);
 }
 
-void inlet_hold(Inlet *inlet, bool (*hold)(const InletSession *session))
-{
-        InletSession *session;
-
-        LIST_FOREACH(session, &inlet->sessions, sessions) {
-                bool held = session->admitted && hold(session);
-
-                if (held == session->held)
-                        continue;
-                session->held = held;
-                session->since_usec = monotonic_usec();
-                if (session->intake.receiver.state != LINK_RECEIVER_ENDED)
-                        connection_pause(session->connection, rests(session));
-        }
-}
+static const AcceptorHandler acceptor_handler = {
+        .admit = on_admit,
+        .secure = on_secure,
+        .served = on_served,
+        .free = on_free,
+        .connection = &connection_handler,
+};
 
 /* --- Facts --- */
 
@@ -375,13 +330,12 @@ const InletCounters *inlet_counters(const Inlet *inlet)
 
 size_t inlet_connections(const Inlet *inlet)
 {
-        return inlet->n_sessions;
+        return acceptor_connections(inlet->acceptor);
 }
 
-size_t inlet_handshakes(const Inlet *inlet, size_t *ret_waiting)
+Acceptor *inlet_acceptor(const Inlet *inlet)
 {
-        *ret_waiting = admission_waiting(inlet->admission);
-        return admission_served(inlet->admission);
+        return inlet->acceptor;
 }
 
 size_t inlet_user_connections(const Inlet *inlet, uid_t uid)
@@ -394,7 +348,7 @@ size_t inlet_user_connections(const Inlet *inlet, uid_t uid)
                 gid_t gid;
                 pid_t pid;
 
-                connection_credentials(session->connection, &pid, &peer_uid, &gid);
+                connection_credentials(session->arrival.connection, &pid, &peer_uid, &gid);
                 n += peer_uid == uid;
         }
         return n;
@@ -412,7 +366,7 @@ Inlet *inlet_session_inlet(const InletSession *session)
 
 Connection *inlet_session_connection(const InletSession *session)
 {
-        return session->connection;
+        return session->arrival.connection;
 }
 
 const IntakeSession *inlet_session_intake(const InletSession *session)
@@ -435,16 +389,31 @@ InletSession *inlet_session_next(Inlet *inlet, InletSession *session)
 
 /* --- Life --- */
 
+int inlet_serve(Inlet *inlet, ListenFds *fds, const char *name, int family, char *const *addresses)
+{
+        int n = acceptor_listen_all(inlet->acceptor, fds, name, family, addresses);
+
+        if (n == 0)
+                log_error("There is no socket: none was handed in as \"%s\", and Listen= is not set", name);
+        return n == 0 ? -ENOENT : MIN(n, 0);
+}
+
 int inlet_new(sd_event *event, const InletOptions *options, Inlet **ret)
 {
         Inlet *inlet = calloc(1, sizeof *inlet);
+        AcceptorOptions acceptor = {
+                .handler = &acceptor_handler,
+                .connections_max = options->connections_max + options->admission.max + INLET_SURPLUS,
+                .admission = options->admission,
+                .connect_usec = options->connect_usec,
+                .userdata = inlet,
+        };
         int r;
 
         if (!inlet)
                 return -ENOMEM;
         inlet->options = *options;
-        inlet->event = event;
-        r = admission_new(&options->admission, &inlet->admission);
+        r = acceptor_new(event, &acceptor, &inlet->acceptor);
         if (r < 0) {
                 free(inlet);
                 return r;
@@ -459,11 +428,10 @@ Inlet *inlet_free(Inlet *inlet)
 
         if (!inlet)
                 return NULL;
-        inlet_close(inlet);
-        inlet_turn_out(inlet);
+        acceptor_close(inlet->acceptor);
         while ((session = LIST_FIRST(&inlet->sessions)))
-                inlet_session_free(session);
-        admission_free(inlet->admission);
+                on_free(&session->arrival);
+        acceptor_free(inlet->acceptor);
         free(inlet);
         return NULL;
 }

@@ -6,16 +6,12 @@
  * log line for each thing that happened to a peer.
  */
 
-#include "runtime/admission.h"
-#include "runtime/connection.h"
+#include "runtime/acceptor.h"
 #include "runtime/intake.h"
-#include "runtime/listen.h"
 
 /* Connections beyond the limit that are still answered with a BYE; behind these nothing is accepted and the
  * kernel's queue waits. */
 #define INLET_SURPLUS 16U
-/* Listening sockets of one inlet. */
-#define INLET_LISTENERS_MAX 16U
 
 typedef struct Inlet Inlet;
 typedef struct InletSession InletSession;
@@ -58,13 +54,11 @@ typedef struct InletOptions {
 } InletOptions;
 
 typedef struct InletCounters {
-        uint64_t accepted;
         uint64_t refused;
         uint64_t violations; /* bad framing */
         uint64_t timeouts;
         uint64_t surplus;    /* turned away: too many connections */
         uint64_t displaced;  /* ended for a newer one of the same peer */
-        uint64_t hurried;    /* handshakes ended, as others waited */
 } InletCounters;
 
 int inlet_new(sd_event *event, const InletOptions *options, Inlet **ret) _must_check_;
@@ -72,17 +66,11 @@ int inlet_new(sd_event *event, const InletOptions *options, Inlet **ret) _must_c
 Inlet *inlet_free(Inlet *inlet);
 DEFINE_CLEANUP(Inlet *, inlet_free)
 
-/* Accepts on fd, which is taken over, also on failure. */
-int inlet_listen(Inlet *inlet, int fd) _must_check_;
-/* Accepts on all sockets handed in as `name` (listen_fds_take) and on our own at `addresses` (NULL-terminated or
- * NULL; a path: Unix, else TCP). Says itself what is wrong; -ENOENT: there is none at all. */
+/* Accepts on all sockets handed in as `name` and on our own at `addresses`: acceptor_listen_all(). -ENOENT: there is none at
+ * all, which it says. */
 int inlet_serve(Inlet *inlet, ListenFds *fds, const char *name, int family, char *const *addresses) _must_check_;
-/* Serves a connection that somebody else accepted; fd is taken over, also on failure. */
-int inlet_take(Inlet *inlet, int fd) _must_check_;
-/* Whether somebody has connected whom nobody has accepted. */
-bool inlet_waiting(const Inlet *inlet);
-/* Accepts no more. */
-void inlet_close(Inlet *inlet);
+/* For those who come. */
+Acceptor *inlet_acceptor(const Inlet *inlet);
 
 /* For IntakeHandler.flush. */
 void inlet_flush(IntakeSession *session);
@@ -96,10 +84,9 @@ void inlet_review(Inlet *inlet, LinkByeCode (*judge)(InletSession *session, char
 void inlet_hold(Inlet *inlet, bool (*hold)(const InletSession *session));
 
 void *inlet_userdata(const Inlet *inlet);
+/* Besides those of the acceptor. */
 const InletCounters *inlet_counters(const Inlet *inlet);
 size_t inlet_connections(const Inlet *inlet);
-/* Handshakes that are served, and that wait for it. */
-size_t inlet_handshakes(const Inlet *inlet, size_t *ret_waiting);
 /* Those of one user, on a Unix socket. */
 size_t inlet_user_connections(const Inlet *inlet, uid_t uid);
 

@@ -139,7 +139,7 @@ int main(int argc, char **argv)
         inlet_options.intake = intake;
         assert(inlet_new(event, &inlet_options, &inlet) == 0);
         fd = listen_tcp(argv[1]);
-        assert(fd >= 0 && inlet_listen(inlet, fd) == 0);
+        assert(fd >= 0 && acceptor_listen(inlet_acceptor(inlet), fd) == 0);
         assert(sd_event_add_io(event, NULL, STDIN_FILENO, EPOLLIN, on_stdin, NULL) >= 0);
         puts("ready");
         assert(sd_event_loop(event) == 0);

@@ -209,7 +209,7 @@ static int make(Keeper *keeper)
         inlet.intake = store_loop_intake(keeper->store);
         r = inlet_new(keeper->process->event, &inlet, &keeper->inlet);
         if (r == 0)
-                r = inlet_listen(keeper->inlet, sim_service_listen(keeper->options.service));
+                r = acceptor_listen(inlet_acceptor(keeper->inlet), sim_service_listen(keeper->options.service));
         if (r == 0)
                 r = sd_event_add_time(keeper->process->event, &keeper->tick, CLOCK_MONOTONIC,
                                       sim.now + TICK_USEC, 0, on_tick, keeper);
@@ -253,9 +253,9 @@ static void on_finished(void *userdata)
 
 void keeper_finish(Keeper *keeper)
 {
-        if (inlet_waiting(keeper->inlet))
+        if (acceptor_waiting(inlet_acceptor(keeper->inlet)))
                 store_loop_owe(keeper->store);
-        inlet_close(keeper->inlet);
+        acceptor_close(inlet_acceptor(keeper->inlet));
         store_loop_finish(keeper->store, on_finished, keeper);
 }
 

@@ -2,17 +2,8 @@
 
 /* TLS clients of an inlet on a real socket, beside others that only take its time. */
 
-#include "check-main.h"
-#include "capture.h"
-#include "fake-sink.h"
-#include "runtime/inlet.h"
-#include "runtime/log.h"
-#include "runtime/loop.h"
+#include "inlet-fixture.h"
 #include "tls-fixture.h"
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 #define HANDSHAKES_MAX 4U
 #define ADDRESS_MAX 2U
@@ -21,29 +12,10 @@
 #define PATIENCE_USEC (30 * USEC_PER_SEC)
 
 static Fixture fixture;
-static Capture capture;
-static sd_event *event;
-static FakeSink sink;
-static Intake *intake;
-static Inlet *inlet;
 static Tls *server_tls, *client_tls;
-static struct sockaddr_in listening;
 static unsigned established, closed;
 
 /* --- The inlet --- */
-
-static void on_flush(IntakeSession *session)
-{
-        inlet_flush(session);
-}
-
-static void on_dirty(Intake *dirty)
-{
-}
-
-static void on_blocked(Intake *blocked, int error)
-{
-}
 
 static int on_secure(Inlet *in, int fd, Transport **ret_transport)
 {
@@ -58,7 +30,6 @@ static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, 
         return tls_session_judge(tls, server_tls, ret_why) < 0 ? LINK_BYE_CERTIFICATE : 0;
 }
 
-static const IntakeHandler intake_handler = { .flush = on_flush, .dirty = on_dirty, .blocked = on_blocked };
 static const InletHandler inlet_handler = { .secure = on_secure, .admit = on_admit };
 
 /* --- A client --- */
@@ -84,18 +55,6 @@ static void on_closed(Connection *connection, int error, const char *why)
 static const ConnectionHandler client_handler = {
         .established = on_established, .received = on_received, .closed = on_closed
 };
-
-/* A connection from 127.0.0.`host`. */
-static int come(unsigned host)
-{
-        struct sockaddr_in own = { .sin_family = AF_INET, .sin_addr = { htonl(0x7f000000U + host) } };
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        ck_assert_int_eq(bind(fd, (struct sockaddr *) &own, sizeof own), 0);
-        ck_assert_int_eq(connect(fd, (struct sockaddr *) &listening, sizeof listening), 0);
-        ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-        return fd;
-}
 
 static Connection *come_with_certificate(unsigned host)
 {
@@ -126,14 +85,14 @@ static size_t served(void)
 {
         size_t waiting;
 
-        return inlet_handshakes(inlet, &waiting);
+        return acceptor_handshakes(inlet_acceptor(inlet), &waiting);
 }
 
 static size_t waiting(void)
 {
         size_t n;
 
-        (void) inlet_handshakes(inlet, &n);
+        (void) acceptor_handshakes(inlet_acceptor(inlet), &n);
         return n;
 }
 
@@ -141,50 +100,27 @@ static size_t waiting(void)
 
 static void setup(void)
 {
-        IntakeOptions intake_options;
-        InletOptions options;
-        socklen_t size = sizeof listening;
-        int fd;
-
-        fixture_setup(&fixture);
-        server_tls = fixture_tls(&fixture, ISSUE_COLLECTOR, "collector");
-        client_tls = fixture_tls(&fixture, ISSUE_CLIENT, "n1");
-        capture_begin(&capture);
-        log_init("test", LOG_INFO);
-        established = closed = 0;
-        sink = (FakeSink) { .sink = { .position = sink_position, .append = sink_append }, .room = UINT32_MAX };
-        intake_options = (IntakeOptions) {
-                .sink = &sink.sink,
-                .handler = &intake_handler,
-                .name = "collector",
-                .window = LINK_WINDOW_DEFAULT,
-                .realtime_usec = realtime_usec,
-        };
-        ck_assert_int_ge(sd_event_new(&event), 0);
-        ck_assert_int_eq(intake_new(&intake_options, &intake), 0);
-        options = (InletOptions) {
-                .intake = intake,
+        InletOptions options = {
                 .handler = &inlet_handler,
                 .connections_max = 100,
                 .admission = { HANDSHAKES_MAX, ADDRESS_MAX, GRACE_USEC },
                 .connect_usec = PATIENCE_USEC,
                 .idle_usec = PATIENCE_USEC,
         };
-        ck_assert_int_eq(inlet_new(event, &options, &inlet), 0);
-        fd = listen_tcp("127.0.0.1:0");
-        ck_assert_int_ge(fd, 0);
-        ck_assert_int_eq(getsockname(fd, (struct sockaddr *) &listening, &size), 0);
-        ck_assert_int_eq(inlet_listen(inlet, fd), 0);
+
+        fixture_setup(&fixture);
+        server_tls = fixture_tls(&fixture, ISSUE_COLLECTOR, "collector");
+        client_tls = fixture_tls(&fixture, ISSUE_CLIENT, "n1");
+        established = closed = 0;
+        inlet_setup(options, NULL);
+        ck_assert_int_eq(acceptor_listen(inlet_acceptor(inlet), listen_here()), 0);
 }
 
 static void teardown(void)
 {
-        inlet = inlet_free(inlet);
-        intake = intake_free(intake);
-        event = sd_event_unref(event);
+        inlet_teardown();
         server_tls = tls_unref(server_tls);
         client_tls = tls_unref(client_tls);
-        (void) capture_end(&capture);
         fixture_teardown(&fixture);
 }
 
@@ -199,7 +135,7 @@ START_TEST(who_says_nothing_keeps_nobody_of_another_address_waiting)
         /* No handshake had to give way for it: it had a place of its own. */
         (void) come_with_certificate(3);
         run_until(established == 1);
-        ck_assert_uint_eq(inlet_counters(inlet)->hurried, 0);
+        ck_assert_uint_eq(acceptor_counters(inlet_acceptor(inlet))->hurried, 0);
         for (unsigned i = 0; i < ELEMENTSOF(silent); i++)
                 (void) close(silent[i]);
         run_until(served() + waiting() == 0);
@@ -218,7 +154,7 @@ START_TEST(who_says_nothing_gives_way)
         run_until(served() == HANDSHAKES_MAX && waiting() == ELEMENTSOF(silent) - HANDSHAKES_MAX);
         (void) come_with_certificate(99);
         run_until(established == 1);
-        ck_assert_uint_ge(inlet_counters(inlet)->hurried, 1);
+        ck_assert_uint_ge(acceptor_counters(inlet_acceptor(inlet))->hurried, 1);
         for (unsigned i = 0; i < ELEMENTSOF(silent); i++)
                 (void) close(silent[i]);
         run_until(served() + waiting() == 0);
@@ -235,7 +171,7 @@ START_TEST(all_of_a_crowd_get_through)
                 (void) come_with_certificate(2);
         run_until(established == n && served() + waiting() == 0);
         ck_assert_uint_eq(inlet_connections(inlet), n);
-        ck_assert_uint_eq(inlet_counters(inlet)->surplus, 0);
+        ck_assert_uint_eq(acceptor_counters(inlet_acceptor(inlet))->surplus, 0);
         inlet = inlet_free(inlet);
         run_until(closed == n);
 }
@@ -249,9 +185,9 @@ START_TEST(a_flood_of_one_address_is_cut_off)
         ck_assert_ptr_nonnull(flood);
         for (unsigned i = 0; i < n; i++)
                 flood[i] = come(2);
-        run_until(inlet_counters(inlet)->accepted == n);
+        run_until(acceptor_counters(inlet_acceptor(inlet))->accepted == n);
         ck_assert_uint_eq(served() + waiting(), n / 5);
-        ck_assert_uint_eq(inlet_counters(inlet)->surplus, n / 5 * 4);
+        ck_assert_uint_eq(acceptor_counters(inlet_acceptor(inlet))->surplus, n / 5 * 4);
         (void) come_with_certificate(3);
         run_until(established == 1);
         for (unsigned i = 0; i < n; i++)

@@ -2,44 +2,19 @@
 
 /* Clients that are refused, one after the other, for each reason there is: told why, and nothing of them stays. */
 
-#include "check-main.h"
-#include "capture.h"
-#include "fake-sink.h"
-#include "runtime/inlet.h"
-#include "runtime/log.h"
-#include "runtime/loop.h"
+#include "inlet-fixture.h"
 
 #include <dirent.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #define CONNECTIONS_MAX 2U
-#define TURNS_MAX 1000U
 #define CLIENTS 20U
 
-static Capture capture;
-static sd_event *event;
-static FakeSink sink;
-static Intake *intake;
-static Inlet *inlet;
 static LinkByeCode admits, judges;
 static bool admits_held;
 static const char *admits_peer;
 static uint64_t idle_usec = 10 * USEC_PER_SEC, hello_usec = 10 * USEC_PER_SEC;
 static unsigned n_refused;
-
-static void on_flush(IntakeSession *session)
-{
-        inlet_flush(session);
-}
-
-static void on_dirty(Intake *dirty)
-{
-}
-
-static void on_blocked(Intake *blocked, int error)
-{
-}
 
 static LinkByeCode on_judge(IntakeSession *session, const LinkHello *hello, const char **ret_why)
 {
@@ -60,9 +35,6 @@ static void on_refused(InletSession *session, LinkByeCode code, const char *why)
         n_refused++;
 }
 
-static const IntakeHandler intake_handler = {
-        .flush = on_flush, .dirty = on_dirty, .blocked = on_blocked, .judge = on_judge
-};
 static const InletHandler inlet_handler = { .admit = on_admit, .refused = on_refused };
 
 static unsigned count_descriptors(void)
@@ -77,65 +49,39 @@ static unsigned count_descriptors(void)
         return n;
 }
 
-static void run_idle(void)
-{
-        unsigned n = 0;
-
-        while (sd_event_run(event, 0) > 0)
-                ck_assert_uint_lt(n++, TURNS_MAX);
-}
-
 /* Returns the client's end. */
 static int connect_client(void)
 {
         int fds[2];
 
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-        ck_assert_int_eq(inlet_take(inlet, fds[0]), 0);
-        run_idle();
+        ck_assert_int_eq(acceptor_take(inlet_acceptor(inlet), fds[0]), 0);
+        run_idle(0);
         return fds[1];
 }
 
 static void setup(void)
 {
-        IntakeOptions intake_options;
-        InletOptions options;
-
-        capture_begin(&capture);
-        log_init("test", LOG_INFO);
-        sink = (FakeSink) { .sink = { .position = sink_position, .append = sink_append }, .room = UINT32_MAX };
-        admits = judges = 0;
-        admits_held = false;
-        admits_peer = NULL;
-        n_refused = 0;
-        intake_options = (IntakeOptions) {
-                .sink = &sink.sink,
-                .handler = &intake_handler,
-                .name = "collector",
-                .window = LINK_WINDOW_DEFAULT,
-                .realtime_usec = realtime_usec,
-        };
-        ck_assert_int_ge(sd_event_new(&event), 0);
-        ck_assert_int_eq(intake_new(&intake_options, &intake), 0);
-        options = (InletOptions) {
-                .intake = intake,
+        InletOptions options = {
                 .handler = &inlet_handler,
                 .connections_max = CONNECTIONS_MAX,
                 .connect_usec = hello_usec,
                 .idle_usec = idle_usec,
         };
-        ck_assert_int_eq(inlet_new(event, &options, &inlet), 0);
+
+        admits = judges = 0;
+        admits_held = false;
+        admits_peer = NULL;
+        n_refused = 0;
+        inlet_setup(options, on_judge);
         /* What the loop keeps for any client is not counted. */
         (void) close(connect_client());
-        run_idle();
+        run_idle(0);
 }
 
 static void teardown(void)
 {
-        inlet = inlet_free(inlet);
-        intake = intake_free(intake);
-        event = sd_event_unref(event);
-        (void) capture_end(&capture);
+        inlet_teardown();
 }
 
 static void send_hello(int fd)
@@ -155,7 +101,7 @@ static void send_hello(int fd)
         ck_assert_int_eq(send(fd, buffer_head(&buffer), buffer_size(&buffer), MSG_NOSIGNAL),
                          (ssize_t) buffer_size(&buffer));
         buffer_done(&buffer);
-        run_idle();
+        run_idle(0);
 }
 
 /* The last frame that came, which must be a BYE of that code, and then the end. Closes. */
@@ -173,7 +119,7 @@ static void expect_bye(int fd, LinkByeCode code)
         ck_assert_uint_eq(frame.bye.code, code);
         ck_assert_int_eq(recv(fd, bytes, sizeof bytes, 0), 0);
         (void) close(fd);
-        run_idle();
+        run_idle(0);
 }
 
 START_TEST(refused_clients_leave_nothing)
@@ -190,14 +136,14 @@ START_TEST(refused_clients_leave_nothing)
                         send_hello(fd);
                 if (i % 3 == 2) {
                         ck_assert_int_eq(send(fd, "GET / HTTP/1.1\r\n\r\n", 18, MSG_NOSIGNAL), 18);
-                        run_idle();
+                        run_idle(0);
                 }
                 expect_bye(fd, i % 3 == 0 ? LINK_BYE_CERTIFICATE : i % 3 == 1 ? LINK_BYE_NODE : LINK_BYE_PROTOCOL);
                 ck_assert_uint_eq(n_refused, i + 1);
         }
         ck_assert_uint_eq(inlet_connections(inlet), 0);
         ck_assert_uint_eq(count_descriptors(), before);
-        ck_assert_uint_eq(inlet_counters(inlet)->accepted, CLIENTS + 1);
+        ck_assert_uint_eq(acceptor_counters(inlet_acceptor(inlet))->accepted, CLIENTS + 1);
         ck_assert_uint_eq(inlet_counters(inlet)->refused + inlet_counters(inlet)->violations, CLIENTS);
 }
 END_TEST
@@ -226,17 +172,17 @@ START_TEST(a_held_session_is_not_read)
         ck_assert_uint_eq(inlet_user_connections(inlet, geteuid() + 1), 0);
         holds = true;
         inlet_hold(inlet, on_hold);
-        run_idle();
+        run_idle(0);
         ck_assert_int_lt(recv(fd, bytes, sizeof bytes, 0), 0);
         holds = false;
         inlet_hold(inlet, on_hold);
-        run_idle();
+        run_idle(0);
         n = recv(fd, bytes, sizeof bytes, 0);
         ck_assert_int_gt(n, 0);
         ck_assert_int_eq(frame_decode(bytes, (size_t) n, &frame, &why), 1);
         ck_assert_uint_eq(frame.type, FRAME_WELCOME);
         (void) close(fd);
-        run_idle();
+        run_idle(0);
         ck_assert_uint_eq(inlet_connections(inlet), 0);
 }
 END_TEST
@@ -253,7 +199,7 @@ START_TEST(one_too_many_is_turned_away)
         ck_assert_uint_eq(inlet_counters(inlet)->surplus, 1);
         for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
                 (void) close(fds[i]);
-        run_idle();
+        run_idle(0);
         ck_assert_uint_eq(inlet_connections(inlet), 0);
         ck_assert_uint_eq(count_descriptors(), before);
 }
@@ -280,7 +226,7 @@ START_TEST(a_returning_peer_takes_the_place_of_its_dead_connection)
         expect_bye(connect_client(), LINK_BYE_OVERLOAD);
         (void) close(other);
         (void) close(back);
-        run_idle();
+        run_idle(0);
         ck_assert_uint_eq(inlet_connections(inlet), 0);
 }
 END_TEST
@@ -292,7 +238,7 @@ static void expect_timeout(int fd)
 
         while (poll(&wait, 1, 20) == 0) {
                 inlet_tick(inlet);
-                run_idle();
+                run_idle(0);
         }
         expect_bye(fd, LINK_BYE_TIMEOUT);
         ck_assert_uint_eq(inlet_counters(inlet)->timeouts, 1);
@@ -333,15 +279,15 @@ START_TEST(a_frame_a_byte_at_a_time)
                 ck_assert_int_eq(send(fd, buffer_head(&frame), 1, MSG_NOSIGNAL), 1);
                 buffer_consume(&frame, 1);
                 (void) poll(NULL, 0, 20);
-                run_idle();
+                run_idle(0);
                 inlet_tick(inlet);
-                run_idle();
+                run_idle(0);
         }
         ck_assert_uint_ge(monotonic_usec() - begin, idle_usec);
         ck_assert_uint_eq(inlet_counters(inlet)->timeouts, 1);
         buffer_done(&frame);
         (void) close(fd);
-        run_idle();
+        run_idle(0);
 }
 END_TEST
 

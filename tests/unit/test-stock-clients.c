@@ -2,17 +2,10 @@
 
 /* What stock clients may take, with real sockets and a real store: handshakes, connections, bytes a second. */
 
+#include "acceptor-fixture.h"
 #include "aggregator/stock-clients.h"
-#include "capture.h"
-#include "check-main.h"
-#include "runtime/log.h"
 #include "runtime/tls-psk.h"
 #include "stock/stock-frame.h"
-
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/socket.h>
 
 #define RATE 10000U
 #define RECORD_SIZE 4000U
@@ -26,15 +19,12 @@ typedef struct Client {
 } Client;
 
 static char directory[64], store_directory[80], keys[80];
-static Capture capture;
-static sd_event *event;
 static State *state;
 static StoreLoop *store;
 static StockClients *stock;
 static Roster *roster;
 static Peers *peers;
 static AggregatorConfig config;
-static struct sockaddr_in address;
 
 /* --- The store --- */
 
@@ -97,10 +87,8 @@ static void setup(void)
         ck_assert_int_eq(mkdir(keys, 0700), 0);
         write_key("web1");
         write_key("web2");
-        capture_begin(&capture);
-        log_init("test", LOG_INFO);
+        loop_setup();
         ck_assert_int_eq(state_new(directory, "aggregator", &state), 0);
-        ck_assert_int_ge(sd_event_new(&event), 0);
         ck_assert_int_eq(roster_new(&roster), 0);
         ck_assert_int_eq(peers_load(keys, &peers), 0); /* no files of theirs: nobody has a rule of his own */
         config = (AggregatorConfig) {
@@ -117,15 +105,10 @@ static void setup(void)
 static void serve(bool tls, uint64_t rate)
 {
         StockClientsOptions options = { .config = &config, .store = store, .roster = roster, .peers = &peers };
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        socklen_t size = sizeof address;
+        int fd = listen_here();
         char *name = (char *) "auditd";
         ListenFds fds = { .fds = &fd, .names = &name, .n = 1 };
 
-        address = (struct sockaddr_in) { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        ck_assert_int_eq(bind(fd, (struct sockaddr *) &address, sizeof address), 0);
-        ck_assert_int_eq(listen(fd, 100), 0);
-        ck_assert_int_eq(getsockname(fd, (struct sockaddr *) &address, &size), 0);
         config.auditd_psk_directory = tls ? keys : NULL;
         config.peer_rate = rate;
         ck_assert_int_eq(stock_clients_new(event, &options, &fds, &stock), 0);
@@ -139,9 +122,8 @@ static void teardown(void)
         peers = peers_free(peers);
         roster = roster_free(roster);
         networks_done(&config.auditd_allow);
-        event = sd_event_unref(event);
         state = state_free(state);
-        (void) capture_end(&capture);
+        loop_teardown();
         scratch_remove(directory);
 }
 
@@ -152,23 +134,14 @@ static void turn(void)
         ck_assert_int_ge(sd_event_run(event, IDLE_USEC), 0);
 }
 
-/* Until nothing happens any more. */
 static void settle(void)
 {
-        while (sd_event_run(event, IDLE_USEC) > 0)
-                ;
+        run_idle(IDLE_USEC);
 }
 
-/* From 127.0.0.`host`. */
 static Client dial(unsigned host)
 {
-        struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000000U + host) };
-        Client client = { .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
-
-        ck_assert_int_eq(bind(client.fd, (struct sockaddr *) &from, sizeof from), 0);
-        ck_assert_int_eq(connect(client.fd, (struct sockaddr *) &address, sizeof address), 0);
-        ck_assert_int_eq(fcntl(client.fd, F_SETFL, O_NONBLOCK), 0);
-        return client;
+        return (Client) { .fd = come(host) };
 }
 
 static void hang_up(Client *client)
