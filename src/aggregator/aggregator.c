@@ -22,6 +22,7 @@ typedef struct Aggregator {
         Loop *loop;
         State *state;
         Tls *tls;
+        SigningKey *signing_key; /* NULL: checkpoints are not made */
         Peers *peers;
         CredentialsWarned warned;
         Stores *stores;
@@ -70,10 +71,28 @@ static void on_settled(StoreLoop *store, int error, void *userdata)
                 stock_clients_settled(aggregator->stock_clients, error);
 }
 
+_Static_assert(NOTE_MAX <= CHECKPOINT_NOTE_MAX, "a note has room");
+
+static int on_sign(StoreLoop *store, const StoreHead *head, uint64_t now_usec, IndexEntry *ret_entry, char *ret_note,
+                   void *userdata)
+{
+        Aggregator *aggregator = userdata;
+        int r;
+
+        if (!aggregator->signing_key)
+                return -ENOKEY;
+        r = signing_key_sign(aggregator->signing_key, head, now_usec, ret_entry, ret_note);
+        if (r < 0)
+                log_message(LOG_ERR, MESSAGE_ID_CHECKPOINT_FAILED, NULL,
+                            "A checkpoint could not be signed, it is tried again at the next time: %s", strerror(-r));
+        return r;
+}
+
 static const StoreLoopHandler store_handler = {
         .durable = on_durable,
         .submitted = on_submitted,
         .settled = on_settled,
+        .sign = on_sign,
         .condition = on_condition,
 };
 
@@ -157,6 +176,25 @@ static int load_credentials(Aggregator *aggregator)
         return r;
 }
 
+static int load_signing_key(Aggregator *aggregator)
+{
+        _cleanup_(freep) char *why = NULL;
+        char verifier[VERIFIER_KEY_MAX];
+        int r = credentials_load_signing_key(aggregator->config->sign_key, aggregator->config->name,
+                                             &aggregator->signing_key, &why);
+
+        if (r < 0) {
+                log_message(LOG_ERR, MESSAGE_ID_CREDENTIALS_FAILED, NULL, "Cannot use the key that signs checkpoints: %s",
+                            why ? why : "out of memory");
+                return r;
+        }
+        if (!aggregator->signing_key)
+                return 0;
+        verifier_key_format(signing_key_verifier(aggregator->signing_key), verifier);
+        log_info("Checkpoints of the store are signed; verifier key: %s", verifier);
+        return 0;
+}
+
 static int load_peers(Aggregator *aggregator)
 {
         return peers_load(aggregator->config->peers_directory, &aggregator->peers);
@@ -167,7 +205,7 @@ static void on_reload(void *userdata)
         Aggregator *aggregator = userdata;
 
         /* With unusable files those read before stay in use. */
-        if (load_credentials(aggregator) < 0 || load_peers(aggregator) < 0)
+        if (load_credentials(aggregator) < 0 || load_signing_key(aggregator) < 0 || load_peers(aggregator) < 0)
                 return;
         clients_review(&aggregator->clients);
         stock_clients_reload(aggregator->stock_clients);
@@ -196,6 +234,9 @@ static void on_tick(void *userdata)
         stores_status(aggregator->stores);
         stores_facts(aggregator->stores, &facts);
         credentials_status(aggregator->tls, aggregator->state);
+        if (aggregator->signing_key)
+                status_counter(aggregator->state, "checkpoints", NULL, facts.checkpoints,
+                               "Checkpoints signed, and durable in the index");
         clients_status(&aggregator->clients);
         if (aggregator->publisher)
                 publisher_status(aggregator->publisher);
@@ -257,6 +298,7 @@ static int make_stores(Aggregator *aggregator)
                 .window = config->window,
                 .space_left = config->space_left,
                 .inodes_left = config->inodes_left,
+                .checkpoint_usec = config->checkpoint_usec,
                 .handler = &store_handler,
                 .userdata = aggregator,
         };
@@ -349,6 +391,9 @@ static int make(Aggregator *aggregator)
         r = load_credentials(aggregator);
         if (r < 0)
                 return r;
+        r = load_signing_key(aggregator);
+        if (r < 0)
+                return r;
         r = load_peers(aggregator);
         if (r < 0)
                 return r;
@@ -372,6 +417,7 @@ static void done(Aggregator *aggregator)
         client_commands_free(aggregator->commands);
         stores_free(aggregator->stores);
         tls_unref(aggregator->tls);
+        signing_key_free(aggregator->signing_key);
         peers_free(aggregator->peers);
         state_free(aggregator->state);
         loop_free(aggregator->loop);

@@ -23,6 +23,9 @@ static const ConfigBounds handshakes = { 1, 65536 };
 /* Senders speak once a second: a shorter time-out would end healthy sessions. */
 static const ConfigBounds silence = { 3 * USEC_PER_SEC, USEC_INFINITY };
 
+/* A signature and a commit each time; and for longer nobody wants to be without evidence. */
+static const ConfigBounds checkpoint = { 1 * USEC_PER_SEC, DAY_USEC };
+
 static const char *const layout_names[] = {
         [LAYOUT_BLENDED] = "blended",
         [LAYOUT_BY_NODE] = "by-node",
@@ -39,6 +42,8 @@ static const ConfigKey keys[] = {
         KEY("TLSKey", config_parse_string, tls.key, "a path or pkcs11: URL"),
         KEY("TLSAuthority", config_parse_string, tls.authority, "a path or pkcs11: URL"),
         KEY("TLSRevocation", config_parse_string, tls.revocation, "a path"),
+        KEY("SignKey", config_parse_string, sign_key, "a path or pkcs11: URL"),
+        BOUNDED("CheckpointSec", config_parse_usec_within, checkpoint_usec, "a time from 1s to 1d", &checkpoint),
         KEY("Directory", config_parse_path, directory, "an absolute path"),
         BOUNDED("Layout", config_parse_enum, layout, "blended or by-node", layout_names),
         KEY("NodeMaxUse", config_parse_disk_size, node_use_max, "a size such as 10G, or 5%, 0 for none"),
@@ -118,6 +123,7 @@ int aggregator_config_load(const char *path, AggregatorConfig *ret)
                 .name = program_host_name(),
                 .directory = strdup("/var/log/audit-relay"),
                 .state_directory = strdup(STATE_DIRECTORY),
+                .checkpoint_usec = 5 * 60 * USEC_PER_SEC,
                 .window = LINK_WINDOW_DEFAULT,
                 .network_timeout_usec = 30 * USEC_PER_SEC,
                 .connect_timeout_usec = 10 * USEC_PER_SEC,

@@ -15,6 +15,8 @@ typedef enum Layout {
 typedef struct AggregatorConfig {
         char *name;
         CredentialsPaths tls;
+        char *sign_key; /* NULL: the usual one, if it is there */
+        uint64_t checkpoint_usec;
         char *directory;
         char *state_directory;
         char **listen;

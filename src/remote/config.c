@@ -55,6 +55,7 @@ static const ConfigKey keys[] = {
         KEY("TLSKey", config_parse_string, tls.key, "a path or pkcs11: URL"),
         KEY("TLSAuthority", config_parse_string, tls.authority, "a path or pkcs11: URL"),
         KEY("TLSRevocation", config_parse_string, tls.revocation, "a path"),
+        KEY("VerifierKey", config_parse_strings, verifier_keys, "NAME+ID+BASE64, as audit-relay cert verifier prints it"),
         KEY("Directory", config_parse_path, directory, "an absolute path"),
         KEY("StateDirectory", config_parse_path, state_directory, "an absolute path"),
         KEY("Listen", config_parse_path, listen, "an absolute path"),
@@ -153,10 +154,25 @@ static int check_collectors(RemoteConfig *config)
         return r;
 }
 
+static int check_verifier_keys(RemoteConfig *config)
+{
+        VerifierKey key;
+        char text[300];
+
+        for (char **one = config->verifier_keys; one && *one; one++)
+                if (verifier_key_parse(*one, &key) < 0) {
+                        (void) snprintf(text, sizeof text, "VerifierKey=%.200s: this is no verifier key, or not all of it", *one);
+                        return wrong(text);
+                }
+        return 0;
+}
+
 static int check(RemoteConfig *config)
 {
         int r = config->protocol == PROTOCOL_AUDITD ? check_stock_collector(config) : check_collectors(config);
 
+        if (r >= 0)
+                r = check_verifier_keys(config);
         if (r < 0)
                 return r;
         if (!config->auditd_psk_identity != !config->auditd_psk_file)

@@ -17,6 +17,7 @@ typedef struct RemoteConfig {
         bool spread;
         char *node;
         CredentialsPaths tls;
+        char **verifier_keys; /* of collectors; NULL: their receipts are kept as they come */
         char *directory;
         char *state_directory;
         char *listen;

@@ -8,6 +8,7 @@
 
 #include "remote/remote.h"
 #include "remote/local.h"
+#include "remote/receipts.h"
 #include "remote/stock-uplink.h"
 #include "remote/uplink.h"
 #include "runtime/log.h"
@@ -30,6 +31,7 @@ typedef struct Remote {
         char *node;
         char boot_id[64];
         StoreLoop *store;
+        Receipts *receipts;
         Local local;
         Uplink *uplink;             /* one of these two, as Protocol= says */
         StockUplink *stock_uplink;
@@ -53,6 +55,15 @@ static const StoreLoopHandler store_handler = {
 };
 
 /* --- The uplink's handler --- */
+
+static void on_receipt(const char *collector, const LinkReceipt *receipt, void *userdata)
+{
+        Remote *remote = userdata;
+        StoreStatus status;
+
+        store_status(store_loop_store(remote->store), &status);
+        receipts_take(remote->receipts, collector, &status.stream, receipt);
+}
 
 static void on_command(Outlet *collector, const LinkCommand *command, void *userdata)
 {
@@ -136,6 +147,7 @@ static void on_tick(void *userdata)
                 stock_uplink_status(remote->stock_uplink);
         else
                 uplink_status(remote->uplink);
+        receipts_status(remote->receipts, remote->state);
         local_status(&remote->local, remote->state);
         credentials_status(remote->tls, remote->state);
         status_counter(remote->state, "deliverers_refused", NULL,
@@ -222,6 +234,7 @@ static int make_uplink(Remote *remote)
                 .store = remote->store,
                 .tls = &remote->tls,
                 .command = on_command,
+                .receipt = on_receipt,
                 .disconnected = on_disconnected,
                 .userdata = remote,
         };
@@ -253,6 +266,9 @@ static int make(Remote *remote)
         r = passage_new(&remote->local.inlet, &remote->passage);
         if (r < 0)
                 return r;
+        r = receipts_new(remote->config->directory, remote->config->verifier_keys, &remote->receipts);
+        if (r < 0)
+                return r;
         r = make_uplink(remote);
         if (r < 0)
                 return r;
@@ -265,6 +281,7 @@ static void done(Remote *remote)
         local_done(&remote->local);
         uplink_free(remote->uplink);
         stock_uplink_free(remote->stock_uplink);
+        receipts_free(remote->receipts);
         passage_free(remote->passage);
         store_loop_free(remote->store);
         tls_unref(remote->tls);

@@ -207,6 +207,14 @@ static void on_state(Outlet *outlet, const LinkState *state)
         leave_if_full(uplink);
 }
 
+static void on_receipt(Outlet *outlet, const LinkReceipt *receipt)
+{
+        Uplink *uplink = outlet_userdata(outlet);
+
+        if (uplink->options.receipt)
+                uplink->options.receipt(current(uplink), receipt, uplink->options.userdata);
+}
+
 static void on_command(Outlet *outlet, const LinkCommand *command)
 {
         Uplink *uplink = outlet_userdata(outlet);
@@ -227,6 +235,7 @@ static const OutletHandler outlet_handler = {
         .acked = on_acked,
         .diverged = on_diverged,
         .state = on_state,
+        .receipt = on_receipt,
         .command = on_command,
 };
 

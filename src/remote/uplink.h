@@ -17,6 +17,8 @@ typedef struct UplinkOptions {
         StoreLoop *store;
         /* The collector asks for something; NULL: whatever it is, nobody here knows it. */
         void (*command)(Outlet *collector, const LinkCommand *command, void *userdata);
+        /* The collector of that name has signed what it has; may be NULL. */
+        void (*receipt)(const char *collector, const LinkReceipt *receipt, void *userdata);
         /* It has no connection any more; may be NULL. */
         void (*disconnected)(Outlet *collector, void *userdata);
         void *userdata;

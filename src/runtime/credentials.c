@@ -58,6 +58,25 @@ int credentials_load(const CredentialsPaths *paths, Tls **tls, char **ret_why)
         return 0;
 }
 
+int credentials_load_signing_key(const char *path, const char *name, SigningKey **key, char **ret_why)
+{
+        _cleanup_(freep) char *chosen = NULL;
+        SigningKey *new = NULL;
+        int r = choose(path, "sign", "sign.pem", &chosen);
+
+        *ret_why = NULL;
+        if (r >= 0 && (path || access(chosen, F_OK) >= 0 || errno != ENOENT))
+                r = signing_key_load(chosen, name, &new, ret_why);
+        if (r < 0) {
+                if (!*ret_why)
+                        *ret_why = strdup(strerror(-r));
+                return r;
+        }
+        signing_key_free(*key);
+        *key = new;
+        return 0;
+}
+
 static int64_t now_sec(void)
 {
         return (int64_t) (realtime_usec() / USEC_PER_SEC);

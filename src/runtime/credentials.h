@@ -5,6 +5,7 @@
  * else /etc/audit-relay/tls. Read when the program starts and when it reloads.
  */
 
+#include "runtime/signing.h"
 #include "runtime/state.h"
 #include "runtime/tls.h"
 
@@ -20,6 +21,10 @@ typedef struct CredentialsPaths {
 /* Replaces *tls by what the files say now. On failure *tls stays as it was, and *ret_why (owned by the
  * caller; NULL: no memory) says why. */
 int credentials_load(const CredentialsPaths *paths, Tls **tls, char **ret_why) _must_check_;
+
+/* Likewise the key that signs checkpoints: as configured, else the credential `sign`, else sign.pem; where none of these is
+ * there, *key becomes NULL. `name`: the collector's. */
+int credentials_load_signing_key(const char *path, const char *name, SigningKey **key, char **ret_why) _must_check_;
 
 /* What was warned of already; zero at first. */
 typedef struct CredentialsWarned {

@@ -127,6 +127,31 @@ void intake_tell(Intake *intake, const LinkState *state)
         }
 }
 
+void intake_cover(Intake *intake)
+{
+        IntakeSession *session;
+
+        LIST_FOREACH(session, &intake->sessions, sessions)
+                session->covered = intake_session_connected(session) ? session->receiver.acked : 0;
+}
+
+void intake_receipt(Intake *intake, const char *note)
+{
+        IntakeSession *session, *next;
+
+        for (session = LIST_FIRST(&intake->sessions); session; session = next) {
+                LinkReceipt receipt = { .seq = session->covered, .note = link_string(note) };
+
+                next = LIST_NEXT(session, sessions);
+                session->covered = 0;
+                if (receipt.seq == 0 || !intake_session_connected(session))
+                        continue;
+                if (frame_put_receipt(session->output, &receipt) < 0)
+                        intake_session_end_quietly(session, LINK_BYE_OVERLOAD, 0, "receipts are not being read");
+                intake_session_flush(session);
+        }
+}
+
 void intake_end_all(Intake *intake, LinkByeCode code, uint32_t retry_after_msec, const char *reason)
 {
         IntakeSession *session, *next;

@@ -107,6 +107,7 @@ struct IntakeSession {
         uint64_t acked_bytes; /* receiver.bytes_received as it was at the last ack */
         uint64_t records, bytes, refused; /* taken in this session */
         uint64_t lost;       /* seqs that the sender reported lost in it */
+        uint64_t covered;    /* intake_cover(): acked then; 0: nothing was */
         uint64_t delay_usec; /* how old the newest record was when it came, by both hosts' clocks; 0: nothing waits */
         void *userdata;
         LIST_ENTRY(IntakeSession) sessions;
@@ -166,6 +167,10 @@ void intake_remind(Intake *intake);
 void intake_stop(Intake *intake);
 /* A STATE to every connected session. */
 void intake_tell(Intake *intake, const LinkState *state);
+/* A checkpoint is made of what is in custody now … */
+void intake_cover(Intake *intake);
+/* … and is durable itself: every session that delivered then is sent it, to be kept. */
+void intake_receipt(Intake *intake, const char *note);
 /* BYE to every session, e.g. LINK_BYE_ENDING. */
 void intake_end_all(Intake *intake, LinkByeCode code, uint32_t retry_after_msec, const char *reason);
 /* Nobody delivers, and nothing is on its way into custody. */

@@ -11,6 +11,7 @@ void store_loop_facts(const StoreLoop *loop, StoreFacts *ret)
                 .commits = loop->commits,
                 .errors = loop->errors,
                 .commit_time = loop->commit_time,
+                .checkpoints = loop->checkpoints,
         };
         store_status(loop->store, &ret->store);
 }
@@ -29,6 +30,7 @@ void store_facts_count(StoreFacts *facts, const StoreFacts *more)
         facts->commits += more->commits;
         facts->errors += more->errors;
         histogram_merge(&facts->commit_time, &more->commit_time);
+        facts->checkpoints += more->checkpoints;
         facts->store.dropped += more->store.dropped;
         facts->store.damaged += more->store.damaged;
 }

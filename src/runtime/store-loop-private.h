@@ -35,9 +35,13 @@ struct StoreLoop {
         bool unread;      /* … of STORE_ERROR: a read failed, and none has succeeded since */
         uint64_t dropped; /* of the store, as last looked at */
         uint64_t reminded_usec;
-        uint64_t commits, errors;
+        uint64_t commits, errors, checkpoints;
         uint64_t commit_usec; /* monotonic, when the job in flight began */
         Histogram commit_time;
+        uint64_t checkpoint_due_usec;     /* monotonic: when the next is due, if records came … */
+        uint64_t checkpoint_idle_usec;    /* … and if none did; 0: not looked at yet */
+        uint64_t checkpoint_number;       /* of the one that is on its way into the index; 0: none */
+        char note[CHECKPOINT_NOTE_MAX];   /* … as its peers will have it */
         Ending ending;
         void (*done)(void *userdata);
         void *done_userdata;
@@ -51,6 +55,13 @@ void store_loop_release_conditions(StoreLoop *loop);
 void store_loop_calm(StoreLoop *loop, bool committed);
 void store_loop_check_space(StoreLoop *loop);
 void store_loop_check_store(StoreLoop *loop);
+/* --- store-loop-checkpoint.c --- */
+
+/* Signs what is durable, if it is time. Returns whether a commit is to follow. */
+bool store_loop_checkpoint(StoreLoop *loop);
+/* A commit has ended: was it in it? */
+void store_loop_checkpoint_end(StoreLoop *loop, int error);
+
 /* Whether only a commit can tell if the disk works again. */
 bool store_loop_needs_proof(const StoreLoop *loop);
 

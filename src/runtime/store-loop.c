@@ -53,6 +53,7 @@ static void step_back(StoreLoop *loop, int error)
         loop->failed = 0;
         store_step_back(loop->store);
         groups_end(loop, error);
+        store_loop_checkpoint_end(loop, error);
 }
 
 /* --- Commit --- */
@@ -129,6 +130,7 @@ static void on_commit_end(StoreCommit *commit, int result)
         if (r < 0)
                 store_loop_note_failure(loop, r);
         groups_end(loop, r);
+        store_loop_checkpoint_end(loop, r);
         if (r >= 0)
                 after_commit(loop);
         else
@@ -267,6 +269,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
         if (loop->ending == ENDING_NOT) {
                 bool written = write_gaps(loop);
 
+                written = store_loop_checkpoint(loop) || written;
                 retry(loop);
                 if (store_loop_needs_proof(loop))
                         store_probe(loop->store);

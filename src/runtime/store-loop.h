@@ -17,6 +17,9 @@
  * in coming. */
 #define STORE_LOOP_GROUP_MAX (16U * 1024U * 1024U)
 
+/* A signed note, with its NUL. */
+#define CHECKPOINT_NOTE_MAX 1024U
+
 typedef struct StoreLoop StoreLoop;
 
 typedef enum StoreCondition {
@@ -38,6 +41,11 @@ typedef struct StoreLoopHandler {
         void (*submitted)(StoreLoop *loop, void *userdata);
         /* All that was submitted is durable (0); or all that was taken and not yet settled is forgotten. May be NULL. */
         void (*settled)(StoreLoop *loop, int error, void *userdata);
+        /* Makes a checkpoint of what is durable: the entry that the index is to have, and its note for the peers
+         * (CHECKPOINT_NOTE_MAX bytes). Returns 0; -ENOKEY: nobody signs here; or another negative errno, which it has said.
+         * May be NULL: there are none. */
+        int (*sign)(StoreLoop *loop, const StoreHead *head, uint64_t now_usec, IndexEntry *ret_entry, char *ret_note,
+                    void *userdata);
         /* A condition began or ended, for STATE to the peers. May be NULL. */
         void (*condition)(StoreLoop *loop, StoreCondition condition, bool on, void *userdata);
 } StoreLoopHandler;
@@ -59,6 +67,7 @@ typedef struct StoreLoopOptions {
         StoreWorkers *workers;     /* shared with other stores, whose owner frees them first; NULL: of its own */
         bool pack;                 /* its own compress closed segments */
         DiskAmount space_left, inodes_left; /* free bytes and inodes below which STORE_LOW begins */
+        uint64_t checkpoint_usec;  /* between two checkpoints */
         const StoreLoopHandler *handler;
         void *userdata;
 } StoreLoopOptions;
@@ -111,7 +120,7 @@ void store_loop_rotate(StoreLoop *loop);
 typedef struct StoreFacts {
         IntakeCounters intake;
         StoreStatus store;
-        uint64_t commits, errors;
+        uint64_t commits, errors, checkpoints;
         Histogram commit_time; /* of commits: from the group's beginning to its being durable */
 } StoreFacts;
 

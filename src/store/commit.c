@@ -80,6 +80,8 @@ static void put_own(Writer *writer, uint64_t now_usec)
                 writer_put(writer, &entry);
                 store->flight_deleted = entry;
         }
+        if (store->checkpoint_next.kind == INDEX_CHECKPOINT)
+                writer_put(writer, &store->checkpoint_next);
         if (store->restart_wanted) {
                 store->flight_restart = (IndexEntry) {
                         .kind = INDEX_RESTART,
@@ -103,7 +105,8 @@ static bool begins_header_only(const Store *store)
 bool store_dirty(const Store *store)
 {
         if (store->group.n > 0 || store->begin || store->custody_due || store->restart_wanted || store->n_pending > 0 ||
-            store->streams.n_ending > 0 || begins_header_only(store) || finishes(store) ||
+            store->streams.n_ending > 0 || store->checkpoint_next.kind == INDEX_CHECKPOINT || begins_header_only(store) ||
+            finishes(store) ||
             retention_due(store))
                 return true;
         /* With one collector its custody can wait for the next group: nothing depends on it yet. */
@@ -127,10 +130,10 @@ static void forget_idle(Store *store, uint64_t now_usec)
 
 static size_t entries_max(const Store *store)
 {
-        size_t n = 3 + store->n_pending + 2 * store->n_collectors + store->n_victims + 1 +
+        size_t n = 4 + store->n_pending + 2 * store->n_collectors + store->n_victims + 1 +
                    store->streams.n_ending + store->group.n + 1;
 
-        return store->fresh ? n + 3 + store->streams.n + store->n_replaced : n;
+        return store->fresh ? n + 4 + store->streams.n + store->n_replaced : n;
 }
 
 /* Writes all entries of the commit; on success the group is submitted. */
@@ -174,6 +177,8 @@ static void submit(Store *store)
                 store->collectors[i]->flight = store->collectors[i]->seq;
         }
         store->custody_due = store->restart_unsaved = false;
+        store->flight_checkpoint = store->checkpoint_next;
+        store->checkpoint_next.kind = 0;
         store->group.n = 0;
         store->group.bytes = 0;
         store->n_pending_flight = store->n_pending;
@@ -345,6 +350,9 @@ int store_commit_end(Store *store, int error, uint64_t now_usec)
         }
         if (store->flight_restarts)
                 restart_done(store);
+        if (store->flight_checkpoint.kind == INDEX_CHECKPOINT)
+                store->checkpoint = store->flight_checkpoint;
+        store->flight_checkpoint.kind = 0;
         commit_write_mark(store, now_usec);
         links_update(store);
         return 0;
@@ -362,6 +370,7 @@ void commit_step_back(Store *store)
         store->group.bytes = 0;
         retention_choose_none(store);
         store->n_pending_flight = 0;
+        store->checkpoint_next.kind = store->flight_checkpoint.kind = 0;
         store->failed = store->finished = store->flight_began = store->flight_restarts = false;
         store->mark_due = store->durable.segment != 0;
         store->links_due = true;

@@ -129,7 +129,8 @@ static void put_tables(Writer *writer, uint64_t now_usec)
         if (store->left.written.segment == entry.segment.previous)
                 entry.segment.before = store->left.written.span;
         memcpy(entry.segment.head, writer->chain, SHA256_SIZE);
-        entry.segment.rows = (store->restart.kind == INDEX_RESTART) + (store->deleted.kind == INDEX_DELETED);
+        entry.segment.rows = (store->restart.kind == INDEX_RESTART) + (store->deleted.kind == INDEX_DELETED) +
+                             (store->checkpoint.kind == INDEX_CHECKPOINT);
         for (const Stream *s = NULL; (s = streams_next(&store->streams, s));)
                 entry.segment.rows += s->durable.last > 0;
         for (i = 0; i < store->n_collectors; i++)
@@ -140,6 +141,8 @@ static void put_tables(Writer *writer, uint64_t now_usec)
                 writer_put(writer, &store->restart);
         if (store->deleted.kind == INDEX_DELETED)
                 writer_put(writer, &store->deleted);
+        if (store->checkpoint.kind == INDEX_CHECKPOINT)
+                writer_put(writer, &store->checkpoint);
         for (i = 0; i < store->n_collectors; i++)
                 if (custody_is_noted(store->collectors[i]))
                         header_put_custody(writer, store->collectors[i], now_usec);

@@ -96,7 +96,9 @@ static void encode_checkpoint(const IndexEntry *entry, uint8_t *p)
         put_le64(p + 40, entry->checkpoint.serial);
         memcpy(p + 48, entry->checkpoint.previous, SHA256_SIZE);
         put_le64(p + 80, entry->checkpoint.key_id);
-        memcpy(p + 88, entry->checkpoint.signature, sizeof entry->checkpoint.signature);
+        memcpy(p + 88, entry->checkpoint.signature, SIGNATURE_SIZE);
+        memcpy(p + 152, entry->checkpoint.head, SHA256_SIZE);
+        put_id(p + 184, &entry->checkpoint.stream);
 }
 
 static void encode_body(const IndexEntry *entry, uint8_t *p)
@@ -231,7 +233,9 @@ static void decode_checkpoint(const uint8_t *p, IndexEntry *entry)
         entry->checkpoint.serial = get_le64(p + 40);
         memcpy(entry->checkpoint.previous, p + 48, SHA256_SIZE);
         entry->checkpoint.key_id = get_le64(p + 80);
-        memcpy(entry->checkpoint.signature, p + 88, sizeof entry->checkpoint.signature);
+        memcpy(entry->checkpoint.signature, p + 88, SIGNATURE_SIZE);
+        memcpy(entry->checkpoint.head, p + 152, SHA256_SIZE);
+        entry->checkpoint.stream = get_id(p + 184);
 }
 
 static int decode_body(const uint8_t *p, IndexEntry *entry)

@@ -41,6 +41,7 @@
  *      DAMAGED     24 8 first seq  32 8 last seq  40 8 time  48 8 first seq of the segment it is in
  *      CHECKPOINT  24 8 seq  32 8 time  40 8 number  48 32 SHA-256 of the checkpoint before  80 8 key id
  *                  88 64 Ed25519 signature over the note (docs/protocol.md, RECEIPT)
+ *                  152 32 chain up to which it goes  184 16 stream of the store
  *      RESTART     the store's own stream goes on under another id
  *                  24 16 new stream  40 16 old stream  56 8 last own seq
  *                  64 8 last seq in some collector's custody under any old one  72 8 time
@@ -54,6 +55,8 @@
 #define INDEX_MAGIC UINT32_C(0x58495241)
 #define INDEX_FORMAT_VERSION 1U
 #define SHA256_SIZE 32U
+/* Ed25519. */
+#define SIGNATURE_SIZE 64U
 
 typedef enum IndexKind {
         INDEX_SEGMENT = 1,
@@ -166,7 +169,9 @@ typedef struct IndexEntry {
                         uint64_t serial;
                         uint8_t previous[SHA256_SIZE];
                         uint64_t key_id;
-                        uint8_t signature[64];
+                        uint8_t signature[SIGNATURE_SIZE];
+                        uint8_t head[SHA256_SIZE];
+                        StreamId stream;
                 } checkpoint;
                 struct {
                         StreamId stream, old;

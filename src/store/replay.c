@@ -106,6 +106,9 @@ int replay_entry(Replay *replay, const IndexEntry *entry)
         case INDEX_DELETED:
                 replay->store->deleted = *entry;
                 break;
+        case INDEX_CHECKPOINT:
+                replay->store->checkpoint = *entry;
+                break;
         case INDEX_STREAM_END:
                 stream = streams_find(&replay->store->streams, &entry->stream_end.stream);
                 if (stream)
@@ -115,7 +118,7 @@ int replay_entry(Replay *replay, const IndexEntry *entry)
                 replay_restart(replay, entry);
                 break;
         default:
-                /* COMMIT, DAMAGED, CHECKPOINT: facts for readers of the index, no state. */
+                /* COMMIT, DAMAGED: facts for readers of the index, no state. */
                 break;
         }
         if (r > 0) {

@@ -403,7 +403,7 @@ int segment_reserve(Store *store, uint64_t size, bool own)
 
         entries += own ? STORE_INDEX_RESERVE / 2 : STORE_INDEX_RESERVE;
         if (store->fresh)
-                entries += store->streams.n + 1 + store->n_collectors + 3 + store->n_replaced;
+                entries += store->streams.n + 1 + store->n_collectors + 4 + store->n_replaced;
         r = reserve(store, store->current.text, &store->text_allocated, text, chunk);
         if (r < 0)
                 return r;

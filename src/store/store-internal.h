@@ -183,6 +183,7 @@ struct Store {
         StreamId stream;
         IndexEntry restart; /* last RESTART, kind 0: none */
         IndexEntry deleted; /* last DELETED, kind 0: none */
+        IndexEntry checkpoint, checkpoint_next; /* last CHECKPOINT; one that goes with the next commit; kind 0: none */
         bool restart_unsaved; /* changed since it was written */
         bool restart_wanted;
         StreamId restart_stream;
@@ -223,7 +224,7 @@ struct Store {
         bool links_due;
         bool flight_began; /* the job in flight gives a new segment its name */
         bool flight_restarts;
-        IndexEntry flight_restart, flight_deleted;
+        IndexEntry flight_restart, flight_deleted, flight_checkpoint;
 
         IndexEntry *pending; /* DAMAGED entries that recovery found */
         size_t n_pending, n_pending_flight;

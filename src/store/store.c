@@ -89,7 +89,7 @@ int store_open(const StoreOptions *options, uint64_t now_usec, Store **ret_store
  * the header have their share, too. */
 static bool index_is_long(const Store *store)
 {
-        uint64_t header = store->streams.n + store->n_collectors + 4;
+        uint64_t header = store->streams.n + store->n_collectors + 5;
 
         return store->options.use_max > 0 && store->written.entries > header &&
                (store->written.entries - header) * INDEX_ENTRY_SIZE > store->options.use_max / 8;
@@ -375,6 +375,34 @@ int store_finish(Store *store, bool clean, uint64_t now_usec)
                 return -EIO;
         store->finish = true;
         store->finish_clean = clean;
+        return 0;
+}
+
+bool store_head(Store *store, StoreHead *ret)
+{
+        static const uint8_t none[SHA256_SIZE];
+        Segment *newest = segment_find(store, store->durable.segment);
+
+        *ret = (StoreHead) {
+                .stream = store->stream,
+                .seq = store->durable.last,
+                .last = store->checkpoint,
+        };
+        memcpy(ret->chain, store->durable.chain, SHA256_SIZE);
+        /* A segment without own seqs may be replaced, and the chain goes on from where it began. */
+        if (newest && store->durable.last < newest->first) {
+                segment_load(store, newest);
+                memcpy(ret->chain, newest->loaded ? newest->head : none, SHA256_SIZE);
+        }
+        return store->options.hash && memcmp(ret->chain, none, SHA256_SIZE) != 0;
+}
+
+int store_checkpoint(Store *store, const IndexEntry *checkpoint)
+{
+        if (store->checkpoint_next.kind == INDEX_CHECKPOINT || store->flight_checkpoint.kind == INDEX_CHECKPOINT)
+                return -EBUSY;
+        store->checkpoint_next = *checkpoint;
+        store->finish = false;
         return 0;
 }
 

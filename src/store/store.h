@@ -144,6 +144,22 @@ int store_finish(Store *store, bool clean, uint64_t now_usec) _must_check_;
 /* Closes the open segment at the next commit (SIGUSR1). */
 void store_rotate(Store *store);
 
+/* --- Checkpoints --- */
+
+/* What a checkpoint made now speaks of: all that is durable, and can only be deleted whole any more. */
+typedef struct StoreHead {
+        StreamId stream;            /* the store's own */
+        uint64_t seq;               /* last own seq */
+        uint8_t chain[SHA256_SIZE]; /* … and of an entry at or behind it */
+        IndexEntry last;            /* the last checkpoint, kind 0: none */
+} StoreHead;
+
+/* Returns whether there is a chain, of anything. */
+bool store_head(Store *store, StoreHead *ret);
+/* An entry of kind CHECKPOINT goes with the next commit; when that fails it is forgotten. One at a time:
+ * -EBUSY while there is one that is not durable. */
+int store_checkpoint(Store *store, const IndexEntry *checkpoint) _must_check_;
+
 /* --- Packing --- */
 
 /* Closed segments may be compressed, by whom and when the owner likes; one at a time. */

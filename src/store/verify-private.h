@@ -6,6 +6,14 @@
 #include "store/verify.h"
 #include "store/view-private.h"
 
+/* Entries between the end of a group and the checkpoint of it: those of the group in flight meanwhile, and of the next. */
+#define VERIFY_HEADS (4U * STORE_GROUP_ENTRIES_MAX)
+
+typedef struct VerifyHead {
+        uint8_t chain[SHA256_SIZE];
+        uint64_t seq;
+} VerifyHead;
+
 typedef struct Verify {
         StoreView *view;
         StoreHash hash;
@@ -16,6 +24,9 @@ typedef struct Verify {
         /* The chain. */
         uint8_t chain[SHA256_SIZE];
         bool chain_known;
+        VerifyHead *heads;      /* of the last VERIFY_HEADS entries */
+        size_t n_heads;         /* ever */
+        bool entries_missing;   /* some are none any more */
 
         /* The segment that is read. */
         uint64_t before;        /* the one read before it, 0: none */

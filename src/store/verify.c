@@ -53,6 +53,7 @@ static void flush_entries(Verify *verify, uint64_t last)
 
         if (verify->bad == 0)
                 return;
+        verify->entries_missing = true;
         finding = verify_at(verify, VERIFY_ENTRY, verify->bad_first);
         finding.size *= verify->bad;
         finding.last = MAX(last, verify->last);
@@ -79,6 +80,43 @@ static void check_chain(Verify *verify, const IndexEntry *entry)
         }
         memcpy(verify->chain, entry->chain, SHA256_SIZE);
         verify->chain_known = true;
+}
+
+/* --- Checkpoints --- */
+
+static void note_head(Verify *verify, const uint8_t chain[static SHA256_SIZE])
+{
+        VerifyHead *head = &verify->heads[verify->n_heads++ % VERIFY_HEADS];
+
+        memcpy(head->chain, chain, SHA256_SIZE);
+        head->seq = verify->last;
+        if (verify->handler->chained)
+                verify->handler->chained(chain, verify->last, verify->userdata);
+}
+
+static bool has_head(const Verify *verify, const uint8_t chain[static SHA256_SIZE], uint64_t seq)
+{
+        for (size_t i = 0; i < MIN(verify->n_heads, VERIFY_HEADS); i++) {
+                const VerifyHead *head = &verify->heads[(verify->n_heads - 1 - i) % VERIFY_HEADS];
+
+                if (memcmp(head->chain, chain, SHA256_SIZE) == 0)
+                        return head->seq == seq;
+        }
+        return false;
+}
+
+/* What is repeated in a header was looked at where it stood first; what it speaks of may be in a segment that is not here. */
+static void take_checkpoint(Verify *verify, const IndexEntry *entry)
+{
+        VerifyFinding finding = verify_at(verify, VERIFY_CHECKPOINT, entry->number);
+
+        if (!verify->chained || entry->number <= verify->rows)
+                return;
+        if (entry->checkpoint.seq >= verify->oldest && !verify->entries_missing &&
+            !has_head(verify, entry->checkpoint.head, entry->checkpoint.seq))
+                verify_find(verify, finding);
+        else if (verify->handler->checkpoint)
+                verify->handler->checkpoint(entry, verify->userdata);
 }
 
 /* Behind what was promised, as at a start: what does not follow is a torn end. */
@@ -132,6 +170,8 @@ static int take_entry(Verify *verify, const IndexEntry *entry)
         switch (entry->kind) {
         case INDEX_SEGMENT:
                 verify->result.stream = entry->segment.stream;
+                if (stream_id_is_null(&verify->result.first_stream))
+                        verify->result.first_stream = entry->segment.stream;
                 return 1;
         case INDEX_RESTART:
                 verify->result.stream = entry->restart.stream;
@@ -144,6 +184,9 @@ static int take_entry(Verify *verify, const IndexEntry *entry)
                 return verify_batch(verify, entry, promised);
         case INDEX_DELETED:
                 take_deleted(verify, entry);
+                return 1;
+        case INDEX_CHECKPOINT:
+                take_checkpoint(verify, entry);
                 return 1;
         default:
                 return 1;
@@ -194,6 +237,8 @@ static int take_entries(Verify *verify, const Head *next, uint32_t *ret_n)
                 r = take_entry(verify, &entry);
                 if (r <= 0)
                         break;
+                if (verify->chained)
+                        note_head(verify, entry.chain);
                 ended = has_end && memcmp(entry.chain, next->head, SHA256_SIZE) == 0;
         }
         if (r < 0)
@@ -270,6 +315,8 @@ static void begin_segment(Verify *verify, const Head *head, const Head *next)
         if (head->whole)
                 memcpy(verify->chain, head->head, SHA256_SIZE);
         verify->chain_known = head->whole && verify->chained;
+        if (verify->chain_known)
+                note_head(verify, head->head);
         verify->text_end = 0;
         verify->shift = 0;
 }
@@ -416,7 +463,9 @@ int store_verify(Disk *disk, StoreHash hash, const VerifyHandler *handler, void 
 
         if (r < 0)
                 return r;
-        r = verify_segments(&verify);
+        verify.heads = malloc(VERIFY_HEADS * sizeof *verify.heads);
+        r = verify.heads ? verify_segments(&verify) : -ENOMEM;
+        free(verify.heads);
         verify_free_streams(&verify);
         /* The disk stays its owner's. */
         verify.view->disk = NULL;

@@ -61,12 +61,18 @@ typedef struct VerifyHandler {
         void (*finding)(const VerifyFinding *finding, void *userdata);
         /* A batch that is whole; payload NULL: without records. stream NULL: the store's owner's own. May be NULL. */
         void (*batch)(const IndexEntry *entry, const VerifyStream *stream, const uint8_t *payload, void *userdata);
+        /* An entry of the chain, up to which the store has own seqs up to `seq`; that of a segment that is not here any more,
+         * too. May be NULL. */
+        void (*chained)(const uint8_t chain[static SHA256_SIZE], uint64_t seq, void *userdata);
+        /* A CHECKPOINT entry, of this chain; but nobody has looked at its signature. May be NULL. */
+        void (*checkpoint)(const IndexEntry *entry, void *userdata);
         /* How much of it is done, in thousandths. May be NULL. */
         void (*progress)(unsigned done, void *userdata);
 } VerifyHandler;
 
 typedef struct VerifyResult {
         StreamId stream;        /* the store's own */
+        StreamId first_stream;  /* … when its oldest segment was begun */
         uint64_t oldest, newest; /* own seqs; newest = oldest - 1: none */
         uint64_t segments, packed, unchained; /* of the segments */
         uint64_t records, text_bytes;

@@ -6,6 +6,7 @@
  *      DIR/crl.pem                   what was revoked, if anything was
  *      DIR/issued/NAME-SERIAL.pem    every certificate ever issued, so that all of a NAME's can be revoked
  *      DIR/NAME/cert.pem, key.pem, ca.pem (and crl.pem)   what goes to the host NAME
+ *      DIR/NAME/sign.pem             its key for checkpoints (cert-sign.c)
  *
  * Nothing is overwritten without --force. The record in issued/ is written before the pair itself: no
  * certificate is ever out that could not be revoked.
@@ -14,6 +15,7 @@
 #include "runtime/issue.h"
 #include "tool/cert-files.h"
 #include "tool/cert-show.h"
+#include "tool/cert-sign.h"
 #include "tool/tool.h"
 
 #include <dirent.h>
@@ -47,6 +49,8 @@ static void help(void)
                "  client NAME       Make a certificate for the client NAME, the node it may speak for\n"
                "  revoke NAME       Revoke all certificates made for NAME: writes crl.pem\n"
                "  show FILE         What the certificates in FILE say\n"
+               "  signer NAME       Make a key that signs checkpoints of the store of the collector NAME\n"
+               "  verifier NAME     Print the key that verifies these, for VerifierKey= and audit-relay verify --key=\n"
                "\n"
                "  --dir=DIR         Of the CA (" CA_DIRECTORY ")\n"
                "  --out=DIR         Where to put a new certificate (DIR of the CA/NAME)\n"
@@ -324,6 +328,20 @@ static int run_revoke(const Options *options, const char *name)
         return r;
 }
 
+static int run_signer(const Options *options, const char *name)
+{
+        if (!name_is_usable(name))
+                return TOOL_EXIT_USAGE;
+        return cert_make_signer(options->directory, options->out, name, options->force) < 0 ? TOOL_EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int run_verifier(const Options *options, const char *name)
+{
+        if (!name_is_usable(name))
+                return TOOL_EXIT_USAGE;
+        return cert_print_verifier(options->directory, name) < 0 ? TOOL_EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 static bool parse_date(const char *text, time_t *ret)
 {
         static const char *const formats[] = { "%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S" };
@@ -435,9 +453,13 @@ int verb_cert(int argc, char **argv)
                 return run_issue(&options, ISSUE_CLIENT, argument);
         if (n == 2 && strcmp(command, "revoke") == 0)
                 return run_revoke(&options, argument);
+        if (n == 2 && strcmp(command, "signer") == 0)
+                return run_signer(&options, argument);
+        if (n == 2 && strcmp(command, "verifier") == 0)
+                return run_verifier(&options, argument);
         if (n == 2 && strcmp(command, "show") == 0)
                 return cert_show(argument) < 0 ? TOOL_EXIT_FAILURE : EXIT_SUCCESS;
-        fprintf(stderr, "audit-relay cert: init, collector NAME, client NAME, revoke NAME or show FILE; see "
-                        "--help\n");
+        fprintf(stderr, "audit-relay cert: init, collector NAME, client NAME, revoke NAME, show FILE, signer NAME or verifier "
+                        "NAME; see --help\n");
         return TOOL_EXIT_USAGE;
 }

@@ -77,6 +77,27 @@ static inline Batch fixture_batch(unsigned stream, uint64_t first, uint64_t last
         return batch;
 }
 
+/* Asks for a checkpoint of what is durable, without a signature. Returns whether there is anything. */
+static inline bool fixture_checkpoint(Store *store, uint64_t now_usec)
+{
+        StoreHead head;
+        IndexEntry entry;
+
+        if (!store_head(store, &head))
+                return false;
+        entry = (IndexEntry) {
+                .kind = INDEX_CHECKPOINT,
+                .checkpoint = {
+                        .seq = head.seq,
+                        .time_usec = now_usec,
+                        .serial = head.last.kind == INDEX_CHECKPOINT ? head.last.checkpoint.serial + 1 : 1,
+                        .stream = head.stream,
+                },
+        };
+        memcpy(entry.checkpoint.head, head.chain, SHA256_SIZE);
+        return store_checkpoint(store, &entry) == 0;
+}
+
 /* One whole commit. Returns 1: done; 0: nothing to do; or the error. */
 static inline int fixture_commit(Store *store, uint64_t now_usec)
 {

@@ -11,8 +11,10 @@
 typedef struct Found {
         VerifyFinding findings[FOUND_MAX];
         size_t n, n_damages;
-        uint64_t batches, records;
+        uint64_t batches, records, chained, checkpoints;
         unsigned progress;
+        const IndexEntry *kept; /* a checkpoint that somebody keeps; NULL: none */
+        bool seen;              /* … is of this chain */
 } Found;
 
 static inline void found_finding(const VerifyFinding *finding, void *userdata)
@@ -33,6 +35,23 @@ static inline void found_batch(const IndexEntry *entry, const VerifyStream *stre
         found->records += payload ? entry->batch.stored.count : 0;
 }
 
+static inline void found_chained(const uint8_t chain[static SHA256_SIZE], uint64_t seq, void *userdata)
+{
+        Found *found = userdata;
+
+        found->chained++;
+        if (found->kept && found->kept->checkpoint.seq == seq &&
+            memcmp(found->kept->checkpoint.head, chain, SHA256_SIZE) == 0)
+                found->seen = true;
+}
+
+static inline void found_checkpoint(const IndexEntry *entry, void *userdata)
+{
+        Found *found = userdata;
+
+        found->checkpoints++;
+}
+
 static inline void found_progress(unsigned done, void *userdata)
 {
         Found *found = userdata;
@@ -42,12 +61,18 @@ static inline void found_progress(unsigned done, void *userdata)
 }
 
 /* As store_verify(); the streams of *ret_result are not kept. */
-static inline int fixture_verify(Disk *disk, Found *ret, VerifyResult *ret_result)
+static inline int fixture_verify_kept(Disk *disk, const IndexEntry *kept, Found *ret, VerifyResult *ret_result)
 {
-        static const VerifyHandler handler = { found_finding, found_batch, found_progress };
+        static const VerifyHandler handler = {
+                .finding = found_finding,
+                .batch = found_batch,
+                .chained = found_chained,
+                .checkpoint = found_checkpoint,
+                .progress = found_progress,
+        };
         int r;
 
-        *ret = (Found) { 0 };
+        *ret = (Found) { .kept = kept };
         *ret_result = (VerifyResult) { 0 };
         r = store_verify(disk, fixture_hash, &handler, ret, ret_result);
         if (r == 0) {
@@ -57,11 +82,16 @@ static inline int fixture_verify(Disk *disk, Found *ret, VerifyResult *ret_resul
         return r;
 }
 
+static inline int fixture_verify(Disk *disk, Found *ret, VerifyResult *ret_result)
+{
+        return fixture_verify_kept(disk, NULL, ret, ret_result);
+}
+
 /* Damages of the store on this disk as it is now; the first goes to *ret. */
 static inline size_t fixture_damages(SimDisk *medium, VerifyFinding *ret)
 {
         Disk *disk = sim_disk_attach(medium);
-        static Found found;
+        static Found found; /* it is large */
         VerifyResult result;
         int r = fixture_verify(disk, &found, &result);
 

@@ -8,6 +8,7 @@
  *    that were shown before still mean the same records.
  * 3. Nothing half stays in the open segment's text; the chain of entries holds over all segments.
  * 4. Only what a collector acked was deleted. Opening twice gives the same.
+ * 5. Who verifies the store finds nothing; and a checkpoint that somebody keeps is of its chain.
  */
 
 #include "store-world.h"
@@ -451,16 +452,33 @@ int world_open(World *world)
 }
 
 /* Opens, perhaps cut several times on the way, and checks everything twice. */
-/* Who verifies the store sees nothing wrong. */
 static bool check_whole(World *world)
 {
-        VerifyFinding finding = { 0 };
-        size_t n = fixture_damages(world->sim, &finding);
+        const IndexEntry *kept = world->checkpoint.kind == INDEX_CHECKPOINT ? &world->checkpoint : NULL;
+        Disk *disk = sim_disk_attach(world->sim);
+        static Found found;
+        VerifyResult result;
+        StoreHead head;
+        int r = fixture_verify_kept(disk, kept, &found, &result);
 
-        if (n > 0 && (world->cuts_lasting || finding.kind != VERIFY_SURPLUS))
-                return wrong(world, "%zu damages, the first of kind %d: segment %" PRIu64 ", %s at %" PRIu64 ", %" PRIu64
-                             "..%" PRIu64, n, (int) finding.kind, finding.segment, finding.text ? "text" : "index",
-                             finding.offset, finding.first, finding.last);
+        (void) disk_free(disk);
+        if (r < 0 && r != -ENODATA)
+                return wrong(world, "verifying: %s", strerror(-r));
+        for (size_t i = 0; i < found.n; i++) {
+                const VerifyFinding *finding = &found.findings[i];
+
+                if (verify_is_damage(finding->kind) && (world->cuts_lasting || finding->kind != VERIFY_SURPLUS))
+                        return wrong(world, "damage of kind %d: segment %" PRIu64 ", %s at %" PRIu64 ", %" PRIu64 "..%" PRIu64,
+                                     (int) finding->kind, finding->segment, finding->text ? "text" : "index",
+                                     finding->offset, finding->first, finding->last);
+        }
+        if (!kept)
+                return true;
+        if (!found.seen && kept->checkpoint.seq >= result.oldest)
+                return wrong(world, "checkpoint %" PRIu64 " of seq %" PRIu64 " is of another chain",
+                             kept->checkpoint.serial, kept->checkpoint.seq);
+        if (!store_head(world->store, &head) || head.last.checkpoint.serial < kept->checkpoint.serial)
+                return wrong(world, "checkpoint %" PRIu64 " is forgotten", kept->checkpoint.serial);
         return true;
 }
 
@@ -530,9 +548,22 @@ static void step_back(World *world)
                 world->written[s] = world->flight[s] = world->acked[s];
 }
 
+static void remember_checkpoint(World *world)
+{
+        StoreHead head;
+
+        if (store_head(world->store, &head))
+                world->checkpoint = head.last;
+}
+
 static void begin(World *world)
 {
-        int r = store_commit_begin(world->store, ++world->now, &world->job);
+        int r;
+
+        /* Now and then, without asking for chance. */
+        if (world->now % 3 == 0)
+                (void) fixture_checkpoint(world->store, world->now);
+        r = store_commit_begin(world->store, ++world->now, &world->job);
 
         world->in_flight = r > 0;
         if (r > 0)
@@ -594,6 +625,7 @@ static void end(World *world)
         if (r == 0) {
                 memcpy(world->acked, world->flight, sizeof world->acked);
                 remember_own(world);
+                remember_checkpoint(world);
                 pack(world);
         } else if (!sim_disk_is_cut(world->sim)) {
                 step_back(world);

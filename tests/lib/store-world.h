@@ -35,6 +35,7 @@ struct World {
         uint64_t acked[WORLD_STREAMS], flight[WORLD_STREAMS], written[WORLD_STREAMS], sent[WORLD_STREAMS];
         WorldOwn own[WORLD_OWN_MAX]; /* what own seqs meant when they were durable */
         uint64_t own_durable;        /* up to where */
+        IndexEntry checkpoint;       /* the last that was durable, and may have been told; kind 0: none */
         uint64_t released;           /* the most that the collector ever acked */
         StoreJob job;
         bool in_flight, failed;

@@ -46,6 +46,7 @@ typedef struct Model {
         uint64_t old_released; /* what collectors had of the old stream */
         bool restart_wanted;
         uint64_t oldest;
+        uint64_t checkpoint; /* number of the last that was asked for; known to be durable by the next check */
         bool drops; /* has WhenFull=drop-oldest, and a small bound */
         uint64_t dropped;
 } Model;
@@ -242,6 +243,24 @@ static void commit_all(Model *model)
         }
 }
 
+/* Of what is durable now. */
+static void checkpoint(Model *model)
+{
+        StoreHead head;
+
+        if (!store_head(model->store, &head))
+                return;
+        ck_assert_uint_eq(head.seq, newest(model));
+        ck_assert_uint_eq(head.last.kind == INDEX_CHECKPOINT ? head.last.checkpoint.serial : 0, model->checkpoint);
+        ck_assert(fixture_checkpoint(model->store, ++model->now));
+        ck_assert(!fixture_checkpoint(model->store, model->now));
+        if (below(model, 2))
+                append(model);
+        commit_all(model);
+        ck_assert(store_head(model->store, &head));
+        ck_assert_uint_eq(head.last.checkpoint.serial, ++model->checkpoint);
+}
+
 static void release(Model *model)
 {
         unsigned c = (unsigned) below(model, COLLECTORS);
@@ -306,6 +325,8 @@ static void operate(Model *model)
                 release(model);
         } else if (dice < 90) {
                 store_rotate(model->store);
+        } else if (dice == 99) {
+                checkpoint(model);
         } else if (dice < 92) {
                 ck_assert_int_eq(store_stream_end(model->store, &id, ++model->now), 0);
                 model->written[s].ends = model->written[s].last > 0;

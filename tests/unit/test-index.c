@@ -98,6 +98,8 @@ static IndexEntry sample(IndexKind kind)
                 memset(entry.checkpoint.previous, 0x66, SHA256_SIZE);
                 entry.checkpoint.key_id = UINT64_C(0xa1a2a3a4a5a6a7a8);
                 memset(entry.checkpoint.signature, 0x77, sizeof entry.checkpoint.signature);
+                memset(entry.checkpoint.head, 0x88, SHA256_SIZE);
+                memset(&entry.checkpoint.stream, 0x99, sizeof entry.checkpoint.stream);
                 break;
         case INDEX_RESTART:
                 entry.restart.stream = b;

@@ -99,7 +99,7 @@ START_TEST(what_came_without_records)
         StreamId id = fixture_stream(1);
         Batch batch = { .first = 4, .last = 9, .origin = BATCH_ORIGIN_KERNEL, .reason = BATCH_FILTERED };
         Sink *sink = store_sink(store);
-        const VerifyHandler handler = { found_finding, NULL, NULL };
+        const VerifyHandler handler = { .finding = found_finding };
         Disk *disk = sim_disk_attach(sim);
 
         append_batches(1, 1, 3);
