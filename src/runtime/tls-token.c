@@ -147,7 +147,7 @@ int tls_refuse_url(const char *what, const char *path, char **ret_message)
         if (scheme == 0 || path[scheme] != ':' || tls_is_url(path))
                 return 0;
         return tls_fail(ret_message, -EINVAL,
-                        "The %s cannot be a %.*s: URL: this system's GnuTLS knows none; a TPM is reached by a pkcs11: URL "
-                        "(tpm2-pkcs11)",
+                        "The %s cannot be a %.*s: URL: this system's GnuTLS knows none; a key in a TPM has a pkcs11: URL "
+                        "once tpm2_ptool has put it there (libtpm2-pkcs11-1, libtpm2-pkcs11-tools; docs/tls.md)",
                         what, (int) scheme, path);
 }

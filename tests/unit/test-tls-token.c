@@ -202,6 +202,7 @@ START_TEST(what_is_not_on_a_token)
         expect_unusable("/nowhere/cert.pem", key, NULL, "/nowhere/cert.pem: No such file");
         expect_unusable(CERTIFICATE, "/nowhere/key.pem", NULL, "/nowhere/key.pem: No such file");
         expect_unusable("tpmkey:file=x", key, NULL, "cannot be a tpmkey: URL");
+        expect_unusable("tpmkey:file=x", key, NULL, "a key in a TPM has a pkcs11: URL once tpm2_ptool has put it there");
         fixture_write(&fixture, "other.pem", other.certificate);
         expect_unusable(fixture_path(&fixture, "other.pem"), key, NULL, "they must be made together");
         issue_pair_done(&other);
