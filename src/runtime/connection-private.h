@@ -17,6 +17,9 @@ typedef enum ConnectionState {
         CONNECTION_CLOSED,   /* closed() is to be called, or was */
 } ConnectionState;
 
+/* Not a set of events. */
+#define CONNECTION_UNARMED UINT32_MAX
+
 struct Connection {
         sd_event *event;
         sd_event_source *io, *timer, *defer;
@@ -26,6 +29,7 @@ struct Connection {
         void *userdata;
         ConnectionState state;
         Buffer input, output;
+        uint32_t armed; /* what the poll will tell of, once; CONNECTION_UNARMED: a turn has used it up */
         bool in_turn; /* a handler may be running: flush at the end of the turn */
         bool paused;
         bool only_write; /* a hang-up is the end, though nothing is read */

@@ -8,6 +8,10 @@
  *    destroy the BYE in the peer's queue. What is drained is dropped undecrypted; it was not acked.
  * 3. poll() reports a hang-up even when nothing is asked for. While nothing is to be read, that switches the
  *    source off, or the loop would spin. A peer that is only written to has ended with it.
+ * 4. The loop dispatches one connection a time and polls before each. Level-triggered, poll() would report all that
+ *    are ready each time, which makes a turn as expensive as there are busy connections. So each is told of once
+ *    (EPOLLET), and asked for again at the end of its turn, which finds what is still there as level-triggering does;
+ *    between turns only if it is something else, for that gives up its place in the queue.
  */
 
 #include "runtime/connection-private.h"
@@ -118,7 +122,10 @@ void connection_want(Connection *c)
         case CONNECTION_CLOSED:
                 return;
         }
-        (void) sd_event_source_set_io_events(c->io, events);
+        /* See 4. */
+        if (events != c->armed)
+                (void) sd_event_source_set_io_events(c->io, events | EPOLLET);
+        c->armed = events;
         (void) sd_event_source_set_enabled(c->io, SD_EVENT_ON);
 }
 
@@ -353,6 +360,7 @@ void connection_turn(Connection *c, uint32_t revents)
         if (c->state == CONNECTION_FLUSHING || c->state == CONNECTION_DRAINING)
                 drain(c);
         c->in_turn = false;
+        c->armed = CONNECTION_UNARMED;
         connection_want(c);
         if (!(revents & (EPOLLHUP | EPOLLERR)) || c->state != CONNECTION_OPEN || can_read(c) ||
             has_output(c))

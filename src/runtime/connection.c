@@ -114,6 +114,7 @@ int connection_new(sd_event *event, int fd, Transport *transport, const Connecti
         c->output = BUFFER_INIT(OUTPUT_MAX);
         connection_peer_init(&c->peer);
         c->sender = CONNECTION_SENDER_INIT;
+        c->armed = CONNECTION_UNARMED;
         r = sd_event_add_io(event, &c->io, fd, 0, on_io, c);
         if (r < 0)
                 return r;

@@ -372,6 +372,8 @@ BUGS = [
         'gnutls_x509_trust_list_verify_crt2(tls->trust, chain, n_chain, &purpose, 0, 0, ret_status, NULL)'),
     bug('bye-lost-at-the-end', 'test-connection', 'finish_sends_all_output_first', 'runtime/connection.c',
         'c->state = CONNECTION_FLUSHING;', 'c->state = CONNECTION_FLUSHING; buffer_consume(&c->output, buffer_size(&c->output));'),
+    bug('connection-not-armed-again', 'test-connection', 'turns_are_bounded_and_continued', 'runtime/connection-turn.c',
+        'c->armed = CONNECTION_UNARMED;', ';'),
     bug('descriptor-leaks-with-a-refused-client', 'test-inlet', 'refused_clients_leave_nothing', 'runtime/connection.c',
         'close_fd(c->fd);', ';'),
     bug('text-acked-when-sent', 'test-text', 'reading_is_the_ack', 'dispatcher/text.c',
