@@ -17,6 +17,7 @@
 #include "runtime/notify.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <systemd/sd-daemon.h>
@@ -30,8 +31,12 @@ struct Loop {
         bool ready_owed; /* READY=1, which the manager did not take yet */
         uint64_t watchdog_usec; /* 0: there is none */
         uint64_t fed_usec;
+        unsigned ticks;
 };
 
+/* What a burst of many peers has left in malloc's hands goes back to the system: a few milliseconds for hundreds of MiB,
+ * microseconds where there is nothing. */
+#define LOOP_TRIM_TICKS 5U
 /* One tick may come this much late, so that the machine wakes for several timers at once. */
 #define LOOP_TICK_ACCURACY_USEC (10 * USEC_PER_MSEC)
 
@@ -139,6 +144,8 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
                 say_ready(loop, "READY=1");
         if (loop->handler->tick)
                 loop->handler->tick(loop->userdata);
+        if (++loop->ticks % LOOP_TRIM_TICKS == 0)
+                (void) malloc_trim(0);
         return sd_event_source_set_time_relative(source, LOOP_TICK_USEC);
 }
 
