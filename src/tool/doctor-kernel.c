@@ -4,6 +4,7 @@
 
 #include "tool/doctor.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 /* Below it a burst of some thousand records is lost before anybody can read it; the kernel's own default is 64. */
@@ -54,13 +55,17 @@ static void judge_backlog(Doctor *doctor)
                            "the kernel counted %u lost records since boot", kernel->lost);
 }
 
-/* Who the kernel sends its records to. A pid of nobody is that of an earlier dispatcher: PID 1 keeps its socket. */
+/* Who the kernel sends its records to. The pid may be an earlier dispatcher's, as PID 1 keeps its socket, and by now that of some
+ * other process: what the dispatcher says of its registration counts. */
 static void judge_daemon(Doctor *doctor)
 {
         unsigned pid = doctor->facts.kernel.pid;
-        char path[64];
         _cleanup_(freep) char *name = NULL;
+        char path[PATH_MAX];
+        bool refused;
 
+        (void) snprintf(path, sizeof path, "%s/dispatcher/kernel_refused", doctor->facts.state_directory);
+        refused = access(path, F_OK) == 0;
         (void) snprintf(path, sizeof path, "/proc/%u/comm", pid);
         name = doctor_read(doctor, path);
         if (name)
@@ -68,7 +73,7 @@ static void judge_daemon(Doctor *doctor)
         if (pid == 0)
                 doctor_say(doctor, DOCTOR_WRONG, "systemctl restart audit-relay-dispatcher.service",
                            "nobody is the kernel's audit daemon: its records go to the kernel log");
-        else if (name && strcmp(name, "dispatcher") != 0 && strcmp(name, "systemd") != 0)
+        else if (name && strcmp(name, "dispatcher") != 0 && (refused || strcmp(name, "auditd") == 0))
                 doctor_say(doctor, DOCTOR_WRONG, strcmp(name, "auditd") == 0
                                                          ? "service auditd stop; systemctl disable auditd; systemctl restart audit-relay-client.target"
                                                          : "stop that program, then: systemctl restart audit-relay-client.target",

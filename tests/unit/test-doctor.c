@@ -261,6 +261,19 @@ START_TEST(the_kernel_is_not_well)
 }
 END_TEST
 
+START_TEST(the_pid_of_an_earlier_dispatcher)
+{
+        good_client();
+        scratch_write(directory, "proc/cmdline", "audit=1\n");
+        scratch_write(directory, "proc/321/comm", "beat\n");
+        check("kernel");
+        expect(DOCTOR_OK, "the audit daemon is the dispatcher (registered as pid 321)", NULL);
+        scratch_write(directory, "dispatcher/kernel_refused", "REASON=x\n");
+        check_again("kernel");
+        expect(DOCTOR_WRONG, "another audit daemon has the kernel's records: beat, pid 321", "stop that program");
+}
+END_TEST
+
 START_TEST(a_kernel_that_cannot_be_asked)
 {
         good_client();
@@ -576,6 +589,101 @@ START_TEST(every_check_is_in_the_manual)
 }
 END_TEST
 
+/* A port whose owner says nothing, or ends a connection at once. Returns it; *ret_pid: who has it. */
+static unsigned start_port(bool ends, pid_t *ret_pid)
+{
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        socklen_t size = sizeof address;
+
+        ck_assert_int_eq(bind(listener, (struct sockaddr *) &address, size), 0);
+        ck_assert_int_eq(listen(listener, 1), 0);
+        ck_assert_int_eq(getsockname(listener, (struct sockaddr *) &address, &size), 0);
+        *ret_pid = fork();
+        ck_assert_int_ge(*ret_pid, 0);
+        if (*ret_pid == 0) {
+                int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+                if (!ends)
+                        (void) pause();
+                (void) close(fd);
+                _exit(0);
+        }
+        (void) close(listener);
+        return ntohs(address.sin_port);
+}
+
+static void end_port(pid_t pid)
+{
+        (void) kill(pid, SIGKILL);
+        ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}
+
+START_TEST(a_stock_collector)
+{
+        char text[128];
+        pid_t pid;
+
+        good_client();
+        (void) snprintf(text, sizeof text, "[Remote]\nProtocol=auditd\nCollector=127.0.0.1:%u\n", start_port(false, &pid));
+        configure(text);
+        check("collectors");
+        expect_only(DOCTOR_OK, "a stock auditd, takes connections", NULL);
+        check_again("certificates");
+        ck_assert_uint_eq(doctor.n_findings, 0);
+        end_port(pid);
+}
+END_TEST
+
+START_TEST(a_port_that_is_no_collector)
+{
+        Fixture fixture;
+        IssuePair pair;
+        char text[1024];
+        pid_t pid;
+
+        fixture_setup(&fixture);
+        pair = fixture_issue(ISSUE_CLIENT, "web1", &fixture.ca, -1, 10);
+        fixture_write(&fixture, "client.pem", pair.certificate);
+        fixture_write(&fixture, "client-key.pem", pair.key);
+        issue_pair_done(&pair);
+        good_client();
+        (void) snprintf(text, sizeof text, "[Remote]\nCollector=127.0.0.1:%u#logs\nTLSCertificate=%s\nTLSKey=%s\nTLSAuthority=%s\n",
+                        start_port(true, &pid), fixture_path(&fixture, "client.pem"), fixture_path(&fixture, "client-key.pem"),
+                        fixture_path(&fixture, "ca.pem"));
+        configure(text);
+        check("collectors");
+        expect_only(DOCTOR_WRONG, "the TLS handshake fails: ", "audit-relay-aggregator.socket");
+        end_port(pid);
+        fixture_write(&fixture, "client.pem", "nothing\n");
+        (void) snprintf(text, sizeof text, "[Remote]\nCollector=127.0.0.1:%u#logs\nTLSCertificate=%s\n", start_port(false, &pid),
+                        fixture_path(&fixture, "client.pem"));
+        configure(text);
+        check_again("collectors");
+        expect_only(DOCTOR_WARNING, "connected, but there is no certificate of ours", "see certificates");
+        end_port(pid);
+        fixture_teardown(&fixture);
+}
+END_TEST
+
+START_TEST(a_program_that_is_stuck)
+{
+        struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+        char path[128];
+        State *state;
+
+        unit("audit-relay-collector.target", "active", "enabled", "");
+        ck_assert_int_eq(state_new(directory, "aggregator", &state), 0);
+        status_begin(state);
+        status_end(state, "x");
+        (void) snprintf(path, sizeof path, "%s/aggregator/status", directory);
+        ck_assert_int_eq(utimensat(AT_FDCWD, path, old, 0), 0);
+        check("conditions");
+        expect_only(DOCTOR_WRONG, "aggregator does not respond", "watchdog");
+        state_free(state);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
         Suite *suite = suite_create("doctor");
@@ -595,6 +703,7 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, auditd_runs_unasked);
         tcase_add_test(tcase, the_kernel_is_well);
         tcase_add_test(tcase, the_kernel_is_not_well);
+        tcase_add_test(tcase, the_pid_of_an_earlier_dispatcher);
         tcase_add_test(tcase, a_kernel_that_cannot_be_asked);
         tcase_add_test(tcase, rules_that_are_not_loaded);
         tcase_add_test(tcase, no_rules_at_all);
@@ -607,6 +716,9 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, certificates_as_credentials);
         tcase_add_test(tcase, collectors_that_cannot_be_reached);
         tcase_add_test(tcase, collectors_and_their_certificates);
+        tcase_add_test(tcase, a_stock_collector);
+        tcase_add_test(tcase, a_port_that_is_no_collector);
+        tcase_add_test(tcase, a_program_that_is_stuck);
         tcase_add_test(tcase, every_check_is_in_the_manual);
         suite_add_tcase(suite, tcase);
         return check_main(suite);

@@ -229,6 +229,84 @@ START_TEST(what_is_unknown_is_said)
 }
 END_TEST
 
+/* One line of a file, what became of it, and a word of how. */
+typedef struct Line {
+        const char *file, *others, *line, *fate, *how;
+} Line;
+
+static const Line lines[] = {
+        { AUDITD, "", "local_events = no", "taken", "audit-relay-collector.target alone" },
+        { AUDITD, "", "write_logs = no", "not needed", "KeepAcked=no" },
+        { AUDITD, "tcp_listen_port = 60\n", "write_logs = no", "not possible", "could not ack" },
+        { AUDITD, "tcp_listen_port = 60\n", "write_logs = yes", "not needed", "always writes" },
+        { AUDITD, "", "log_format = raw", "not needed", "Enrich=no" },
+        { AUDITD, "", "log_format = nolog", "not needed", "see write_logs" },
+        { AUDITD, "", "log_group = adm", "not possible", "audit-relay-read" },
+        { AUDITD, "", "name = x", "not needed", "name_format = user" },
+        { AUDITD, "name_format = user\n", "name = a b", "taken", "Node=a" },
+        { AUDITD, "name_format = user\n", "name = a/b", "not possible", "no name of a host" },
+        { AUDITD, "", "name_format = user", "taken", "see name" },
+        { AUDITD, "", "name_format = hostname", "not needed", "node=" },
+        { AUDITD, "", "plugin_dir = /etc/audit/plugins.d", "taken", "generator" },
+        { AUDITD, "", "plugin_dir = /opt/plugins", "not possible", "link the files" },
+        { AUDITD, "", "tcp_listen_port = many", "unknown", "a port" },
+        { AUDITD, "", "tcp_listen_queue = 5", "not needed", "does not listen" },
+        { AUDITD, "tcp_listen_port = 60\n", "tcp_listen_queue = 5", "not needed", "largest" },
+        { AUDITD, "tcp_listen_port = 60\n", "transport = tls", "not possible", "AuditdPSKDirectory=" },
+        { AUDITD, "tcp_listen_port = 60\n", "transport = krb5", "not possible", "no Kerberos" },
+        { AUDITD, "tcp_listen_port = 60\ntransport = krb5\n", "krb5_principal = x", "not possible", "no Kerberos" },
+        { AUDITD, "tcp_listen_port = 60\n", "distribute_network = no", "not needed", "Publish=no" },
+        { AUDITD, "tcp_listen_port = 60\n", "num_logs = 5", "not needed", "does not rotate" },
+        { AUDITD, "tcp_listen_port = 60\n", "max_log_file = big", "unknown", "megabytes" },
+        { AUDITD, "tcp_listen_port = 60\n", "max_log_file_action = exec /x", "not possible", "disk_full" },
+        { AUDITD, "", "max_log_file_action = rotate", "not needed", "KeepAcked=" },
+        { AUDITD, "", "space_left_action = rotate", "not needed", "WhenFull=drop-oldest" },
+        { AUDITD, "", "disk_full_action = suspend", "not needed", "nothing is acked" },
+        { AUDITD, "", "overflow_action = suspend", "not possible", "too slow" },
+        { AUDITD, "", "admin_space_left = x", "unknown", "megabytes" },
+        { REMOTE, "", "port = 60", "not needed", "6560" },
+        { REMOTE, "", "local_port = any", "not needed", "the kernel chooses" },
+        { REMOTE, "", "local_port = 99", "not possible", "certificate" },
+        { REMOTE, "", "transport = tcp", "not needed", "TLS 1.3" },
+        { REMOTE, "", "format = managed", "taken", "acked" },
+        { REMOTE, "", "format = ascii", "not possible", "without acks" },
+        { REMOTE, "", "max_time_per_record = 5", "not needed", "NetworkTimeout=30s" },
+        { REMOTE, "", "network_retry_time = 0", "unknown", "seconds" },
+        { REMOTE, "", "krb5_client_name = x", "not needed", "not in use" },
+        { REMOTE, "", "tls_psk_file = /x", "not needed", "certificate" },
+        { REMOTE, "", "disk_low_action = ignore", "not needed", "no reaction" },
+        { REMOTE, "", "startup_failure_action = warn_once_continue", "taken", "reaction `warn_once` to remote/network_down" },
+        { "etc/audit/plugins.d/x.conf", "active = yes\n", "path = builtin_other", "not possible", "part of auditd" },
+        { "etc/audit/plugins.d/x.conf", "active = yes\n", "path = /usr/lib/audit-relay/auditd-plugin", "not needed", "reads the kernel" },
+        { "etc/audit/plugins.d/x.conf", "active = yes\npath = /opt/x\n", "format = string", "taken", "lines for audit-relay-plugin@x" },
+};
+
+START_TEST(single_lines)
+{
+        const Line *line = &lines[_i];
+        char text[512];
+
+        (void) snprintf(text, sizeof text, "%s%s\n", line->others, line->line);
+        scratch_write(directory, line->file, text);
+        (void) run("");
+        expect_fate(line->line, line->fate, line->how);
+}
+END_TEST
+
+START_TEST(single_lines_with_a_stock_collector)
+{
+        scratch_write(directory, REMOTE, "remote_server = logs\nport = 61\ntransport = krb5\ntls_psk_file = /x\n");
+        ck_assert_int_eq(run("--stock-collector"), 3);
+        expect_fate("remote_server = logs", "taken", "Collector=logs:61, Protocol=auditd");
+        expect_fate("port = 61", "taken", "part of Collector=");
+        expect_fate("transport = krb5", "not possible", "use tls or tcp");
+        expect_fate("tls_psk_file = /x", "not possible", "need each other");
+        scratch_write(directory, REMOTE, "transport = tls\n");
+        ck_assert_int_eq(run("--stock-collector"), 0);
+        expect_fate("transport = tls", "taken", "AuditdPSKFile=");
+}
+END_TEST
+
 START_TEST(plugins)
 {
         scratch_write(directory, "etc/audit/plugins.d/mine.conf", "active = yes\ndirection = out\npath = /opt/mine\ntype = always\n"
@@ -335,6 +413,8 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, a_collector_that_keeps_its_log);
         tcase_add_test(tcase, a_stock_collector_stays);
         tcase_add_test(tcase, what_is_unknown_is_said);
+        tcase_add_loop_test(tcase, single_lines, 0, (int) ELEMENTSOF(lines));
+        tcase_add_test(tcase, single_lines_with_a_stock_collector);
         tcase_add_test(tcase, plugins);
         tcase_add_test(tcase, the_next_import_replaces_the_one_before);
         tcase_add_test(tcase, nothing_to_read);
