@@ -354,6 +354,29 @@ START_TEST(so_many_connections_of_one_identity)
 }
 END_TEST
 
+START_TEST(who_is_too_many_waits_for_a_place)
+{
+        Client clients[3];
+
+        config.connections_max = 2;
+        serve(false, 0);
+        for (unsigned i = 0; i < ELEMENTSOF(clients); i++) {
+                clients[i] = dial(i + 1);
+                say(&clients[i], 1, 1);
+        }
+        expect_ack(&clients[0], 1);
+        expect_ack(&clients[1], 1);
+        expect_nothing(&clients[2]);
+        stock_clients_tick(stock);
+        expect_nothing(&clients[2]);
+        hang_up(&clients[0]);
+        expect_ack(&clients[2], 1);
+        hang_up(&clients[1]);
+        hang_up(&clients[2]);
+        settle();
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("stock-clients");
@@ -365,6 +388,7 @@ int main(void)
         tcase_add_test(tcase, handshakes_wait_for_their_turn);
         tcase_add_test(tcase, who_has_shown_who_he_is_is_in_nobodys_way);
         tcase_add_test(tcase, so_many_connections_of_one_identity);
+        tcase_add_test(tcase, who_is_too_many_waits_for_a_place);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
 }

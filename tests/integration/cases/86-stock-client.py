@@ -9,7 +9,7 @@ from harness.machine import until
 from harness.records import records
 from harness.relay import AGGREGATOR
 
-SOCKET = "audit-relay-aggregator-auditd.socket"
+SOCKET, NATIVE = "audit-relay-aggregator-auditd.socket", "audit-relay-aggregator.socket"
 DROP_IN = "/etc/audit-relay/aggregator.conf.d/60-stock.conf"
 HEADER = "fe0000ff0000"
 TALK = """
@@ -34,7 +34,8 @@ def story(t):
     assert talk(t) == "ConnectionRefusedError"
     t.collector.systemctl("enable", SOCKET)
     try:
-        t.collector.systemctl("restart", AGGREGATOR, SOCKET)
+        t.collector.systemctl("stop", NATIVE, AGGREGATOR)
+        t.collector.systemctl("start", SOCKET, NATIVE, AGGREGATOR)
         assert talk(t) in ("", "ConnectionResetError"), "a network that nothing names is served"
         t.collector.write(DROP_IN, f"[Aggregator]\nAuditdAllow={t.client.address}/32\n")
         t.collector.systemctl("restart", AGGREGATOR)
