@@ -43,6 +43,25 @@ static const struct {
                                 "What stands before it was written again, or it was. Compare with a copy, or with receipts" },
 };
 
+static const struct {
+        const char *name;
+        const char *what;
+        const char *advice;
+} proofs[_PROOF_KIND_MAX] = {
+        [PROOF_SIGNATURE] = { "signature", "the signature of this checkpoint is wrong",
+                              "The store was written again up to here, by somebody without the key. Compare with a copy" },
+        [PROOF_SEQUENCE] = { "sequence", "checkpoints before this one are missing, or others",
+                             "CHECKPOINT entries were removed or exchanged, and what they would have proved with them" },
+        [PROOF_UNSIGNED] = { "unsigned", "nothing in this store is signed by this key",
+                             "It is another store or key, none was signed yet, or all of it was written again" },
+        [PROOF_TRUNCATED] = { "truncated", "the store ends before what a checkpoint says it had",
+                              "The end was cut off, or the store was set back. The senders may have the records still (KeepAcked=)" },
+        [PROOF_HISTORY] = { "history", "a checkpoint that was kept is of another history",
+                            "Records of these seqs were changed, removed or inserted, and the chain was computed again; or the store was "
+                            "set back and went on" },
+        [PROOF_STORE] = { "store", "a checkpoint that was kept is of a store that is not here", "Name that store, too; or it is gone" },
+};
+
 static const char *const verdicts[] = {
         [REPORT_INTACT] = "intact",
         [REPORT_GAPS] = "gaps",
@@ -199,6 +218,59 @@ static int print_damages(const Report *report, FILE *to)
         return r;
 }
 
+static int print_proofs(const Report *report, FILE *to)
+{
+        _cleanup_(table_freep) Table *table = NULL;
+        bool seen[_PROOF_KIND_MAX] = { false };
+        char range[48], time[32], number[24];
+        int r = table_new(">CHECKPOINT TIME SEQS FROM WHAT", &table);
+
+        for (size_t i = 0; r == 0 && i < report->n_proofs; i++) {
+                const Proof *proof = &report->proofs[i];
+
+                seen[proof->kind] = true;
+                show_range(proof->first, proof->last, range);
+                show_time(proof->time_sec * USEC_PER_SEC, time);
+                (void) snprintf(number, sizeof number, "%" PRIu64, proof->number);
+                table_add(table, "%s", proof->number > 0 ? number : "");
+                table_add(table, "%s", time);
+                table_add(table, "%s", range);
+                table_add(table, "%s", proof->path ? proof->path : "index");
+                table_add(table, "%s", proofs[proof->kind].what);
+        }
+        if (r == 0)
+                r = print_titled("Evidence against it", table, to);
+        for (ProofKind kind = 0; kind < _PROOF_KIND_MAX; kind++)
+                if (seen[kind])
+                        fprintf(to, "%s: %s.\n", proofs[kind].what, proofs[kind].advice);
+        return r;
+}
+
+void report_print_rest(const Proof *proof, FILE *to)
+{
+        char id[33], time[32];
+
+        stream_id_format(&proof->store, id);
+        show_time(proof->time_sec * USEC_PER_SEC, time);
+        fprintf(to, "%s: checkpoint %" PRIu64 " of %s, up to seq %" PRIu64 ", is of store %s, which is not here: %s\n", proof->path,
+                proof->number, time, proof->last, id, proofs[PROOF_STORE].advice);
+}
+
+static void print_signed(const Report *report, FILE *to)
+{
+        char time[32];
+
+        if (report->checkpoints > 0 && !report->has_keys)
+                fprintf(to, "%" PRIu64 " checkpoints, whose signatures nobody has looked at: see --key=\n", report->checkpoints);
+        if (report->signed_sec == 0)
+                return;
+        show_time(report->signed_sec * USEC_PER_SEC, time);
+        fprintf(to, "Signed up to seq %" PRIu64 " at %s", report->signed_seq, time);
+        if (report->result.newest > report->signed_seq)
+                fprintf(to, "; the %" PRIu64 " records behind are not signed yet", report->result.newest - report->signed_seq);
+        fputc('\n', to);
+}
+
 static void print_summary(const Report *report, FILE *to)
 {
         const VerifyResult *result = &report->result;
@@ -213,6 +285,7 @@ static void print_summary(const Report *report, FILE *to)
         if (result->unchained > 0)
                 fprintf(to, "%" PRIu64 " segments have no chain: there, only what happened by accident is sure to be found\n",
                         result->unchained);
+        print_signed(report, to);
         if (report->unfinished > 0)
                 fprintf(to, "%" PRIu64 " bytes at the end were promised to nobody: a group under way, or what a crash left\n",
                         report->unfinished);
@@ -229,7 +302,8 @@ static void print_verdict(const Report *report, FILE *to)
                 break;
         default:
                 fprintf(to, "\nDAMAGED in %" PRIu64 " place%s. Nothing was changed here; keep a copy before you do.\n",
-                        report->result.damages, report->result.damages == 1 ? "" : "s");
+                        report->result.damages + report->n_proofs,
+                        report->result.damages + report->n_proofs == 1 ? "" : "s");
         }
 }
 
@@ -239,7 +313,7 @@ int report_print(const Report *report, FILE *to)
 
         print_summary(report, to);
         if ((r = print_streams(report, to)) < 0 || (r = print_gaps(report, to)) < 0 ||
-            (r = print_deleted(report, to)) < 0 || (r = print_damages(report, to)) < 0)
+            (r = print_deleted(report, to)) < 0 || (r = print_damages(report, to)) < 0 || (r = print_proofs(report, to)) < 0)
                 return r;
         print_verdict(report, to);
         return 0;
@@ -345,6 +419,26 @@ static void put_findings(Json *json, const Report *report, const char *name, boo
         json_array_end(json);
 }
 
+static void put_proofs(Json *json, const Report *report)
+{
+        json_array_begin(json, "evidence");
+        for (size_t i = 0; i < report->n_proofs; i++) {
+                const Proof *proof = &report->proofs[i];
+
+                json_object_begin(json, NULL);
+                json_string(json, "kind", proofs[proof->kind].name);
+                put_u64(json, "checkpoint", proof->number);
+                put_time(json, "time", proof->time_sec * USEC_PER_SEC);
+                put_u64(json, "first", proof->first);
+                put_u64(json, "last", proof->last);
+                json_string(json, "file", proof->path);
+                json_string(json, "what", proofs[proof->kind].what);
+                json_string(json, "advice", proofs[proof->kind].advice);
+                json_object_end(json);
+        }
+        json_array_end(json);
+}
+
 static void put_report(Json *json, const Report *report)
 {
         const VerifyResult *result = &report->result;
@@ -368,6 +462,10 @@ static void put_report(Json *json, const Report *report)
         put_findings(json, report, "deleted", false);
         put_u64(json, "damage_count", result->damages);
         put_findings(json, report, "damages", true);
+        put_u64(json, "checkpoints", report->checkpoints);
+        put_u64(json, "signed_seq", report->signed_seq);
+        put_time(json, "signed_time", report->signed_sec * USEC_PER_SEC);
+        put_proofs(json, report);
         json_object_end(json);
 }
 

@@ -28,6 +28,7 @@ Report *report_free(Report *report)
         verify_result_done(&report->result);
         free(report->gaps);
         free(report->findings);
+        free(report->proofs);
         free(report->directory);
         free(report);
         return NULL;
@@ -73,6 +74,15 @@ void report_finding(const VerifyFinding *finding, void *userdata)
                 kept->stream = finding->stream->id;
                 strcpy(kept->owner, finding->stream->owner);
         }
+}
+
+void report_proof(const Proof *proof, void *userdata)
+{
+        Report *report = userdata;
+
+        if (report->n_proofs < REPORT_ROWS_MAX &&
+            grow(report, (void **) &report->proofs, report->n_proofs, &report->allocated_proofs, sizeof *proof))
+                report->proofs[report->n_proofs++] = *proof;
 }
 
 static void copy(RecordSlice from, char *to, size_t size)
@@ -152,7 +162,7 @@ void report_batch(const IndexEntry *entry, const VerifyStream *stream, const uin
 
 ReportVerdict report_verdict(const Report *report)
 {
-        if (report->result.damages > 0)
+        if (report->result.damages > 0 || report->n_proofs > 0)
                 return REPORT_DAMAGED;
         if (report->n_gaps > 0)
                 return REPORT_GAPS;

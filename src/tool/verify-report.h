@@ -3,7 +3,7 @@
 
 /* What `audit-relay verify` has found in one store, and how it is said. */
 
-#include "store/verify.h"
+#include "tool/evidence.h"
 
 #include <stdio.h>
 
@@ -33,6 +33,10 @@ typedef struct Report {
         ReportFinding *findings;
         size_t n_findings, allocated_findings;
         uint64_t findings_more;
+        Proof *proofs; /* of the evidence; their paths are its */
+        size_t n_proofs, allocated_proofs;
+        uint64_t checkpoints, signed_seq, signed_sec; /* in the index; up to where, and when the last was signed; 0: none */
+        bool has_keys;
         uint64_t unfinished; /* bytes behind what was promised */
         bool no_memory;
 } Report;
@@ -51,8 +55,13 @@ DEFINE_CLEANUP(Report *, report_free)
 void report_finding(const VerifyFinding *finding, void *userdata);
 void report_batch(const IndexEntry *entry, const VerifyStream *stream, const uint8_t *payload, void *userdata);
 
+/* For Evidence.found. */
+void report_proof(const Proof *proof, void *userdata);
+
 ReportVerdict report_verdict(const Report *report);
 /* Returns 0 or -ENOMEM. */
 int report_print(const Report *report, FILE *to) _must_check_;
+/* A checkpoint that was kept, of a store that was not there. */
+void report_print_rest(const Proof *proof, FILE *to);
 /* An array of all of them. */
 void report_print_json(Report *const *reports, size_t n, FILE *to);

@@ -8,6 +8,7 @@
 
 #include <getopt.h>
 #include <gnutls/crypto.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -16,13 +17,17 @@
 /* Of the progress bar. */
 #define BAR_WIDTH 40U
 
+enum { OPTION_JSON = 256, OPTION_KEY, OPTION_CHECKPOINT, OPTION_RECEIPTS };
+
 typedef struct Verification {
+        Evidence evidence;
         bool json;
         Report **reports;
         size_t n;
         Report *current;
         unsigned shown; /* thousandths, of the progress bar */
         bool failed;
+        bool missing; /* a store of which there is a checkpoint */
 } Verification;
 
 static void help(void)
@@ -33,7 +38,11 @@ static void help(void)
                "text, index and chain is read. Nothing is repaired, nothing deleted. DIRECTORY: a store, or a folder of\n"
                "nodes' stores (Layout=by-node); by default those of this host.\n"
                "\n"
-               "  --json  What was found as JSON\n"
+               "  --key=KEY          Look at the signatures, by this verifier key (\"audit-relay cert verifier NAME\"), or the one\n"
+               "                     in this file; may be repeated\n"
+               "  --checkpoint=FILE  Compare with the checkpoints in FILE, which were kept elsewhere; may be repeated\n"
+               "  --receipts=DIR     Compare with those that a client keeps, in all files of DIR; may be repeated\n"
+               "  --json             What was found as JSON\n"
                "\n"
                "Exit status: 0 intact; 1 it did not work; 2 the command line is wrong; 3 damaged; 4 intact, but records\n"
                "were lost before they came here, and gap records say so.\n");
@@ -64,6 +73,20 @@ static void on_batch(const IndexEntry *entry, const VerifyStream *stream, const 
         report_batch(entry, stream, payload, verification->current);
 }
 
+static void on_chained(const uint8_t chain[static SHA256_SIZE], uint64_t seq, void *userdata)
+{
+        Verification *verification = userdata;
+
+        evidence_chained(&verification->evidence, chain, seq);
+}
+
+static void on_checkpoint(const IndexEntry *entry, void *userdata)
+{
+        Verification *verification = userdata;
+
+        evidence_checkpoint(&verification->evidence, entry);
+}
+
 static void on_progress(unsigned done, void *userdata)
 {
         static const char bar[] = "########################################";
@@ -87,14 +110,26 @@ static int verify_one(Verification *verification, Disk *disk)
         const VerifyHandler handler = {
                 .finding = on_finding,
                 .batch = on_batch,
+                .chained = on_chained,
+                .checkpoint = on_checkpoint,
                 .progress = isatty(STDERR_FILENO) ? on_progress : NULL,
         };
+        Report *report = verification->current;
+        Evidence *evidence = &verification->evidence;
         int r;
 
         verification->shown = 0;
-        r = store_verify(disk, sha256, &handler, verification, &verification->current->result);
+        evidence_begin(evidence, report_proof, report);
+        r = store_verify(disk, sha256, &handler, verification, &report->result);
         end_progress(verification);
-        return r == 0 && verification->current->no_memory ? -ENOMEM : r;
+        if (r < 0)
+                return r;
+        evidence_end(evidence, &report->result);
+        report->checkpoints = evidence->checkpoints;
+        report->signed_seq = evidence->signed_seq;
+        report->signed_sec = evidence->signed_sec;
+        report->has_keys = evidence->n_keys > 0;
+        return report->no_memory ? -ENOMEM : 0;
 }
 
 /* 1; 0: no store is there; or a negative errno. */
@@ -167,6 +202,25 @@ static void verify_named(Verification *verification, char *const *directories)
                 }
 }
 
+static void on_rest(const Proof *proof, void *userdata)
+{
+        Verification *verification = userdata;
+
+        verification->missing = true;
+        report_print_rest(proof, stderr);
+}
+
+/* Of the kept checkpoints, those that said nothing here. */
+static void check_rest(Verification *verification)
+{
+        Evidence *evidence = &verification->evidence;
+
+        if (evidence->foreign > 0)
+                fprintf(stderr, "%" PRIu64 " of the checkpoints are signed by none of these keys, and were left out\n",
+                        evidence->foreign);
+        evidence_rest(evidence, on_rest, verification);
+}
+
 static int print(const Verification *verification)
 {
         int r = 0;
@@ -187,7 +241,7 @@ static int print(const Verification *verification)
 
 static int judge(const Verification *verification)
 {
-        ReportVerdict worst = REPORT_INTACT;
+        ReportVerdict worst = verification->missing ? REPORT_DAMAGED : REPORT_INTACT;
 
         for (size_t i = 0; i < verification->n; i++)
                 worst = MAX(worst, report_verdict(verification->reports[i]));
@@ -198,36 +252,75 @@ static int judge(const Verification *verification)
         return worst == REPORT_GAPS ? EXIT_GAPS : EXIT_SUCCESS;
 }
 
-int verb_verify(int argc, char **argv)
+/* Keys first, whatever the order of the options is. */
+static int add_evidence(Verification *verification, int option, const char *argument, bool keys)
 {
-        enum { OPTION_JSON = 256 };
+        Evidence *evidence = &verification->evidence;
+
+        if (keys)
+                return option == OPTION_KEY ? evidence_add_key(evidence, argument) : 0;
+        if (option == OPTION_CHECKPOINT)
+                return evidence_add_file(evidence, argument);
+        return option == OPTION_RECEIPTS ? evidence_add_directory(evidence, argument) : 0;
+}
+
+/* Returns 1 to go on; 0 when help was asked for; -EINVAL: a wrong option; or another negative errno. */
+static int parse_options(int argc, char **argv, Verification *verification, bool keys)
+{
         static const struct option table[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "json", no_argument, NULL, OPTION_JSON },
+                { "key", required_argument, NULL, OPTION_KEY },
+                { "checkpoint", required_argument, NULL, OPTION_CHECKPOINT },
+                { "receipts", required_argument, NULL, OPTION_RECEIPTS },
                 { 0 },
         };
-        Verification verification = { 0 };
-        int c, r;
+        int c, r = 1;
 
         optind = 0;
-        while ((c = getopt_long(argc, argv, "h", table, NULL)) >= 0)
-                switch (c) {
-                case 'h':
-                        help();
-                        return EXIT_SUCCESS;
-                case OPTION_JSON:
-                        verification.json = true;
-                        break;
-                default:
-                        return TOOL_EXIT_USAGE;
+        while (r > 0 && (c = getopt_long(argc, argv, "h", table, NULL)) >= 0) {
+                if (c == 'h')
+                        return 0;
+                if (c == '?')
+                        return -EINVAL;
+                verification->json = verification->json || c == OPTION_JSON;
+                if (c == OPTION_JSON)
+                        continue;
+                if (!keys && c != OPTION_KEY && verification->evidence.n_keys == 0) {
+                        fprintf(stderr, "--checkpoint= and --receipts= need --key=, by which they are signed\n");
+                        return -EINVAL;
                 }
-        if (optind < argc)
-                verify_named(&verification, argv + optind);
+                r = add_evidence(verification, c, optarg, keys) < 0 ? -EIO : 1;
+        }
+        return r;
+}
+
+static int run(Verification *verification, char *const *directories)
+{
+        if (*directories)
+                verify_named(verification, directories);
         else
-                verify_default(&verification);
-        r = print(&verification) < 0 ? TOOL_EXIT_FAILURE : judge(&verification);
+                verify_default(verification);
+        check_rest(verification);
+        return print(verification) < 0 ? TOOL_EXIT_FAILURE : judge(verification);
+}
+
+int verb_verify(int argc, char **argv)
+{
+        Verification verification = { .json = false };
+        int r = parse_options(argc, argv, &verification, true);
+
+        if (r > 0)
+                r = parse_options(argc, argv, &verification, false);
+        if (r == 0)
+                help();
+        if (r > 0)
+                r = run(&verification, argv + optind);
+        else if (r < 0)
+                r = r == -EINVAL ? TOOL_EXIT_USAGE : TOOL_EXIT_FAILURE;
         for (size_t i = 0; i < verification.n; i++)
                 report_free(verification.reports[i]);
         free(verification.reports);
+        evidence_done(&verification.evidence);
         return r;
 }

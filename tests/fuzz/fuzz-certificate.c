@@ -3,9 +3,13 @@
 /* Anything as a peer's certificate, or as the names in one. The first byte's bits: 0: the rest is the certificate, else a list of
  * names, each its kind, its size and its bytes; 1: we are the server. Whatever it says, each name it speaks for is printable, it
  * speaks for those and for no other, and to be refused it has a sentence that can be shown.
+ *
+ * Bit 2: the rest is a collector's checkpoint, or a verifier key. What is taken for a checkpoint is written the same again, but for
+ * lines of later versions; nobody without the key has signed it.
  */
 
 #include "fuzz.h"
+#include "runtime/signing.h"
 #include "runtime/tls-private.h"
 
 #include <strings.h>
@@ -92,12 +96,56 @@ static void check_refusal(TlsSession *session)
         gnutls_x509_trust_list_deinit(tls.trust, 1);
 }
 
+#define VERIFIER "log1.example.org+182af122+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4"
+
+static void check_note(const char *text, size_t size)
+{
+        char again[NOTE_MAX];
+        Note note, same;
+        VerifierKey key;
+        IndexEntry entry;
+        uint8_t signature[SIGNATURE_SIZE] = { 0 };
+
+        CHECK(verifier_key_parse(VERIFIER, &key) == 0);
+        if (note_parse(text, size, &note) == 0) {
+                CHECK(note.size < size && strlen(note.name) > 0);
+                (void) note_signature(text, size, key.name, key.id, signature);
+                CHECK(verifier_key_verify(&key, text, size, &same) <= 0);
+                same = note;
+                note_format(&same, again);
+                CHECK(same.size <= note.size && memcmp(again, text, same.size) == 0);
+                note_to_entry(&note, key.id, signature, &entry);
+                note_from_entry(&entry, note.name, &same);
+                CHECK(same.seq == note.seq && same.number == note.number);
+        } else {
+                CHECK(verifier_key_verify(&key, text, size, &same) == -EBADMSG);
+        }
+}
+
+static void check_verifier_key(const uint8_t *data, size_t size)
+{
+        char *text = strndup((const char *) data, size), again[VERIFIER_KEY_MAX];
+        VerifierKey key, same;
+
+        CHECK(text);
+        if (verifier_key_parse(text, &key) == 0) {
+                verifier_key_format(&key, again);
+                CHECK(verifier_key_parse(again, &same) == 0 && strcmp(same.name, key.name) == 0);
+        }
+        free(text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         TlsSession session = { .server = true };
 
         if (size == 0)
                 return 0;
+        if (data[0] & 4) {
+                check_note((const char *) data + 1, size - 1);
+                check_verifier_key(data + 1, size - 1);
+                return 0;
+        }
         session.peer = data[0] & 1 ? certificate_of_names(data + 1, size - 1) : certificate_of_bytes(data + 1, size - 1);
         if (!session.peer)
                 return 0;

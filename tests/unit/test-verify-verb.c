@@ -6,7 +6,7 @@
 #include "check-main.h"
 #include "capture.h"
 #include "record/record.h"
-#include "store/store.h"
+#include "runtime/signing.h"
 
 #include <gnutls/crypto.h>
 #include <inttypes.h>
@@ -25,11 +25,11 @@ static uint64_t now = UINT64_C(1700000000) * USEC_PER_SEC;
 
 /* --- Stores --- */
 
+static uint8_t next_random = 1;
+
 static void fill_random(void *bytes, size_t size)
 {
-        static uint8_t next = 1;
-
-        memset(bytes, next++, size);
+        memset(bytes, next_random++, size);
 }
 
 static void sha256(const void *data, size_t size, uint8_t ret_digest[static SHA256_SIZE])
@@ -351,6 +351,255 @@ START_TEST(a_cut_tail_is_not_found_without_evidence)
 }
 END_TEST
 
+/* --- With a key, and with what somebody else keeps --- */
+
+static SigningKey *signing_key;
+static char verifier[VERIFIER_KEY_MAX];
+
+static void make_key(void)
+{
+        char path[128], *pem = NULL, *why = NULL;
+
+        ck_assert_int_eq(signing_key_generate(&pem, &why), 0);
+        scratch_write(directory, "sign.pem", pem);
+        free(pem);
+        (void) snprintf(path, sizeof path, "%s/sign.pem", directory);
+        signing_key_free(signing_key);
+        ck_assert_int_eq(signing_key_load(path, "log1", &signing_key, &why), 0);
+        verifier_key_format(signing_key_verifier(signing_key), verifier);
+        scratch_write(directory, "key", verifier);
+}
+
+/* Signed, written, and kept by a client. */
+static void checkpoint(Store *store, const char *receipts)
+{
+        char note[NOTE_MAX], path[256];
+        IndexEntry entry;
+        StoreHead head;
+        FILE *file;
+
+        ck_assert(store_head(store, &head));
+        ck_assert_int_eq(signing_key_sign(signing_key, &head, now, &entry, note), 0);
+        ck_assert_int_eq(store_checkpoint(store, &entry), 0);
+        commit(store);
+        if (!receipts)
+                return;
+        (void) snprintf(path, sizeof path, "%s/receipts", directory);
+        (void) mkdir(path, 0755);
+        (void) snprintf(path, sizeof path, "%s/receipts/%s", directory, receipts);
+        file = fopen(path, "ae");
+        ck_assert_ptr_nonnull(file);
+        ck_assert_int_gt(fprintf(file, "\n# stream 01 up to 3\n%s", note), 0);
+        ck_assert_int_eq(fclose(file), 0);
+}
+
+/* As make_store(), with a checkpoint behind each of the three segments' records. */
+static void make_signed_store(const char *name)
+{
+        Store *store;
+
+        make_key();
+        next_random = 40;
+        store = open_store(name, true);
+        append(store, 1, 1, 2);
+        append(store, 2, 1, 2);
+        checkpoint(store, "log1");
+        append(store, 1, 3, 2);
+        store_rotate(store);
+        commit(store);
+        append(store, 1, 5, 3);
+        checkpoint(store, "log1");
+        store_rotate(store);
+        commit(store);
+        append(store, 2, 3, 1);
+        checkpoint(store, "log1");
+        store_free(store);
+}
+
+START_TEST(a_signed_store)
+{
+        char arguments[512];
+
+        make_signed_store("a");
+        expect("a", INTACT);
+        expect_text("3 checkpoints, whose signatures nobody has looked at: see --key=\n");
+        (void) snprintf(arguments, sizeof arguments, "--receipts=receipts --key='%s' a", verifier);
+        expect(arguments, INTACT);
+        expect_text("Signed up to seq 10 at 20");
+        expect("--key=key --json a", INTACT);
+        expect_text("\"checkpoints\": 3,\n    \"signed_seq\": 10,\n");
+        expect_text("\"evidence\": []");
+        /* It goes on. */
+        now += USEC_PER_SEC;
+        {
+                Store *store = open_store("a", true);
+
+                append(store, 1, 8, 2);
+                store_free(store);
+        }
+        expect("--key=key --receipts=receipts a", INTACT);
+        expect_text("; the 2 records behind are not signed yet\n");
+}
+END_TEST
+
+START_TEST(a_cut_tail)
+{
+        make_signed_store("a");
+        attack("rm 00000000000000000010.*");
+        expect("--key=key a", INTACT);
+        expect_text("Signed up to seq 9 at ");
+        expect("--key=key --receipts=receipts a", DAMAGED);
+        expect_text("10..10  receipts/log1  the store ends before what a checkpoint says it had\n");
+        expect("--key=key --receipts=receipts --json a", DAMAGED);
+        expect_text("\"kind\": \"truncated\",\n        \"checkpoint\": 3,");
+        attack("rm 00000000000000000007.*");
+        expect("--key=key --checkpoint=receipts/log1 a", DAMAGED);
+        expect_text("7..10  receipts/log1");
+}
+END_TEST
+
+/* Somebody writes another history, with all its hashes, into a store that looks the same. */
+static Store *forge_store(const char *name)
+{
+        Store *store;
+
+        next_random = 40;
+        store = open_store(name, true);
+        append(store, 1, 1, 2);
+        append(store, 2, 1, 1);
+        append(store, 2, 2, 1);
+        append(store, 1, 3, 2);
+        append(store, 1, 5, 3);
+        append(store, 2, 3, 1);
+        return store;
+}
+
+START_TEST(all_of_it_computed_again)
+{
+        make_signed_store("a");
+        store_free(forge_store("b"));
+        expect("b", INTACT);
+        expect("--key=key b", DAMAGED);
+        expect_text("1..10  index  nothing in this store is signed by this key\n");
+        expect("--key=key --receipts=receipts b", DAMAGED);
+        expect_text("1..4   receipts/log1  a checkpoint that was kept is of another history\n");
+}
+END_TEST
+
+START_TEST(signatures_of_another_history)
+{
+        IndexEntry entry, genuine;
+        char note[NOTE_MAX];
+        StoreHead head;
+        Store *store;
+
+        make_signed_store("a");
+        store = open_store("a", true);
+        ck_assert(store_head(store, &head));
+        genuine = head.last;
+        store_free(store);
+        /* As it was. */
+        store = forge_store("b");
+        ck_assert_int_eq(store_checkpoint(store, &genuine), 0);
+        commit(store);
+        store_free(store);
+        expect("b", DAMAGED);
+        expect_text("the checkpoint is of another history than this store's\n");
+        /* With the head that it would have to have. */
+        store = forge_store("c");
+        ck_assert(store_head(store, &head));
+        entry = genuine;
+        memcpy(entry.checkpoint.head, head.chain, SHA256_SIZE);
+        ck_assert_int_eq(store_checkpoint(store, &entry), 0);
+        commit(store);
+        store_free(store);
+        expect("c", INTACT);
+        expect("--key=key c", DAMAGED);
+        expect_text("the signature of this checkpoint is wrong\n");
+        /* By a key of his own. */
+        make_key();
+        store = forge_store("d");
+        ck_assert(store_head(store, &head));
+        ck_assert_int_eq(signing_key_sign(signing_key, &head, now, &entry, note), 0);
+        entry.checkpoint.serial = 5;
+        ck_assert_int_eq(store_checkpoint(store, &entry), 0);
+        commit(store);
+        append(store, 1, 8, 1);
+        checkpoint(store, NULL);
+        entry.checkpoint.serial = 9;
+        ck_assert(store_head(store, &head));
+        ck_assert_int_eq(signing_key_sign(signing_key, &head, now, &entry, note), 0);
+        memset(entry.checkpoint.previous, 0, SHA256_SIZE);
+        ck_assert_int_eq(store_checkpoint(store, &entry), 0);
+        commit(store);
+        store_free(store);
+        expect("d", DAMAGED);
+        expect_text("checkpoints before this one are missing, or others\n");
+        expect("--key=key --receipts=receipts a", DAMAGED);
+        expect_text("nothing in this store is signed by this key");
+        expect_text("3 of the checkpoints are signed by none of these keys, and were left out\n");
+}
+END_TEST
+
+/* Set back to what it was, it goes on as if nothing had been between. */
+START_TEST(a_missing_period)
+{
+        Store *store;
+
+        make_signed_store("a");
+        attack("cp -r . ../old");
+        store = open_store("a", true);
+        append(store, 1, 8, 4);
+        checkpoint(store, "log1");
+        store_free(store);
+        attack("cd .. && rm -r a && mv old a");
+        store = open_store("a", true);
+        append(store, 1, 8, 1);
+        expect("--key=key --receipts=receipts a", DAMAGED);
+        expect_text("12..14  receipts/log1  the store ends before what a checkpoint says it had\n");
+        append(store, 2, 4, 5);
+        checkpoint(store, NULL);
+        store_free(store);
+        expect("--key=key a", INTACT);
+        expect("--key=key --receipts=receipts a", DAMAGED);
+        expect_text("11..14  receipts/log1  a checkpoint that was kept is of another history\n");
+}
+END_TEST
+
+START_TEST(evidence_that_says_nothing_here)
+{
+        make_signed_store("a");
+        make_store("b");
+        expect("--key=key --receipts=receipts b", DAMAGED);
+        expect_text("receipts/log1: checkpoint 3 of 20");
+        expect_text("is of store 29292929292929292929292929292929, which is not here: Name that store, too; or it is gone\n");
+        /* What its owner has deleted, it has deleted. */
+        attack("rm 00000000000000000001.*");
+        expect("--key=key --receipts=receipts a", DAMAGED);
+        expect_text("segments are missing, and no entry says that they were deleted\n");
+        ck_assert_ptr_null(strstr(output, "Evidence against it"));
+        /* Half a receipt, and one that was changed. */
+        attack("cd ../receipts && sed -i '0,/^store 29/s//store 39/' log1 && truncate -s -200 log1");
+        expect("--key=key --receipts=receipts a", DAMAGED);
+        expect_text("receipts/log1: 2 of 3 checkpoints are cut off or changed, and left out\n");
+}
+END_TEST
+
+START_TEST(evidence_that_cannot_be_used)
+{
+        make_signed_store("a");
+        expect("--receipts=receipts a", USAGE);
+        expect_text("--checkpoint= and --receipts= need --key=, by which they are signed\n");
+        expect("--key=nonsense a", FAILED);
+        expect_text("\"nonsense\" is no verifier key (NAME+ID+BASE64), and no file with one");
+        expect("--key=sign.pem a", FAILED);
+        expect("--key=key --receipts=none a", FAILED);
+        expect_text("Cannot read none: No such file or directory\n");
+        expect("--key=key --checkpoint=none a", FAILED);
+        expect_text("Cannot read none: No such file or directory\n");
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
         Suite *suite = suite_create("verify-verb");
@@ -373,6 +622,13 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, removed_and_inserted);
         tcase_add_test(tcase, whole_segments);
         tcase_add_test(tcase, a_cut_tail_is_not_found_without_evidence);
+        tcase_add_test(tcase, a_signed_store);
+        tcase_add_test(tcase, a_cut_tail);
+        tcase_add_test(tcase, all_of_it_computed_again);
+        tcase_add_test(tcase, signatures_of_another_history);
+        tcase_add_test(tcase, a_missing_period);
+        tcase_add_test(tcase, evidence_that_says_nothing_here);
+        tcase_add_test(tcase, evidence_that_cannot_be_used);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
 }
