@@ -4,7 +4,7 @@
 #
 #   packages_need PURPOSE…   installs what is missing, from the package sources of this machine
 
-packages_build=(gcc libc6-dev meson ninja-build pkg-config
+packages_build=(gcc libc6-dev meson ninja-build pkg-config lowdown
         libaudit-dev libauparse-dev libgnutls28-dev libsystemd-dev libxxhash-dev libzstd-dev libnftables-dev check)
 # systemd: systemd-socket-activate(1); python3: the independent witness.
 packages_demo=("${packages_build[@]}" systemd python3-minimal libpython3-stdlib libauparse0)
