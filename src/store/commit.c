@@ -206,6 +206,8 @@ static void make_job(Store *store, StoreJob *ret)
                 segment_name(store->current.first, ".idx", ret->to);
         }
         store->directory_dirty = false;
+        for (size_t i = 0; i < store->n_victims; i++)
+                ret->gone[ret->n_gone++] = (StoreGone) { store->segments[i].first, store->segments[i].damaged };
 }
 
 bool store_due(Store *store, uint64_t now_usec)
@@ -272,7 +274,12 @@ int store_job_run(const StoreJob *job)
                 if (r < 0)
                         return r;
         }
-        return job->directory ? job->disk->sync_directory(job->disk) : 0;
+        r = job->directory ? job->disk->sync_directory(job->disk) : 0;
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < job->n_gone; i++)
+                retention_remove_files(job->disk, &job->gone[i]);
+        return 0;
 }
 
 /* The group is durable; nothing follows yet: say so in the index now (see above). */

@@ -40,8 +40,8 @@ struct Disk {
         int (*truncate)(Disk *disk, int handle, uint64_t size);
         /* Reserves room behind the end without changing the size. */
         int (*allocate)(Disk *disk, int handle, uint64_t offset, uint64_t size);
-        /* The two syncs, and a rename between them, may be called from another thread than the rest; packing, which
-         * has files of its own, calls from a third. */
+        /* The two syncs, a rename between them and unlinks behind them may be called from another thread than the rest; packing,
+         * which has files of its own, calls from a third. */
         int (*sync)(Disk *disk, int handle);
         int (*sync_directory)(Disk *disk);
         int (*rename)(Disk *disk, const char *from, const char *to);

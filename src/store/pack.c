@@ -140,7 +140,7 @@ bool store_pack_begin(Store *store, StorePack *ret)
 
         if (store->packing)
                 return false;
-        for (size_t i = 0; i + keep < store->n_segments; i++) {
+        for (size_t i = store->n_victims; i + keep < store->n_segments; i++) {
                 Segment *segment = &store->segments[i];
 
                 if (segment->packed || segment->unpackable || segment->damaged)
@@ -167,8 +167,8 @@ int store_pack_end(Store *store, const StorePack *pack, int error)
 
         assert(store->packing);
         store->packing = false;
-        /* It may have been deleted meanwhile, with all before it. */
-        if (!segment) {
+        /* It may have been deleted meanwhile, with all before it, or be deleted just now. */
+        if (!segment || retention_is_going(store, segment)) {
                 remove_file(store, pack->first, STORE_PACKED);
                 return 0;
         }

@@ -7,7 +7,9 @@
  *    as lost with the reason store-damaged, exactly those seqs, and everything else goes on.
  * 3. An entry whose seqs lie behind its segment's end (text and index of a failed group) is not looked at.
  *
- * A reader has its own handles, so writing, rotating and deleting do not care where readers stand. Reading
+ * 4. What the job in flight deletes is not looked at: when that has ended it is explained.
+ *
+ * A reader has its own handles, so writing and rotating do not care where readers stand. Reading
  * in order costs one read of the text a batch, and one of the index every CACHE_ENTRIES batches.
  */
 
@@ -240,6 +242,8 @@ static int source_get(Source *source, uint64_t seq, Cursor *cursor, Batch *ret)
                 return r == -ENOENT;
         segment = segment_find(store, seq);
         assert(segment);
+        if (retention_is_going(store, segment))
+                return 0;
         end = segment_last(store, segment);
         r = find(collector, segment, seq, cursor, &entry);
         if (r < 0)
@@ -265,6 +269,7 @@ static int source_ended(Source *source, uint64_t seq, uint64_t *ret_checksum)
 {
         Collector *collector = container_of(source, Collector, source);
         const Store *store = collector->store;
+        const Segment *segment = segment_find(store, seq);
         IndexEntry entry;
         Batch batch;
         int r;
@@ -275,9 +280,9 @@ static int source_ended(Source *source, uint64_t seq, uint64_t *ret_checksum)
                 *ret_checksum = collector->checksum;
                 return 1;
         }
-        if (custody_shows(collector, seq) < 0)
+        if (custody_shows(collector, seq) < 0 || retention_is_going(store, segment))
                 return 0;
-        r = find(collector, segment_find(store, seq), seq, NULL, &entry);
+        r = find(collector, segment, seq, NULL, &entry);
         if (r <= 0)
                 return r;
         if (entry.batch.stored.first > seq)

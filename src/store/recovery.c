@@ -93,6 +93,12 @@ static int list_segments(Store *store, Listing *listing)
         return r;
 }
 
+static void remove_files(Store *store, const Segment *segment)
+{
+        retention_remove_files(store->disk, &(StoreGone) { segment->first, segment->damaged });
+        store->directory_dirty = true;
+}
+
 /* Deletions whose entry is durable, finished. */
 static void finish_deletions(Store *store, const Names *texts)
 {
@@ -100,12 +106,12 @@ static void finish_deletions(Store *store, const Names *texts)
         size_t n = 0;
 
         while (n + 1 < store->n_segments && store->segments[n].first <= last)
-                retention_remove_files(store, &store->segments[n++]);
+                remove_files(store, &store->segments[n++]);
         segment_drop_oldest(store, n);
         for (size_t i = 0; i < texts->n; i++)
                 if (texts->firsts[i] <= last && store->n_segments > 0 &&
                     texts->firsts[i] < store->segments[0].first)
-                        retention_remove_files(store, &(Segment) { .first = texts->firsts[i] });
+                        remove_files(store, &(Segment) { .first = texts->firsts[i] });
 }
 
 static void set_aside_begun(Store *store, const Names *texts)

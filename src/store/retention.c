@@ -4,7 +4,8 @@
  *
  * 1. What no collector has in custody goes only with delete_unacked. It is counted, and its collectors are told
  *    that it is lost, and why (custody.c).
- * 2. The custody of what goes, and an entry that says that it goes, are durable before the first unlink.
+ * 2. The custody of what goes, and an entry that says that it goes, are durable before the first unlink. The job that makes
+ *    them so goes on to unlink: throwing a file's pages away takes the time of many batches. Until it has ended nobody reads what goes.
  * 3. A segment in which damage was found is kept under another name: it is evidence of its own.
  */
 
@@ -263,23 +264,27 @@ void retention_entry(Store *store, size_t i, uint64_t now_usec, IndexEntry *ret)
         memcpy(ret->deleted.head, next->head, SHA256_SIZE);
 }
 
-void retention_remove_files(Store *store, const Segment *segment)
+void retention_remove_files(Disk *disk, const StoreGone *gone)
 {
         static const char *const suffixes[] = { ".idx", ".log", STORE_PACKED };
         char name[STORE_NAME_MAX], aside[STORE_NAME_MAX + sizeof ".damaged"];
 
         for (size_t i = 0; i < ELEMENTSOF(suffixes); i++) {
-                segment_name(segment->first, suffixes[i], name);
-                if (segment->damaged) {
+                segment_name(gone->first, suffixes[i], name);
+                if (gone->damaged) {
                         strcpy(aside, name);
                         strcat(aside, ".damaged");
-                        (void) store->disk->rename(store->disk, name, aside);
+                        (void) disk->rename(disk, name, aside);
                 } else {
                         /* What cannot be removed now is removed by the next start, which finds the entry. */
-                        (void) store->disk->unlink(store->disk, name);
+                        (void) disk->unlink(disk, name);
                 }
         }
-        store->directory_dirty = true;
+}
+
+bool retention_is_going(const Store *store, const Segment *segment)
+{
+        return store->in_flight && (size_t) (segment - store->segments) < store->n_victims;
 }
 
 static void count_dropped(Store *store, size_t i)
@@ -297,9 +302,9 @@ void retention_delete(Store *store)
         for (size_t i = 0; i < n; i++) {
                 count_dropped(store, i);
                 custody_forget_files(store, store->segments[i].first);
-                retention_remove_files(store, &store->segments[i]);
         }
         segment_drop_oldest(store, n);
+        store->directory_dirty = true;
         retention_choose_none(store);
         count(store);
         store->links_due = store->links_due || n > 0;

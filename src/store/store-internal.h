@@ -41,8 +41,6 @@
 #define STORE_GROUP_ENTRIES_MAX 16384U
 /* A segment whose index has this many entries ends, whatever its text: an index is read whole at start. */
 #define STORE_SEGMENT_ENTRIES_MAX (512U * 1024U)
-/* Segments deleted by one commit. */
-#define STORE_VICTIMS_MAX 16U
 /* Collectors whose custody is remembered: those of a long configuration; further ones displace nobody, they
  * are refused. */
 #define STORE_COLLECTORS_MAX 32U
@@ -394,10 +392,12 @@ int retention_admit(Store *store, uint64_t size) _must_check_;
 uint64_t retention_awaited(const Store *store);
 /* The DELETED entry of victim i. */
 void retention_entry(Store *store, size_t i, uint64_t now_usec, IndexEntry *ret);
-/* Their entries are durable: the files go. */
+/* Their entries are durable, and the files gone. */
 void retention_delete(Store *store);
-/* Takes the files of one segment away. */
-void retention_remove_files(Store *store, const Segment *segment);
+/* Whether the job in flight takes the segment's files away: whoever wants something of it waits for the job's end. */
+bool retention_is_going(const Store *store, const Segment *segment);
+/* Takes the files of one segment away, also on the job's thread. */
+void retention_remove_files(Disk *disk, const StoreGone *gone);
 
 /* --- commit.c --- */
 

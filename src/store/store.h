@@ -100,6 +100,14 @@ void store_stream_forget(Store *store, const StreamId *stream);
 
 /* --- Group commit --- */
 
+/* Segments deleted by one commit. */
+#define STORE_VICTIMS_MAX 16U
+
+typedef struct StoreGone {
+        uint64_t first; /* of the segment */
+        bool damaged;   /* kept, under another name */
+} StoreGone;
+
 typedef struct StoreJob {
         Disk *disk;
         int handles[4]; /* text and index of the segment, and of the one before when it was rotated out */
@@ -107,6 +115,8 @@ typedef struct StoreJob {
         int cut[2]; /* of a poisoned segment, cut at its last durable batch: synced too, negative: none */
         char from[64], to[64]; /* the rename behind the syncs that makes a new segment count; empty: none */
         bool directory;
+        StoreGone gone[STORE_VICTIMS_MAX]; /* whose files go, when all else is done */
+        size_t n_gone;
 } StoreJob;
 
 /* The next commit writes something, though there may be nothing new: whether the disk works. */
@@ -124,7 +134,7 @@ bool store_due(Store *store, uint64_t now_usec);
  * a job is in flight. */
 int store_commit_begin(Store *store, uint64_t now_usec, StoreJob *ret_job) _must_check_;
 
-/* Runs the syncs; on any thread. Returns 0 or the first error. */
+/* Runs the syncs, and then takes away what the group says is deleted; on any thread. Returns 0 or the first error. */
 int store_job_run(const StoreJob *job) _must_check_;
 
 /* Ends the job. With 0 the group is durable: positions of its streams, source ranges. With an error the

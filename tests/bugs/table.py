@@ -43,7 +43,7 @@ BUGS = [
         'r = job->disk->sync(job->disk, job->handles[i]); if (r == -EIO) r = job->disk->sync(job->disk, job->handles[i]);'),
     bug('sync-error-ignored', *CRASH, 'store/commit.c', SYNC, '(void) job->disk->sync(job->disk, job->handles[i]); r = 0;'),
     bug('no-directory-sync', *CRASH, 'store/commit.c',
-        'return job->directory ? job->disk->sync_directory(job->disk) : 0;', 'return 0;'),
+        'r = job->directory ? job->disk->sync_directory(job->disk) : 0;', 'r = 0;'),
     bug('unsynced-rotation', *CRASH, 'store/commit.c',
         'ret->handles[ret->n_handles++] = store->before.text; ret->handles[ret->n_handles++] = store->before.index;', ';'),
     bug('index-not-synced', *CRASH, 'store/commit.c', 'ret->handles[ret->n_handles++] = store->current.index;', ';'),
@@ -130,7 +130,7 @@ BUGS = [
         'custody_until(store, store->segments[i].first) >= store->segments[i + 1].first - 1',
         'store->segments[i + 1].first - 1 <= store->durable.last'),
     bug('unlink-before-the-entry-is-durable', *CRASH, 'store/commit.c', 'make_job(store, ret_job);',
-        'for (size_t i = 0; i < store->n_victims; i++) retention_remove_files(store, &store->segments[i]);'
+        'for (size_t i = 0; i < store->n_victims; i++) retention_remove_files(store->disk, &(StoreGone) { .first = store->segments[i].first });'
         ' make_job(store, ret_job);'),
     bug('release-of-what-is-not-durable', 'test-store-trouble', 'nothing_is_released_that_was_not_shown', 'store/reader.c',
         'seq > collector->store->durable.last', 'false'),

@@ -83,6 +83,69 @@ START_TEST(full_it_drops_the_oldest_and_tells_exactly_what)
 }
 END_TEST
 
+static int count_file(const char *entry, void *userdata)
+{
+        *(unsigned *) userdata += strncmp(entry, "00000000000000000001.", 21) == 0;
+        return 0;
+}
+
+/* Files of the first segment. */
+static unsigned count_files(void)
+{
+        Disk *disk = sim_disk_attach(sim);
+        unsigned n = 0;
+
+        ck_assert_int_eq(disk->list(disk, ".", count_file, &n), 0);
+        (void) disk_free(disk);
+        return n;
+}
+
+/* The job takes the files away while the loop goes on: what was in them is said when it has ended, and what is packed
+ * meanwhile does not stay. 0: the packing begins before it and ends behind it; 1: all of it before; 2: the job fails. */
+START_TEST(nobody_looks_at_what_is_being_deleted)
+{
+        uint64_t seq = 1, checksum;
+        Source *source;
+        StorePack pack;
+        StoreJob job;
+        Batch batch;
+        int r;
+
+        options.segment_size_max = 200;
+        options.use_max = 16 * 1024;
+        options.delete_unacked = true;
+        reopen();
+        source = store_source(store, "c");
+        for (;; seq++) {
+                ck_assert_int_eq(append(1, seq, seq), 0);
+                ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
+                if (job.n_gone > 0)
+                        break;
+                ck_assert_int_eq(store_commit_end(store, store_job_run(&job), now), 0);
+                ck_assert_int_eq(source->get(source, 1, NULL, &batch), 1);
+                if (seq == 20)
+                        ck_assert(store_pack_begin(store, &pack));
+        }
+        ck_assert_uint_eq(job.gone[0].first, 1);
+        ck_assert_uint_eq(pack.first, 1);
+        if (_i == 1)
+                ck_assert_int_eq(store_pack_end(store, &pack, store_pack_run(&pack)), 0);
+        ck_assert_uint_eq(count_files(), 2);
+        r = _i == 2 ? -EIO : store_job_run(&job);
+        ck_assert_uint_eq(count_files(), r == 0 ? 0 : 2);
+        ck_assert_int_eq(source->get(source, 1, NULL, &batch), 0);
+        ck_assert_int_eq(source->ended(source, 1, &checksum), 0);
+        if (_i == 0) {
+                ck_assert_int_lt(store_pack_run(&pack), 0);
+                ck_assert_int_eq(store_pack_end(store, &pack, -ENOENT), 0);
+        }
+        ck_assert_int_eq(store_commit_end(store, r, now), r);
+        expect(source, 1, r == 0 ? BATCH_LOST : BATCH_RECORDS, r == 0 ? "deleted-for-size" : NULL);
+        ck_assert_uint_eq(status().damaged, 0);
+        ck_assert_uint_eq(count_files(), r == 0 ? 0 : 2);
+}
+END_TEST
+
 /* Many batches at a time, and one more group while a commit is under way: what is too much is little. */
 START_TEST(a_bound_is_passed_by_two_eighths)
 {
@@ -360,6 +423,7 @@ int main(void)
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_loop_test(tcase, full_it_drops_the_oldest_and_tells_exactly_what, 0, 2);
+        tcase_add_loop_test(tcase, nobody_looks_at_what_is_being_deleted, 0, 3);
         tcase_add_test(tcase, a_bound_is_passed_by_two_eighths);
         tcase_add_loop_test(tcase, a_batch_that_is_large_beside_the_bound_finds_room, 0, 2);
         tcase_add_loop_test(tcase, entries_without_text_do_not_fill_a_bound, 0, 2);
