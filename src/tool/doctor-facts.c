@@ -66,7 +66,7 @@ static int take_answers(int fd, int wanted, struct audit_status *status, unsigne
         }
 }
 
-void doctor_kernel_read(DoctorKernel *ret)
+static void read_kernel(DoctorKernel *ret)
 {
         struct audit_status status = { 0 };
         DoctorKernel kernel = { 0 };
@@ -102,7 +102,7 @@ void doctor_facts_read(DoctorFacts *facts)
         int state;
 
         read_units(facts);
-        doctor_kernel_read(&facts->kernel);
+        read_kernel(&facts->kernel);
         state = adjtimex(&timex);
         facts->clock_known = state >= 0;
         facts->clock_synchronised = state != TIME_ERROR && !(timex.status & STA_UNSYNC);

@@ -71,8 +71,6 @@ extern const DoctorCheck doctor_checks[];
 
 /* What systemd, the kernel and the clock say; `units` and `host` are the facts' own. */
 void doctor_facts_read(DoctorFacts *facts);
-/* The kernel's part of it. */
-void doctor_kernel_read(DoctorKernel *ret);
 /* Reads the configuration of the three programs, and judges what this host is. */
 void doctor_begin(Doctor *doctor);
 void doctor_done(Doctor *doctor);

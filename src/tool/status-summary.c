@@ -107,7 +107,7 @@ static int print_subscribers(const Component *component)
         return r;
 }
 
-static int print_dispatcher(const Component *component, const DoctorKernel *kernel)
+static int print_dispatcher(const Component *component)
 {
         double size = value_of(component, "ring_size_bytes"), used = value_of(component, "ring_used_bytes");
 
@@ -118,8 +118,8 @@ static int print_dispatcher(const Component *component, const DoctorKernel *kern
                 row("lost", "%.0f events, %.0f cut; %.0f records by the kernel's count, %.0f dropped from a full ring",
                     value_of(component, "kernel_events_lost_total"), value_of(component, "kernel_events_cut_total"),
                     value_of(component, "kernel_lost"), value_of(component, "dropped_total"));
-        if (kernel && kernel->error == 0)
-                row("backlog", "%u of %u in the kernel", kernel->backlog, kernel->backlog_limit);
+        if (has(component, "kernel_backlog"))
+                row("backlog", "%.0f of %.0f in the kernel", value_of(component, "kernel_backlog"), value_of(component, "kernel_backlog_limit"));
         if (size > 0)
                 row("ring", "%.1f%% of %s waits for subscribers", used * 100 / size, bytes(size));
         return print_subscribers(component);
@@ -170,10 +170,10 @@ static void print_aggregator(const Component *component)
         print_store(component);
 }
 
-int status_summary(const Component *component, const DoctorKernel *kernel)
+int status_summary(const Component *component)
 {
         if (strcmp(component->name, "dispatcher") == 0)
-                return print_dispatcher(component, kernel);
+                return print_dispatcher(component);
         if (strcmp(component->name, "remote") == 0)
                 print_remote(component);
         if (strcmp(component->name, "aggregator") == 0)

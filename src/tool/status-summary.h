@@ -4,8 +4,6 @@
 /* The few lines about a component that one screen has room for: queues, lag, losses, days of the certificate. */
 
 #include "tool/component.h"
-#include "tool/doctor.h"
 
-/* Prints them; nothing for a component that is none of ours. `kernel`: NULL, or what the kernel's audit says.
- * Returns 0 or -ENOMEM. */
-int status_summary(const Component *component, const DoctorKernel *kernel) _must_check_;
+/* Prints them; nothing for a component that is none of ours. Returns 0 or -ENOMEM. */
+int status_summary(const Component *component) _must_check_;

@@ -60,18 +60,8 @@ static void print_samples(const Component *component)
         }
 }
 
-/* What the kernel says is said of this host alone. */
-static const DoctorKernel *ask_kernel(const Options *options, const Component *component, DoctorKernel *kernel)
-{
-        if (strcmp(component->name, "dispatcher") != 0 || strcmp(options->directory, STATE_DIRECTORY) != 0)
-                return NULL;
-        doctor_kernel_read(kernel);
-        return kernel;
-}
-
 static int print_component(const Options *options, const Component *component)
 {
-        DoctorKernel kernel;
         bool good = component->health == HEALTH_RUNNING;
 
         printf("%s%s%s  %s%s%s\n", paint(options, "\x1b[1m"), component->name, paint(options, "\x1b[0m"),
@@ -82,7 +72,7 @@ static int print_component(const Options *options, const Component *component)
         for (size_t i = 0; component->conditions && component->conditions[i]; i++)
                 print_condition(options, component->conditions[i], component->files[i]);
         if (!options->all)
-                return status_summary(component, ask_kernel(options, component, &kernel));
+                return status_summary(component);
         print_samples(component);
         return 0;
 }

@@ -58,6 +58,18 @@ verify_reaction() {
     rm -r "$drop_ins"
 }
 
+# It is for each of these units, whichever a site takes.
+verify_refusal() {
+    local unit drop_ins
+    for unit in audit-relay-client.target audit-relay-collector.target audit-relay-{dispatcher,remote,aggregator}.service; do
+        drop_ins=$work/units/$unit.d
+        mkdir -p "$drop_ins"
+        cp "$work/root/usr/share/audit-relay/refuse-manual-stop.conf" "$drop_ins/"
+        SYSTEMD_UNIT_PATH=$work/units: systemd-analyze verify --man=no "$work/units/$unit"
+        rm -r "$drop_ins"
+    done
+}
+
 # Prints what is over the threshold; systemd-analyze always prints the table.
 secure() {
     systemd-analyze security --offline=true --threshold="$threshold" --no-pager "$1" >"$work/security" 2>&1 ||
@@ -87,6 +99,7 @@ for reaction in "$work"/root/usr/lib/audit-relay/reactions/*.conf; do
     check "the reaction $(basename "$reaction" .conf) is understood" verify_reaction "$reaction"
 done
 check "there are nine reactions" test "$reactions" -eq 9
+check "the drop-in against stopping by hand is understood" verify_refusal
 services=0
 for unit in "$work"/units/*.service; do
     services=$((services + 1))

@@ -82,6 +82,8 @@ START_TEST(one_screen)
         status_counter(dispatcher, "records", "origin=\"local\"", 45, NULL);
         status_counter(dispatcher, "kernel_events_lost", NULL, 2, "x");
         status_gauge(dispatcher, "kernel_lost", NULL, 7, "x");
+        status_gauge(dispatcher, "kernel_backlog", NULL, 3, "x");
+        status_gauge(dispatcher, "kernel_backlog_limit", NULL, 8192, "x");
         status_gauge(dispatcher, "ring_used_bytes", NULL, 1024 * 1024, "x");
         status_gauge(dispatcher, "ring_size_bytes", NULL, 64 * 1024 * 1024, "x");
         status_gauge(dispatcher, "subscriber_lag_records", "subscriber=\"remote\"", 12, "x");
@@ -114,6 +116,7 @@ START_TEST(one_screen)
                          "  Dispatching\n"
                          "  records     900 from the kernel, 45 from producers\n"
                          "  lost        2 events, 0 cut; 7 records by the kernel's count, 0 dropped from a full ring\n"
+                         "  backlog     3 of 8192 in the kernel\n"
                          "  ring        1.6% of 64.0M waits for subscribers\n"
                          "\n"
                          "SUBSCRIBER  STATE      LAG  QUEUED  DROPPED\n"
