@@ -14,6 +14,7 @@
 
 #include "runtime/issue.h"
 #include "tool/cert-files.h"
+#include "tool/cert-list.h"
 #include "tool/cert-show.h"
 #include "tool/cert-sign.h"
 #include "tool/tool.h"
@@ -37,7 +38,7 @@ typedef struct Options {
         const char *out;
         unsigned long days;
         time_t not_before, not_after;
-        bool force, ed25519;
+        bool force, ed25519, json;
 } Options;
 
 static void help(void)
@@ -47,6 +48,7 @@ static void help(void)
                "  init              Make a CA\n"
                "  collector NAME    Make a certificate for the collector NAME, its DNS name for clients\n"
                "  client NAME       Make a certificate for the client NAME, the node it may speak for\n"
+               "  list              All certificates that were made here, their days and what became of them\n"
                "  revoke NAME       Revoke all certificates made for NAME: writes crl.pem\n"
                "  show FILE         What the certificates in FILE say\n"
                "  signer NAME       Make a key that signs checkpoints of the store of the collector NAME\n"
@@ -58,7 +60,8 @@ static void help(void)
                "  --not-before=DATE --not-after=DATE\n"
                "                    Instead: from and until, 2026-01-31 or 2026-01-31T12:00:00Z\n"
                "  --ed25519         An Ed25519 key instead of ECDSA P-256\n"
-               "  --force           Overwrite what is there\n",
+               "  --force           Overwrite what is there: a new certificate in place of the old one\n"
+               "  --json            list as JSON\n",
                CERTIFICATE_DAYS, CA_DAYS);
 }
 
@@ -381,7 +384,8 @@ static int parse_options(int argc, char **argv, Options *options)
                 OPTION_BEFORE,
                 OPTION_AFTER,
                 OPTION_ED25519,
-                OPTION_FORCE
+                OPTION_FORCE,
+                OPTION_JSON,
         };
         static const struct option table[] = {
                 {"help", no_argument, NULL, 'h'},
@@ -392,6 +396,7 @@ static int parse_options(int argc, char **argv, Options *options)
                 {"not-after", required_argument, NULL, OPTION_AFTER},
                 {"ed25519", no_argument, NULL, OPTION_ED25519},
                 {"force", no_argument, NULL, OPTION_FORCE},
+                {"json", no_argument, NULL, OPTION_JSON},
                 { 0 },
         };
         bool ok = true;
@@ -423,6 +428,9 @@ static int parse_options(int argc, char **argv, Options *options)
                 case OPTION_FORCE:
                         options->force = true;
                         break;
+                case OPTION_JSON:
+                        options->json = true;
+                        break;
                 default:
                         ok = false;
                 }
@@ -451,6 +459,8 @@ int verb_cert(int argc, char **argv)
                 return run_issue(&options, ISSUE_COLLECTOR, argument);
         if (n == 2 && strcmp(command, "client") == 0)
                 return run_issue(&options, ISSUE_CLIENT, argument);
+        if (n == 1 && strcmp(command, "list") == 0)
+                return cert_list(options.directory, options.json) < 0 ? TOOL_EXIT_FAILURE : EXIT_SUCCESS;
         if (n == 2 && strcmp(command, "revoke") == 0)
                 return run_revoke(&options, argument);
         if (n == 2 && strcmp(command, "signer") == 0)
@@ -459,7 +469,7 @@ int verb_cert(int argc, char **argv)
                 return run_verifier(&options, argument);
         if (n == 2 && strcmp(command, "show") == 0)
                 return cert_show(argument) < 0 ? TOOL_EXIT_FAILURE : EXIT_SUCCESS;
-        fprintf(stderr, "audit-relay cert: init, collector NAME, client NAME, revoke NAME, show FILE, signer NAME or verifier "
+        fprintf(stderr, "audit-relay cert: init, collector NAME, client NAME, list, revoke NAME, show FILE, signer NAME or verifier "
                         "NAME; see --help\n");
         return TOOL_EXIT_USAGE;
 }

@@ -120,6 +120,44 @@ START_TEST(revokes_all_of_a_name_and_of_no_other)
 }
 END_TEST
 
+/* The row of this name and state is in the list. */
+static void expect_row(const char *name, const char *state, const char *rest)
+{
+        for (const char *p = output; *p; p += strcspn(p, "\n"), p += *p == '\n') {
+                size_t n = strcspn(p, " "), blanks = strspn(p + n, " ");
+                const char *found = p + n + blanks;
+
+                if (n == strlen(name) && strncmp(p, name, n) == 0 && strncmp(found, state, strlen(state)) == 0) {
+                        ck_assert_msg(memmem(found, strcspn(found, "\n"), rest, strlen(rest)), "%s: %.200s", rest, p);
+                        return;
+                }
+        }
+        ck_abort_msg("%s, %s is not in:\n%.2000s", name, state, output);
+}
+
+START_TEST(lists_what_it_made)
+{
+        expect(0, "init", "Made");
+        expect(0, "list", "NAME  STATE  DAYS  END  SERIAL\n");
+        expect(0, "client web-1 --days=10", "Made");
+        expect(0, "client web-1 --force --days=20", "Made");
+        expect(0, "collector logs", "Made");
+        expect(0, "client old --not-before=2019-01-01 --not-after=2020-01-01T12:00:00Z", "Made");
+        expect(0, "client gone", "Made");
+        expect(0, "revoke gone", "Revoked");
+        ck_assert_int_eq(run("list"), 0);
+        expect_row("web-1", "replaced", " UTC");
+        expect_row("web-1", "valid", " UTC");
+        /* 825 days, or a second less. */
+        expect_row("logs", "valid", " 82");
+        expect_row("old", "expired", "2020-01-01 12:00:00 UTC");
+        expect_row("gone", "revoked", " 82");
+        expect(0, "list --json", "    \"name\": \"gone\",\n    \"state\": \"revoked\",\n    \"days\": 82");
+        fixture_write(&fixture, "new/ca/issued/web-1-ff.pem", "nothing\n");
+        expect(1, "list", "web-1-ff.pem is no certificate");
+}
+END_TEST
+
 START_TEST(shows_what_it_made)
 {
         char arguments[160];
@@ -165,6 +203,7 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, makes_what_tls_can_use);
         tcase_add_test(tcase, overwrites_nothing_unasked);
         tcase_add_test(tcase, revokes_all_of_a_name_and_of_no_other);
+        tcase_add_test(tcase, lists_what_it_made);
         tcase_add_test(tcase, shows_what_it_made);
         tcase_add_test(tcase, wrong_command_lines_are_explained);
         suite_add_tcase(suite, tcase);
