@@ -24,6 +24,7 @@ int verb_check(int argc, char **argv);
 int verb_subscribe(int argc, char **argv);
 int verb_part(int argc, char **argv);
 int verb_store(int argc, char **argv);
+int verb_execs(int argc, char **argv);
 int verb_bound(int argc, char **argv);
 int verb_bound_fanout(int argc, char **argv);
 

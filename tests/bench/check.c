@@ -19,8 +19,9 @@ typedef struct Check {
         Records records; /* the next line that is expected */
         uint64_t count;
         bool auditd; /* audisp-remote leaves EOE out, and auditd writes records of its own */
+        bool tail;   /* what is before the oldest one was deleted */
         uint8_t *seen; /* a bit each */
-        uint64_t newest;
+        uint64_t newest, oldest;
         uint64_t lines, bytes, duplicated, disordered, strange, lost;
         uint8_t line[RECORDS_LINE_MAX];
 } Check;
@@ -40,6 +41,7 @@ static void take(Check *check, uint64_t number)
         else if (number < check->newest)
                 check->disordered++;
         *byte |= bit;
+        check->oldest = MIN(check->oldest, number);
         check->newest = MAX(check->newest, number);
 }
 
@@ -133,8 +135,10 @@ static int check_store(Check *check, const char *path)
 
 static void count_lost(Check *check)
 {
-        records_seek(&check->records, 1);
-        for (uint64_t number = 1; number <= check->count; number++) {
+        uint64_t first = check->tail && check->newest > 0 ? check->oldest : 1;
+
+        records_seek(&check->records, first);
+        for (uint64_t number = first; number <= check->count; number++) {
                 bool wanted = !check->auditd || !records_at_end_of_event(&check->records);
 
                 if (wanted && !(check->seen[number / 8] & (1U << number % 8)))
@@ -152,6 +156,8 @@ int verb_check(int argc, char **argv)
         if (r >= 0) {
                 check->count = strtoull(argv[1], NULL, 10);
                 check->auditd = strcmp(argv[3], "auditd") == 0;
+                check->tail = strcmp(argv[3], "tail") == 0;
+                check->oldest = UINT64_MAX;
                 check->seen = calloc(1, check->count / 8 + 1);
                 r = check->seen ? records_init(&check->records, strcmp(argv[2], "-") == 0 ? NULL : argv[2]) : -ENOMEM;
         }

@@ -39,7 +39,7 @@ def colour(name):
 
 def picture(found):
     """Bars of a logarithmic scale: between the slowest and the fastest lies a factor of hundreds."""
-    found = sorted((f for f in found if not f.name.startswith(figures.ALONE)), key=lambda f: -f.rate)
+    found = [f for f in found if f.rate and not f.name.startswith(figures.ALONE)]
     decades = range(4, 8)
     room = WIDTH - LEFT - RIGHT
 
@@ -77,7 +77,20 @@ def write(directory, found, wrong):
     if wrong:
         text += ["", "This run is void, and its rates say little: " + "; ".join(wrong) + "."]
     replace(f"{directory}/performance.md", "figures", "\n".join(text))
-    with open(f"{directory}/performance.svg", "w") as file:
+    draw(f"{directory}/performance.svg", sorted(found, key=lambda f: -f.rate))
+
+
+def write_growth(directory, found, wrong):
+    """The picture shows what goes with the number of clients and subscribers: the rest is paced or has no rate."""
+    text = [f"Measured {machine()}.", "", figures.markdown([figures.GROWTH_HEAD, *figures.growth_table(found)])]
+    if wrong:
+        text += ["", "This run is void, and what it shows is not to be relied on: " + "; ".join(wrong) + "."]
+    replace(f"{directory}/performance.md", "growth", "\n".join(text))
+    draw(f"{directory}/performance-growth.svg", [f for f in found if f.name.startswith(("clients-", "subscribers-"))])
+
+
+def draw(path, found):
+    with open(path, "w") as file:
         file.write("\n".join(picture(found)) + "\n")
 
 

@@ -16,7 +16,7 @@
 /* A two-hundredth of the shortest run, and next to no CPU. */
 #define WATCH_NSEC 1000000L
 
-static int write_records(int fd, const char *node, uint64_t first, uint64_t count)
+static int write_records(int fd, const char *node, uint64_t first, uint64_t last)
 {
         _cleanup_(freep) uint8_t *chunk = malloc(CHUNK);
         Records records;
@@ -26,7 +26,7 @@ static int write_records(int fd, const char *node, uint64_t first, uint64_t coun
         if (r < 0)
                 return r;
         records_seek(&records, first);
-        while (r >= 0 && (n = records_fill(&records, chunk, CHUNK, count)) > 0)
+        while (r >= 0 && (n = records_fill(&records, chunk, CHUNK, last)) > 0)
                 r = bench_write(fd, chunk, n);
         records_done(&records);
         return r;
@@ -52,7 +52,7 @@ int verb_sum(int argc, char **argv)
         return EXIT_SUCCESS;
 }
 
-/* Plain lines: the way that has most to be done behind it. */
+/* SOCKET LAST [FIRST]. Plain lines: the way that has most to be done behind it. */
 int verb_feed(int argc, char **argv)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -64,7 +64,7 @@ int verb_feed(int argc, char **argv)
         if (fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof address) < 0)
                 return bench_fail(argv[1], errno);
         begin = bench_now();
-        r = write_records(fd, NULL, 1, strtoull(argv[2], NULL, 10));
+        r = write_records(fd, NULL, argc > 3 ? strtoull(argv[3], NULL, 10) : 1, strtoull(argv[2], NULL, 10));
         if (r < 0)
                 return bench_fail(argv[1], r);
         printf("{\"begin_ns\": %" PRIu64 ", \"end_ns\": %" PRIu64 ", \"cpu_ns\": %" PRIu64 "}\n", begin,

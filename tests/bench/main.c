@@ -5,12 +5,13 @@
 static const Verb verbs[] = {
         { "generate", "LAST [NODE|- [FIRST]]", 1, verb_generate },
         { "sum", "COUNT NODE|-", 2, verb_sum },
-        { "feed", "SOCKET COUNT", 2, verb_feed },
+        { "feed", "SOCKET LAST [FIRST]", 2, verb_feed },
         { "watch", "FILE|DIRECTORY BYTES SECONDS", 3, verb_watch },
-        { "check", "COUNT NODE|- whole|auditd FILE|DIRECTORY", 4, verb_check },
+        { "check", "COUNT NODE|- whole|tail|auditd FILE|DIRECTORY", 4, verb_check },
         { "subscribe", "DESCRIPTOR COUNT NODE good|careless|silent|slow", 4, verb_subscribe },
         { "part", "NAME COUNT DIRECTORY", 3, verb_part },
-        { "store", "COUNT NODE DIRECTORY", 3, verb_store },
+        { "store", "LAST NODE DIRECTORY [SEGMENT_BYTES]", 3, verb_store },
+        { "execs", "COUNT RATE GID PROGRAM", 4, verb_execs },
         { "bound", "COUNT FILE DIRECTORY one|two|hashed", 4, verb_bound },
         { "bound-fanout", "COUNT NODE SUBSCRIBERS", 3, verb_bound_fanout },
 };

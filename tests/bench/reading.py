@@ -78,20 +78,25 @@ def check(load, found, since, count):
     return len(lines), int(before) + int(behind), int(found != expected)
 
 
+def of_minute(bench, build, store, memory, count, middle):
+    """Asks a store of `count` records for the minute that record number `middle` is in."""
+    load = Load(bench)
+    since = time_of(load.lines(middle, middle)) // 1000 // MINUTE * MINUTE
+    with open(f"{memory}/found", "w+b") as output:
+        seconds, cpu, most, read = command(f"{build}/src/tool/audit-relay", store, since, output)
+        output.seek(0)
+        found = output.read()
+    n, lost, wrong = check(load, found, since, count)
+    print(f"bench: a minute of the log: {n:,} records, {len(found) >> 20} MiB, out of {count:,}: {seconds:.2f} s, {read:.0f} MiB "
+          "read from the disk", file=sys.stderr, flush=True)
+    return measure(n, seconds, {"log": cpu}, {"log": most}, lost=lost, wrong=wrong)
+
+
 def minute(bench, options):
     """The record in the middle is in it."""
-    count, load = options.log_records, Load(bench)
+    count = options.log_records
     with directories(options.place) as (disk, memory):
         store = f"{disk}/store"
         bench.say("store", count, relay.NODE, store)
         forget(store)
-        since = time_of(load.lines(count // 2, count // 2)) // 1000 // MINUTE * MINUTE
-        with open(f"{memory}/found", "w+b") as output:
-            seconds, cpu, most, read = command(f"{options.build_dir}/src/tool/audit-relay", store, since, output)
-            output.seek(0)
-            found = output.read()
-        size = sum(os.path.getsize(f"{store}/{name}") for name in os.listdir(store) if name[0].isdigit())
-        n, lost, wrong = check(load, found, since, count)
-    print(f"bench: log-minute: {n:,} records, {len(found) >> 20} MiB, out of {count:,}, {size >> 20} MiB: {seconds:.2f} s, "
-          f"{read:.0f} MiB read from the disk", file=sys.stderr, flush=True)
-    return measure(n, seconds, {"log": cpu}, {"log": most}, lost=lost, wrong=wrong)
+        return of_minute(bench, options.build_dir, store, memory, count, count // 2)

@@ -2,6 +2,7 @@
 """Our three programs, as they are shipped and with their own defaults; only names, paths and sockets are set."""
 
 import os
+import re
 import socket
 
 from programs import Failure, Program
@@ -32,38 +33,40 @@ class Relay:
             file.write(f"[Subscriber]\nSocket={self.memory}/{name}\nOverflow={overflow}\n")
         return listen(f"{self.memory}/{name}")
 
-    def dispatcher(self):
-        return self.program("dispatcher", "input", listen(f"{self.memory}/input"),
-                            f"[Dispatcher]\nNode={NODE}\nRingFile={self.memory}/ring\nKernel=none\n"
-                            f"StateDirectory={self.memory}/state\nSubscribersDirectory={self.memory}/subscribers.d\n")
+    def dispatcher(self, kernel=None):
+        """`kernel`: its socket, held as PID 1 holds it; without it only producers are read."""
+        held = [("input", listen(f"{self.memory}/input")), *([("kernel", kernel)] if kernel else [])]
+        self.program("dispatcher", held,
+                     f"[Dispatcher]\nNode={NODE}\nRingFile={self.memory}/ring\nKernel={'unicast' if kernel else 'none'}\n"
+                     f"StateDirectory={self.memory}/state\nSubscribersDirectory={self.memory}/subscribers.d\n")
 
-    def client_and_collector(self, way=None):
-        """`way`: from the collector's port to the one that remote connects to."""
+    def client_and_collector(self, way=None, kernel=None, remote="", aggregator=""):
+        """`way`: from the collector's port to the one that remote connects to. `remote`, `aggregator`: more of their settings."""
         certificates(self.build, f"{self.disk}/ca")
         inbox = self.subscriber("remote", "block")
         server = socket.create_server(("127.0.0.1", 0), backlog=128)
         port = server.getsockname()[1]
-        self.dispatcher()
-        self.program("remote", "remote", inbox,
+        self.dispatcher(kernel)
+        self.program("remote", [("remote", inbox)],
                      f"[Remote]\nCollector=127.0.0.1:{way(port) if way else port}\nCollectorName={COLLECTOR}\nNode={NODE}\n"
-                     f"{self.tls(NODE)}Directory={self.disk}/remote\nStateDirectory={self.memory}/state\nRetryMin=10ms\n")
-        self.program("aggregator", "tls", server,
+                     f"{self.tls(NODE)}Directory={self.disk}/remote\nStateDirectory={self.memory}/state\nRetryMin=10ms\n{remote}")
+        self.program("aggregator", [("tls", server)],
                      f"[Aggregator]\nName={COLLECTOR}\n{self.tls(COLLECTOR)}Directory={self.store}\n"
-                     f"StateDirectory={self.memory}/state\n")
+                     f"StateDirectory={self.memory}/state\n{aggregator}")
 
     def client_of_auditd(self, port):
         """remote with a stock collector."""
         inbox = self.subscriber("remote", "block")
         self.dispatcher()
-        self.program("remote", "remote", inbox,
+        self.program("remote", [("remote", inbox)],
                      f"[Remote]\nProtocol=auditd\nCollector=127.0.0.1:{port}\nNode={NODE}\nDirectory={self.disk}/remote\n"
                      f"StateDirectory={self.memory}/state\nRetryMin=10ms\n")
 
-    def program(self, name, descriptor, held, configuration):
+    def program(self, name, sockets, configuration):
         path = f"{self.memory}/{name}.conf"
         with open(path, "w") as file:
             file.write(configuration)
-        program = Program(name, [f"--config={path}"], [(descriptor, held)], self.memory)
+        program = Program(name, [f"--config={path}"], sockets, self.memory)
         program.path = f"{self.build}/src/{name}/{name}"
         self.programs[name] = program
 
@@ -96,18 +99,18 @@ class Relay:
         if CIPHER not in self.words("aggregator"):
             raise Broken(f"the session does not use {CIPHER}: {self.words('aggregator')}")
 
+    def metric(self, program, name):
+        """Of its status, which it writes each second; None: there is none yet."""
+        try:
+            with open(f"{self.memory}/state/{program}/status") as file:
+                found = re.search(rf"^audit_relay_{program}_{re.escape(name)} (\S+)$", file.read(), re.MULTILINE)
+        except FileNotFoundError:
+            return None
+        return int(float(found[1])) if found else None
+
     def wait_acked(self, subscriber, seq):
-        """By the dispatcher's status, which it writes each second."""
-        wanted = f'subscriber_acked_seq{{subscriber="{subscriber}"}} {seq}'
-
-        def acked():
-            try:
-                with open(f"{self.memory}/state/dispatcher/status") as file:
-                    return wanted in file.read()
-            except FileNotFoundError:
-                return False
-
-        wait_for(f"the acknowledgement of all by {subscriber}", acked)
+        wait_for(f"the acknowledgement of all by {subscriber}",
+                 lambda: self.metric("dispatcher", f'subscriber_acked_seq{{subscriber="{subscriber}"}}') == seq)
 
     def stop(self):
         for program in self.programs.values():

@@ -90,11 +90,11 @@ class Rows:
             return measure(count, (seen["end_ns"] - begin) / 1e9, {**late, **used}, {**late_peak, **peak},
                            generator=seen["cpu_ns"] / 1e9, **self.checked(programs.store, count))
 
-    def fanout(self, count, bad=()):
-        """The dispatcher to four subscribers that it waits for, with others beside that it need not wait for."""
+    def fanout(self, count, subscribers=SUBSCRIBERS, bad=()):
+        """The dispatcher to subscribers that it waits for, with others beside that it need not wait for."""
         with self.relay() as programs, contextlib.ExitStack() as stack:
             good = [stack.enter_context(self.subscriber(programs, f"good-{i}", "block", count, "good"))
-                    for i in range(SUBSCRIBERS)]
+                    for i in range(subscribers)]
             for i, way in enumerate(bad):
                 stack.enter_context(self.bad_subscriber(programs, f"bad-{i}", count, way))
             programs.dispatcher()
@@ -111,7 +111,7 @@ class Rows:
                            duplicated=sum(end["duplicated"] for end in ends), wrong=sum(end["strange"] for end in ends))
 
     def fanout_bad(self, count):
-        return self.fanout(count, BAD)
+        return self.fanout(count, bad=BAD)
 
     @contextlib.contextmanager
     def subscriber(self, programs, name, overflow, count, way):

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A store as the aggregator writes it, with times and hashes, of as many records as are wanted: for those who read one. It is
- * synced once a group, so that it is written as fast as the disk goes. */
+/* A store as the aggregator writes it, with times and hashes, of as many records and segments as are wanted: for those who read one.
+ * It is synced once, at the end, so that it is written as fast as the disk goes. */
 
 #include "bench.h"
 #include "record/record.h"
 #include "records.h"
 #include "store/store.h"
 
+#include <fcntl.h>
 #include <gnutls/crypto.h>
 #include <inttypes.h>
 #include <sys/random.h>
@@ -30,14 +31,38 @@ static void random_bytes(void *bytes, size_t size)
                 abort();
 }
 
-static int open_store(const char *directory, Store **ret)
+static int sync_later(Disk *disk, int handle)
+{
+        return 0;
+}
+
+static int sync_directory_later(Disk *disk)
+{
+        return 0;
+}
+
+/* What is allocated ahead would have to be given back for each segment. */
+static int allocate_never(Disk *disk, int handle, uint64_t offset, uint64_t size)
+{
+        return 0;
+}
+
+static int sync_all(const char *directory)
+{
+        _cleanup_(close_fdp) int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        return fd < 0 || syncfs(fd) < 0 ? -errno : 0;
+}
+
+static int open_store(const char *directory, uint64_t segment, Store **ret)
 {
         StoreOptions options = {
                 .hash = hash,
                 .span = record_span,
                 .random = random_bytes,
-                .segment_size_max = SEGMENT,
-                .group_bytes_max = GROUP,
+                .segment_size_max = segment,
+                /* It rotates between groups. */
+                .group_bytes_max = MIN(segment, (uint64_t) GROUP),
         };
         StoreReport report;
         int r;
@@ -47,6 +72,9 @@ static int open_store(const char *directory, Store **ret)
         r = disk_open(directory, &options.disk);
         if (r < 0)
                 return r;
+        options.disk->sync = sync_later;
+        options.disk->sync_directory = sync_directory_later;
+        options.disk->allocate = allocate_never;
         r = store_open(&options, 1, ret, &report);
         if (r < 0)
                 (void) disk_free(options.disk);
@@ -86,7 +114,7 @@ static int fill(Store *store, Records *records, uint64_t last)
         return r == 0 ? commit(store, now_usec) : r;
 }
 
-/* COUNT NODE DIRECTORY */
+/* LAST NODE DIRECTORY [SEGMENT_BYTES] */
 int verb_store(int argc, char **argv)
 {
         uint64_t last = strtoull(argv[1], NULL, 10);
@@ -96,11 +124,13 @@ int verb_store(int argc, char **argv)
 
         if (r < 0)
                 return bench_fail("store", r);
-        r = open_store(argv[3], &store);
+        r = open_store(argv[3], argc > 4 ? strtoull(argv[4], NULL, 10) : SEGMENT, &store);
         if (r == 0)
                 r = fill(store, &records, last);
         records_done(&records);
         store_free(store);
+        if (r == 0)
+                r = sync_all(argv[3]);
         if (r < 0)
                 return bench_fail("store", r);
         printf("{\"records\": %" PRIu64 "}\n", last);

@@ -29,9 +29,18 @@ def cpu(pid):
 
 def peak(pid):
     """MiB that were resident at most; for the dispatcher with its ring."""
+    return memory_of(pid, "VmHWM:")
+
+
+def resident(pid):
+    """MiB now."""
+    return memory_of(pid, "VmRSS:")
+
+
+def memory_of(pid, key):
     with open(f"/proc/{pid}/status") as file:
         for line in file:
-            if line.startswith("VmHWM:"):
+            if line.startswith(key):
                 return int(line.split()[1]) / 1024
     raise Broken(f"process {pid} has no memory")
 
@@ -82,14 +91,24 @@ class Bench:
     def begin(self, *arguments, into=subprocess.PIPE, **options):
         return subprocess.Popen([self.program, *map(str, arguments)], stdout=into, text=True, **options)
 
-    def result(self, process, what):
+    @contextlib.contextmanager
+    def running(self, *arguments):
+        """The same, which does not outlive us."""
+        process = self.begin(*arguments)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    def result(self, process, what, patience=PATIENCE_SEC):
         """Of one that ends by itself."""
         try:
-            out, _ = process.communicate(timeout=PATIENCE_SEC)
+            out, _ = process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise Broken(f"{what} did not end within {PATIENCE_SEC} s") from None
+            raise Broken(f"{what} did not end within {patience} s") from None
         if process.returncode != 0:
             raise Broken(f"{what} ended with {process.returncode}: {out.strip()}")
         return json.loads(out)

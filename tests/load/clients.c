@@ -6,9 +6,9 @@
  *
  *      clients prepare DIRECTORY N            makes a CA, a collector's certificate and N clients'
  *      clients gnutls DIRECTORY N             bytes that a server's session takes of GnuTLS alone
- *      clients run DIRECTORY FIRST N ADDRESS PORT   N of them from that number on, with the commands
+ *      clients run DIRECTORY FIRST N ADDRESS PORT [BATCH]   N of them from that number on, with the commands
  *
- *              send K            each client gets K more records, at once
+ *              send K            each client gets K more records, at once; BATCH of them (1) are a batch, and K is a multiple
  *              trickle K SECONDS each gets K more, one by one, spread over that time
  *              connected         answers when all are
  *              acked             answers when all that was sent is acked
@@ -29,7 +29,7 @@
 #include <sys/stat.h>
 
 #define TICK_USEC (20 * USEC_PER_MSEC)
-#define LINE_MAX 256U
+#define LINE_MAX 512U
 /* A machine that plays all the hosts of a fleet may be out of breath. */
 #define PATIENCE_USEC (120 * USEC_PER_SEC)
 
@@ -42,11 +42,16 @@ typedef struct Client {
         uint64_t checksum; /* of the batch that ends at `acked` */
         Tls *tls;
         Outlet *outlet;
-        char line[LINE_MAX]; /* of the batch asked for last */
+        char *text; /* of the batch asked for last */
 } Client;
+
+/* Who sends batches is measured: lines as long as audit's are, 267 bytes on average. */
+static const char bulk[] = " exe=\"/usr/lib/x86_64-linux-gnu/libexec/some-program\" hostname=client-17.example.org "
+                           "addr=192.0.2.17 terminal=/dev/pts/17 subj=unconfined_u:unconfined_r:unconfined_t";
 
 static Client *clients;
 static unsigned n_clients;
+static uint64_t batch_records = 1;
 static uint64_t n_disconnects, sent, wanted_trickle, trickled, trickle_begin, trickle_usec;
 static struct sockaddr_in collector;
 static sd_event *event;
@@ -60,15 +65,26 @@ static Client *client_of(Source *source)
         return container_of(source, Client, source);
 }
 
-static void make_batch(Client *client, uint64_t seq, Batch *ret)
+static size_t make_line(const Client *client, uint64_t seq, char *line)
 {
-        int n = snprintf(client->line, sizeof client->line,
-                         "node=%s type=USER msg=audit(1700000000.000:%lu): pid=1 uid=0 auid=0 ses=1 "
+        int n = snprintf(line, LINE_MAX,
+                         "node=%s type=USER msg=audit(1700000000.000:%lu): pid=1 uid=0 auid=0 ses=1%s "
                          "msg='op=load n=%lu res=success'\n",
-                         client->node, (unsigned long) seq, (unsigned long) seq);
+                         client->node, (unsigned long) seq, batch_records > 1 ? bulk : "", (unsigned long) seq);
 
-        *ret = (Batch) { .first = seq, .last = seq, .count = 1, .size = (uint32_t) n,
-                         .origin = BATCH_ORIGIN_LOCAL, .payload = (const uint8_t *) client->line };
+        return (size_t) n;
+}
+
+/* The one that begins with seq. */
+static void make_batch(Client *client, uint64_t first, Batch *ret)
+{
+        size_t size = 0;
+
+        for (uint64_t seq = first; seq < first + batch_records; seq++)
+                size += make_line(client, seq, client->text + size);
+        *ret = (Batch) { .first = first, .last = first + batch_records - 1, .count = (uint32_t) batch_records,
+                         .size = (uint32_t) size, .origin = BATCH_ORIGIN_LOCAL,
+                         .payload = (const uint8_t *) client->text };
         batch_seal(ret);
 }
 
@@ -96,7 +112,7 @@ static int on_ended(Source *source, uint64_t seq, uint64_t *ret_checksum)
 
         if (seq > client->newest)
                 return -ESTALE;
-        make_batch(client, seq, &batch);
+        make_batch(client, seq - batch_records + 1, &batch);
         *ret_checksum = batch.checksum;
         return 1;
 }
@@ -270,7 +286,8 @@ static int make_client(const char *directory, unsigned first, unsigned i)
         (void) snprintf(client->node, sizeof client->node, "n%u", first + i);
         memcpy(client->stream.bytes, client->node, sizeof client->node);
         options.node = client->node;
-        client->tls = load_tls(directory, client->node);
+        client->text = malloc(batch_records * LINE_MAX);
+        client->tls = client->text ? load_tls(directory, client->node) : NULL;
         return client->tls ? outlet_new(event, &options, &client->outlet) : -EIO;
 }
 
@@ -299,6 +316,7 @@ static int run(const char *directory, unsigned first, unsigned n, const char *ad
         for (unsigned i = 0; i < n; i++) {
                 outlet_free(clients[i].outlet);
                 tls_unref(clients[i].tls);
+                free(clients[i].text);
         }
         free(clients);
         return r;
@@ -361,7 +379,7 @@ int main(int argc, char **argv)
                 r = prepare(argv[2], n);
         else if (n > 0 && argc == 4 && strcmp(argv[1], "gnutls") == 0)
                 r = load_gnutls_share(argv[2], n);
-        else if (argc == 7 && strcmp(argv[1], "run") == 0)
+        else if (argc >= 7 && strcmp(argv[1], "run") == 0 && (batch_records = argc > 7 ? strtoull(argv[7], NULL, 10) : 1) > 0)
                 r = run(argv[2], n, (unsigned) atoi(argv[4]), argv[5], argv[6]);
         if (r < 0)
                 log_error("%s", strerror(-r));

@@ -11,6 +11,7 @@ import subprocess
 import time
 
 PATIENCE_SEC = 120
+RECORD = re.compile(rb"^node=(n\d+) .* msg='op=load n=(\d+) res=success'$")
 PROCESS_CLIENTS = 250
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -71,15 +72,40 @@ SpaceLeft=0
         return float(found[1]) if found else None
 
 
+def judge(directory, n, records):
+    """What a store, or those of all nodes, has of n clients' records: {"lost": …, "duplicated": …, "wrong": lines that nobody sent},
+    and the first that is not where it belongs."""
+    last, first_wrong = {}, None
+    lost = duplicated = wrong = 0
+    for segment in sorted((directory / "store").glob("**/[0-9]*.log"), key=lambda p: int(p.name.split(".")[0], 10)):
+        with open(segment, "rb") as file:
+            for line in file:
+                found = RECORD.match(line)
+                if not found or int(found[2]) > records:
+                    wrong += 1
+                    first_wrong = first_wrong or line.decode(errors="replace")
+                    continue
+                node, number = found[1], int(found[2])
+                expected = last.get(node, 0) + 1
+                lost += max(0, number - expected)
+                duplicated += number < expected
+                last[node] = max(number, expected - 1)
+                if number != expected:
+                    first_wrong = first_wrong or f"{node.decode()}: record {number} where {expected} belongs"
+    lost += sum(records - number for number in last.values()) + (n - len(last)) * records
+    return {"lost": lost, "duplicated": duplicated, "wrong": wrong}, first_wrong
+
+
 class Clients:
     """Some hundred in each process: more would keep a loop busy with looking which of them is ready."""
 
-    def __init__(self, program, directory, n, port, start=0):
+    def __init__(self, program, directory, n, port, start=0, batch=1):
         self.processes = []
         log = open(directory / "clients.log", "a")
         for first in range(start, start + n, PROCESS_CLIENTS):
             self.processes.append(subprocess.Popen(
-                [program, "run", directory / "tls", str(first), str(min(PROCESS_CLIENTS, start + n - first)), "127.0.0.1", str(port)],
+                [program, "run", directory / "tls", str(first), str(min(PROCESS_CLIENTS, start + n - first)), "127.0.0.1", str(port),
+                 str(batch)],
                 text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log))
         assert all(p.stdout.readline() == "ready\n" for p in self.processes), "the clients do not start"
 
