@@ -212,7 +212,6 @@ static int fill(void *speaker, Buffer *output)
 }
 
 const OutletSpeech text_speech = {
-        .target = TARGET,
         .pending = pending,
         .begin = begin,
         .fill = fill,

@@ -154,13 +154,22 @@ int frame_put_bye(Buffer *buffer, const LinkBye *bye)
         return put_frame(buffer, FRAME_BYE, fixed, sizeof fixed, &bye->reason);
 }
 
-/* The payload, as it is or compressed, is in its place behind the two headers already. */
-static void finish_batch(Buffer *buffer, uint8_t *frame, const Batch *batch, uint8_t flags,
-                         size_t payload_size)
+/* What precedes the payload, which has payload_size bytes as it is or compressed. */
+static void put_batch_headers(uint8_t *frame, const Batch *batch, uint8_t flags, size_t payload_size)
 {
         batch_encode(batch, frame + LINK_FRAME_HEADER_SIZE);
         put_header(frame, FRAME_BATCH, flags, BATCH_HEADER_SIZE + payload_size, BATCH_HEADER_SIZE);
-        buffer_extend(buffer, FRAME_BATCH_PAYLOAD + payload_size);
+}
+
+int frame_put_batch_header(Buffer *buffer, const Batch *batch)
+{
+        uint8_t *frame = buffer_reserve(buffer, FRAME_BATCH_PAYLOAD);
+
+        if (!frame)
+                return -ENOBUFS;
+        put_batch_headers(frame, batch, 0, batch->size);
+        buffer_extend(buffer, FRAME_BATCH_PAYLOAD);
+        return 0;
 }
 
 int frame_put_batch(Buffer *buffer, const Batch *batch)
@@ -171,7 +180,8 @@ int frame_put_batch(Buffer *buffer, const Batch *batch)
                 return -ENOBUFS;
         if (batch->size > 0)
                 memcpy(frame + FRAME_BATCH_PAYLOAD, batch->payload, batch->size);
-        finish_batch(buffer, frame, batch, 0, batch->size);
+        put_batch_headers(frame, batch, 0, batch->size);
+        buffer_extend(buffer, FRAME_BATCH_PAYLOAD + batch->size);
         return 0;
 }
 
@@ -190,6 +200,7 @@ int frame_put_batch_compressed(Buffer *buffer, const Batch *batch, FrameCompress
                               batch->size, COMPRESSION_LEVEL);
         if (ZSTD_isError(n))
                 return frame_put_batch(buffer, batch);
-        finish_batch(buffer, frame, batch, FRAME_FLAG_ZSTD, n);
+        put_batch_headers(frame, batch, FRAME_FLAG_ZSTD, n);
+        buffer_extend(buffer, FRAME_BATCH_PAYLOAD + n);
         return 0;
 }

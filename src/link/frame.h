@@ -226,6 +226,8 @@ const char *frame_unexpected(FrameType type);
 int frame_put_hello(Buffer *buffer, const LinkHello *hello) _must_check_;
 int frame_put_welcome(Buffer *buffer, const LinkWelcome *welcome) _must_check_;
 int frame_put_batch(Buffer *buffer, const Batch *batch) _must_check_;
+/* What precedes the payload, whose batch->size bytes have to come next. */
+int frame_put_batch_header(Buffer *buffer, const Batch *batch) _must_check_;
 /* The same with a compressed payload, where that is shorter. */
 int frame_put_batch_compressed(Buffer *buffer, const Batch *batch, FrameCompressor *compressor) _must_check_;
 int frame_put_ack(Buffer *buffer, const LinkAck *ack) _must_check_;

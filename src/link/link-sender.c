@@ -312,16 +312,45 @@ ssize_t link_sender_feed(LinkSender *sender, const uint8_t *data, size_t size, B
         return (ssize_t) (sender->state == LINK_SENDER_ENDED ? size : used);
 }
 
+/* The payload goes out from where it is, as far as it is taken. Returns 1, or 2 when not all of it was. */
+static int pass_batch(LinkSender *sender, Buffer *output, const Batch *batch)
+{
+        size_t size = FRAME_BATCH_PAYLOAD + batch->size;
+        int r;
+
+        /* What is not taken is to have its place. */
+        if (output->maximum - buffer_size(output) < size)
+                return -ENOBUFS;
+        r = frame_put_batch_header(output, batch);
+        if (r < 0)
+                return r;
+        sender->bytes_sent += size;
+        return sender->handler->payload(sender, batch->payload, batch->size) ? 1 : 2;
+}
+
+static int copy_batch(LinkSender *sender, Buffer *output, const Batch *batch, bool compress)
+{
+        size_t before = buffer_size(output);
+        int r = compress ? frame_put_batch_compressed(output, batch, sender->compressor)
+                         : frame_put_batch(output, batch);
+
+        if (r < 0)
+                return r;
+        sender->bytes_sent += buffer_size(output) - before;
+        return 1;
+}
+
 static int put_batch(LinkSender *sender, Buffer *output, const Batch *batch)
 {
-        if (!(sender->negotiated & LINK_FEATURE_ZSTD) || batch->size < LINK_COMPRESS_MIN)
-                return frame_put_batch(output, batch);
-        if (!sender->compressor)
+        bool compress = sender->negotiated & LINK_FEATURE_ZSTD && batch->size >= LINK_COMPRESS_MIN;
+
+        if (compress && !sender->compressor)
                 sender->compressor = ZSTD_createCCtx();
         /* No memory for a compressor: the plain frame is as good. */
-        if (!sender->compressor)
-                return frame_put_batch(output, batch);
-        return frame_put_batch_compressed(output, batch, sender->compressor);
+        compress = compress && sender->compressor;
+        if (!compress && sender->handler->payload && batch->size >= LINK_COPY_MAX)
+                return pass_batch(sender, output, batch);
+        return copy_batch(sender, output, batch, compress);
 }
 
 static void note_sent(LinkSender *sender, uint64_t now_usec)
@@ -331,10 +360,9 @@ static void note_sent(LinkSender *sender, uint64_t now_usec)
                 sender->unacked_usec = now_usec;
 }
 
-/* Returns 1 when a batch was appended, 0 when there is none, -ENOBUFS when it does not fit. */
+/* Returns 1 when a batch was put, 2 when no more is to be, 0 when there is none, -ENOBUFS when it does not fit. */
 static int send_next(LinkSender *sender, Buffer *output, uint64_t now_usec)
 {
-        size_t before = buffer_size(output);
         Batch batch;
         int r;
 
@@ -348,9 +376,8 @@ static int send_next(LinkSender *sender, Buffer *output, uint64_t now_usec)
                 return r;
         sender->sent = batch.last;
         sender->sent_checksum = batch.checksum;
-        sender->bytes_sent += buffer_size(output) - before;
         note_sent(sender, now_usec);
-        return 1;
+        return r;
 }
 
 /* While bytes wait in the output, they are the sign of life: heartbeats do not pile up behind a stuck
@@ -377,13 +404,17 @@ static int send_heartbeat(LinkSender *sender, Buffer *output, uint64_t now_usec)
 /* Sends while there is something and there are credit and room. Returns 1 when the output is full, else 0. */
 static int send_batches(LinkSender *sender, Buffer *output, uint64_t now_usec)
 {
+        uint64_t begun = sender->bytes_sent;
+
+        if (sender->handler->payload && buffer_size(output) > 0)
+                return 1;
         while (sender->bytes_sent < sender->credit) {
                 int r;
 
-                if (buffer_size(output) >= LINK_OUTPUT_TARGET)
+                if (buffer_size(output) >= LINK_OUTPUT_TARGET || sender->bytes_sent - begun >= LINK_OUTPUT_TARGET)
                         return 1;
                 r = send_next(sender, output, now_usec);
-                if (r == -ENOBUFS && buffer_size(output) > 0)
+                if (r == 2 || (r == -ENOBUFS && buffer_size(output) > 0))
                         return 1;
                 if (r <= 0)
                         return r;

@@ -22,6 +22,8 @@
 #define LINK_HEARTBEAT_USEC (1 * USEC_PER_SEC)
 /* How much link_sender_fill() puts into the output before it lets the socket take it. */
 #define LINK_OUTPUT_TARGET (2U * LINK_FRAME_MAX)
+/* A payload below this is always copied into the output: several of them go out with one system call. */
+#define LINK_COPY_MAX (16U * 1024U)
 /* A payload below this is sent as it is: what compression saves of it is less than the headers around it. */
 #define LINK_COMPRESS_MIN 256U
 
@@ -54,6 +56,10 @@ typedef struct LinkSenderHandler {
         void (*command)(LinkSender *sender, const LinkCommand *command);
         void (*reply)(LinkSender *sender, const LinkReply *reply);
         void (*bye)(LinkSender *sender, const LinkBye *bye);
+        /* From link_sender_fill(): these bytes of a payload come next, behind what is in the output. They are valid during
+         * the call: it sends both as far as it can, and appends a copy of the rest to the output, which has room. Returns
+         * whether everything was sent; else the output counts as full. NULL: payloads are copied into the output. */
+        bool (*payload)(LinkSender *sender, const uint8_t *data, size_t size);
 } LinkSenderHandler;
 
 struct LinkSender {
@@ -100,10 +106,10 @@ void link_sender_accept(LinkSender *sender);
 ssize_t link_sender_feed(LinkSender *sender, const uint8_t *data, size_t size, Buffer *output,
                          uint64_t now_usec) _must_check_;
 
-/* Appends batches while the source has some, credit lasts and the output holds less than
- * LINK_OUTPUT_TARGET; a heartbeat when one is due. Returns 1 when it stopped because the output is full,
- * 0 when there is no more to send now, or a negative errno of the source (-EIO also when it breaks its
- * contract). */
+/* Appends batches while the source has some, credit lasts and less than LINK_OUTPUT_TARGET was appended or is in the
+ * output; a heartbeat when one is due. With a payload() handler, nothing behind what an earlier call left there. Returns 1
+ * when it stopped because the output is full, 0 when there is no more to send now, or a negative errno of the source (-EIO
+ * also when it breaks its contract). */
 int link_sender_fill(LinkSender *sender, Buffer *output, uint64_t now_usec) _must_check_;
 
 /* When to call link_sender_fill() again though nothing arrived; USEC_INFINITY: never. */

@@ -34,7 +34,7 @@ struct Connection {
         bool paused;
         bool only_write; /* a hang-up is the end, though nothing is read */
         bool offer;  /* what is in the input is to be offered again */
-        bool refill; /* the owner may have more than fitted */
+        bool refill; /* the owner may have more: ask it once the output is empty */
         bool ended;  /* while finishing: the peer's EOF was seen */
         size_t drained_bytes;
         uint64_t timeout_usec;

@@ -23,9 +23,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-/* Below this much output the owner is asked for more: then one full write is still there while it is
- * made. */
-#define OUTPUT_LOW LINK_FRAME_MAX
 /* First read of a turn: room for the frames of a quiet peer. A read that fills it is followed by one for the
  * rest of the turn. */
 #define READ_FIRST (32U * 1024U)
@@ -81,7 +78,7 @@ static bool can_read(const Connection *c)
         return c->state == CONNECTION_OPEN && !c->paused && buffer_size(&c->input) < c->input.maximum;
 }
 
-static bool has_output(const Connection *c)
+bool connection_is_full(const Connection *c)
 {
         return buffer_size(&c->output) > 0 || (c->transport && c->transport->wants_write(c->transport));
 }
@@ -104,15 +101,15 @@ void connection_want(Connection *c)
                 events = EPOLLIN | (c->transport->wants_write(c->transport) ? EPOLLOUT : 0);
                 break;
         case CONNECTION_OPEN:
-                events = (can_read(c) ? EPOLLIN : 0) | (has_output(c) ? EPOLLOUT : 0);
+                events = (can_read(c) ? EPOLLIN : 0) | (connection_is_full(c) ? EPOLLOUT : 0);
                 /* A full input is offered, too: only that makes room to read. */
-                if ((c->refill && buffer_size(&c->output) < OUTPUT_LOW) || (c->offer && !c->paused) ||
+                if ((c->refill && !connection_is_full(c)) || (c->offer && !c->paused) ||
                     (can_read(c) && holds_input(c)))
                         connection_defer(c);
                 break;
         case CONNECTION_FLUSHING:
-                events = (c->ended ? 0 : EPOLLIN) | (has_output(c) ? EPOLLOUT : 0);
-                if (!has_output(c))
+                events = (c->ended ? 0 : EPOLLIN) | (connection_is_full(c) ? EPOLLOUT : 0);
+                if (!connection_is_full(c))
                         connection_defer(c);
                 break;
         case CONNECTION_DRAINING:
@@ -191,32 +188,56 @@ static void read_turn(Connection *c)
                 buffer_done(&c->input);
 }
 
-static ssize_t stream_write(Connection *c, const void *data, size_t size)
+/* Writes the first bytes of the output, up to `size`, and behind them these. What it takes of the output is consumed.
+ * Returns how many of all it took; -EAGAIN: none now; another negative errno: the connection is over. */
+static ssize_t stream_write(Connection *c, size_t size, const void *behind, size_t behind_size)
 {
+        struct iovec pieces[] = { { buffer_head(&c->output), size }, { (void *) behind, behind_size } };
+        struct msghdr message = { .msg_iov = pieces, .msg_iovlen = ELEMENTSOF(pieces) };
         ssize_t n;
 
-        if (c->transport)
-                return c->transport->write(c->transport, data, size);
-        if (size == 0)
-                return 0;
-        do
-                n = send(c->fd, data, size, MSG_NOSIGNAL);
-        while (n < 0 && errno == EINTR);
-        return n < 0 ? -errno : n;
+        if (c->transport) {
+                n = c->transport->write(c->transport, pieces);
+        } else {
+                do
+                        n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
+                while (n < 0 && errno == EINTR);
+                n = n < 0 ? -errno : n;
+        }
+        if (n >= 0)
+                buffer_consume(&c->output, MIN((size_t) n, size));
+        else if (n != -EAGAIN)
+                over_stream(c, (int) n);
+        return n;
 }
 
-/* Asks the owner for more when there is room. Only from the loop. */
+bool connection_send(Connection *c, const void *data, size_t size)
+{
+        size_t waiting = buffer_size(&c->output), sent;
+        ssize_t n;
+
+        if (c->state != CONNECTION_OPEN)
+                return false;
+        n = stream_write(c, waiting, data, size);
+        if (n < 0 && n != -EAGAIN)
+                return false;
+        sent = n > (ssize_t) waiting ? (size_t) n - waiting : 0;
+        if (sent < size && buffer_append(&c->output, (const uint8_t *) data + sent, size - sent) < 0)
+                connection_over(c, -ENOMEM, "Out of memory");
+        return !connection_is_full(c);
+}
+
+/* Asks the owner for more when nothing waits. Only from the loop. */
 static void refill(Connection *c)
 {
-        size_t before = buffer_size(&c->output);
         int r;
 
-        if (!c->refill || c->state != CONNECTION_OPEN || before >= OUTPUT_LOW)
+        if (!c->refill || c->state != CONNECTION_OPEN || connection_is_full(c))
                 return;
         r = c->handler->drained(c, &c->output);
         if (r < 0)
                 over_handler(c, r);
-        c->refill = r >= 0 && buffer_size(&c->output) > before;
+        c->refill = r > 0;
 }
 
 void connection_write_turn(Connection *c, bool may_refill)
@@ -224,22 +245,15 @@ void connection_write_turn(Connection *c, bool may_refill)
         size_t budget = CONNECTION_TURN_MAX;
 
         for (;;) {
-                size_t size;
                 ssize_t n;
 
                 if (may_refill)
                         refill(c);
-                if (c->state == CONNECTION_CLOSED || budget == 0 || !has_output(c))
+                if (c->state == CONNECTION_CLOSED || budget == 0 || !connection_is_full(c))
                         break;
-                size = MIN(buffer_size(&c->output), budget);
-                n = stream_write(c, size > 0 ? buffer_head(&c->output) : NULL, size);
-                if (n == -EAGAIN)
+                n = stream_write(c, MIN(buffer_size(&c->output), budget), NULL, 0);
+                if (n < 0)
                         break;
-                if (n < 0) {
-                        over_stream(c, (int) n);
-                        return;
-                }
-                buffer_consume(&c->output, (size_t) n);
                 budget -= (size_t) n;
         }
         if (CONNECTION_TURN_MAX - budget <= QUIET_MAX && buffer_size(&c->output) == 0)
@@ -296,7 +310,7 @@ static void half_close(Connection *c)
 {
         int r;
 
-        if (c->state != CONNECTION_FLUSHING || has_output(c))
+        if (c->state != CONNECTION_FLUSHING || connection_is_full(c))
                 return;
         r = c->transport ? c->transport->shutdown(c->transport) : shutdown(c->fd, SHUT_WR) < 0 ? -errno : 0;
         if (r == 0 && c->ended)
@@ -363,7 +377,7 @@ void connection_turn(Connection *c, uint32_t revents)
         c->armed = CONNECTION_UNARMED;
         connection_want(c);
         if (!(revents & (EPOLLHUP | EPOLLERR)) || c->state != CONNECTION_OPEN || can_read(c) ||
-            has_output(c))
+            connection_is_full(c))
                 return;
         if (c->only_write)
                 connection_over(c, 0, "The peer closed the connection");

@@ -188,12 +188,15 @@ void connection_flush(Connection *c)
 {
         if (c->state != CONNECTION_OPEN)
                 return;
-        if (c->handler->drained)
-                c->refill = true;
         if (c->in_turn)
                 return;
         connection_write_turn(c, false);
         connection_want(c);
+}
+
+void connection_refill(Connection *c)
+{
+        c->refill = true;
 }
 
 void connection_pause(Connection *c, bool pause)

@@ -28,8 +28,9 @@ typedef struct ConnectionHandler {
         /* There are bytes in `input`: consume what is possible. Whoever leaves a whole frame there pauses
          * the connection. */
         int (*received)(Connection *connection, Buffer *input);
-        /* The output holds less than LINK_FRAME_MAX: put more if there is more. Called until it puts
-         * nothing, and then when the socket takes bytes again. May be NULL. */
+        /* The output is empty: put, or send, more if there is more. Returns 1 when there may be still more: then it is
+         * asked again; else when the socket, having been full, takes bytes again, or after connection_refill(). May be
+         * NULL. */
         int (*drained)(Connection *connection, Buffer *output);
         /* It is over: error 0 at EOF or after connection_finish(); -ETIMEDOUT, -EPROTO (the transport failed), what a
          * handler returned, or the errno of the socket. `why` is a sentence for people. Called exactly once,
@@ -56,6 +57,13 @@ Buffer *connection_output(Connection *connection);
 /* Something was put into the output. Writes at once what the socket takes; within a handler, at the end of
  * its turn. */
 void connection_flush(Connection *connection);
+/* These bytes come behind those in the output: writes both at once, as far as the socket takes them, and puts a copy of the rest
+ * into the output. Returns whether all is with the socket. */
+bool connection_send(Connection *connection, const void *data, size_t size);
+/* Whether bytes wait for the socket: more would have to wait, too. drained() is called when it has taken them. */
+bool connection_is_full(const Connection *connection);
+/* There is more than was put: drained() is to be asked once the output is empty. Followed by connection_flush(). */
+void connection_refill(Connection *connection);
 /* Stops and resumes reading; resuming offers, from the loop, what is in the input already. */
 void connection_pause(Connection *connection, bool pause);
 /* The peer is only written to: what it writes is left in the socket, and that it stops writing does not end

@@ -56,9 +56,7 @@ void outlet_end_session(Outlet *outlet, LinkByeCode code, OutletTrouble trouble,
 /* The attempt or session is over: says why, once, and plans the next. */
 void outlet_over(Outlet *outlet);
 
-/* Puts what may be sent into the output. Returns false when the session ended over it. */
-bool outlet_fill(Outlet *outlet);
-/* Whether the output takes nothing now; it comes back by itself, with drained(). */
-bool outlet_is_full(const Outlet *outlet);
+/* Sends what may be sent. */
+void outlet_send(Outlet *outlet);
 /* How far has a peer that only reads come? */
 void outlet_look(Outlet *outlet);

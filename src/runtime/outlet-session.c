@@ -103,6 +103,11 @@ static void on_reply(LinkSender *sender, const LinkReply *reply)
                 outlet->options.handler->reply(outlet, reply);
 }
 
+static bool on_payload(LinkSender *sender, const uint8_t *data, size_t size)
+{
+        return connection_send(outlet_of(sender)->connection, data, size);
+}
+
 static void on_bye(LinkSender *sender, const LinkBye *bye)
 {
         Outlet *outlet = outlet_of(sender);
@@ -125,6 +130,7 @@ const LinkSenderHandler outlet_sender_handler = {
         .state = on_state,
         .command = on_command,
         .reply = on_reply,
+        .payload = on_payload,
         .bye = on_bye,
 };
 
@@ -165,14 +171,8 @@ static int speak(Outlet *outlet)
         return r;
 }
 
-bool outlet_is_full(const Outlet *outlet)
-{
-        size_t target = outlet->options.speech ? outlet->options.speech->target : LINK_OUTPUT_TARGET;
-
-        return buffer_size(connection_output(outlet->connection)) >= target;
-}
-
-bool outlet_fill(Outlet *outlet)
+/* Returns 1 when there is more than is put at once, else 0, also when the session ended over it. */
+static int fill(Outlet *outlet)
 {
         int r = outlet->options.speech ? speak(outlet)
                                        : link_sender_fill(&outlet->sender,
@@ -181,10 +181,17 @@ bool outlet_fill(Outlet *outlet)
         char why[128];
 
         if (r >= 0)
-                return true;
+                return r;
         (void) snprintf(why, sizeof why, "the sender cannot read its own buffer: %s", strerror(-r));
         outlet_end_session(outlet, LINK_BYE_INTERNAL, OUTLET_E_SOURCE, why);
-        return false;
+        return 0;
+}
+
+void outlet_send(Outlet *outlet)
+{
+        if (fill(outlet) > 0)
+                connection_refill(outlet->connection);
+        connection_flush(outlet->connection);
 }
 
 static void begin_speech(Outlet *outlet)
@@ -294,8 +301,8 @@ static int on_received(Connection *connection, Buffer *input)
                 outlet_finish(outlet);
                 return 0;
         }
-        if (outlet->phase == PHASE_CONNECTED && outlet_fill(outlet)) {
-                connection_flush(connection);
+        if (outlet->phase == PHASE_CONNECTED) {
+                outlet_send(outlet);
                 outlet_arm(outlet);
         }
         return 0;
@@ -305,9 +312,13 @@ static int on_drained(Connection *connection, Buffer *output)
 {
         Outlet *outlet = connection_userdata(connection);
 
-        if (outlet->phase == PHASE_CONNECTED && outlet_fill(outlet))
-                outlet_arm(outlet);
-        return 0;
+        int r;
+
+        if (outlet->phase != PHASE_CONNECTED)
+                return 0;
+        r = fill(outlet);
+        outlet_arm(outlet);
+        return r;
 }
 
 static void on_closed(Connection *connection, int error, const char *why)

@@ -243,8 +243,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
                 if (now >= silence_deadline(outlet))
                         outlet_end_session(outlet, LINK_BYE_TIMEOUT, OUTLET_E_TIMEOUT,
                                            "the peer has been silent for too long");
-                else if (outlet_fill(outlet))
-                        connection_flush(outlet->connection);
+                else
+                        outlet_send(outlet);
         }
         outlet_arm(outlet);
         return 0;
@@ -255,10 +255,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 void outlet_wake(Outlet *outlet)
 {
         if (outlet->phase == PHASE_CONNECTED) {
-                if (outlet_is_full(outlet))
+                /* What waits already is first: drained() comes back. */
+                if (connection_is_full(outlet->connection))
                         return;
-                if (outlet_fill(outlet))
-                        connection_flush(outlet->connection);
+                outlet_send(outlet);
                 outlet_arm(outlet);
         } else if (outlet->phase == PHASE_DORMANT && source_has_something(outlet)) {
                 outlet->phase = PHASE_WAITING;

@@ -62,14 +62,11 @@ typedef struct OutletHandler {
 /* What is said, in place of the link, to a Unix peer that only reads. It acks nothing: what counts as acked
  * is what it is known to have read. */
 typedef struct OutletSpeech {
-        /* Bytes: fill() puts nothing into an output that holds as many. Not below LINK_FRAME_MAX, where the
-         * connection asks for more. */
-        size_t target;
         /* Whether there is anything to say to a peer that is not connected: what passes no filter is not. */
         bool (*pending)(void *speaker);
         /* A new connection. Returns the last seq that is known to be the peer's: it goes on behind it. */
         uint64_t (*begin)(void *speaker);
-        /* As link_sender_fill(). */
+        /* As link_sender_fill(), when the output is empty. */
         int (*fill)(void *speaker, Buffer *output);
         /* The peer has read all but the last `unread` bytes, at most, of what was put. Returns the last seq
          * that is known to be the peer's now. */

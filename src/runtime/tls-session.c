@@ -23,10 +23,10 @@
 /* One recv(). Eight records: large enough that its cost vanishes, below the size from which malloc asks the
  * kernel each time. */
 #define TLS_READ_AHEAD (128U * 1024U - 4096U)
-/* Plaintext of one write, and so of one send(). */
-#define TLS_WRITE_MAX (256U * 1024U)
-/* What a record adds to its plaintext is 22 bytes; generously, for the room of one write. */
 #define TLS_RECORD_PLAIN_MAX (16U * 1024U)
+/* Plaintext of one write, and so of one send(): any frame, with what may be before it. */
+#define TLS_WRITE_MAX ((uint32_t) ALIGN_UP(LINK_FRAME_MAX, TLS_RECORD_PLAIN_MAX))
+/* What a record adds to its plaintext is 22 bytes; generously, for the room of one write. */
 #define TLS_RECORD_OVERHEAD_MAX 64U
 /* One write, and what GnuTLS says of its own accord (key updates, alerts, close_notify), or a handshake with
  * a long chain. */
@@ -236,21 +236,49 @@ static ssize_t session_read(Transport *transport, void *data, size_t size)
         return r < 0 ? translate(session, (int) r) : 0;
 }
 
-static ssize_t session_write(Transport *transport, const void *data, size_t size)
+static void skip(struct iovec *piece, size_t size)
+{
+        piece->iov_base = (uint8_t *) piece->iov_base + size;
+        piece->iov_len -= size;
+}
+
+/* One record, out of the front of both where neither fills it. Returns how many bytes it took, or GnuTLS's result. */
+static ssize_t send_record(TlsSession *session, struct iovec *first, struct iovec *second)
+{
+        uint8_t joined[TLS_RECORD_PLAIN_MAX];
+        size_t own = MIN(first->iov_len, sizeof joined), more = MIN(second->iov_len, sizeof joined - own);
+        const void *data = own > 0 ? first->iov_base : second->iov_base;
+        ssize_t n;
+
+        if (own > 0 && more > 0) {
+                memcpy(joined, first->iov_base, own);
+                memcpy(joined + own, second->iov_base, more);
+                data = joined;
+        }
+        n = gnutls_record_send(session->gnutls, data, own + more);
+        own = MIN(own, (size_t) MAX(n, 0));
+        skip(first, own);
+        skip(second, (size_t) MAX(n, 0) - own);
+        return n;
+}
+
+static ssize_t session_write(Transport *transport, const struct iovec pieces[static 2])
 {
         TlsSession *session = tls_session_of(transport);
-        size_t done = 0;
+        struct iovec first = pieces[0], second = pieces[1];
+        size_t size = MIN(first.iov_len + second.iov_len, TLS_WRITE_MAX), done = 0;
         int r;
 
         r = flush_outgoing(session);
         if (r < 0 || size == 0)
                 return r;
-        size = MIN(size, TLS_WRITE_MAX);
+        first.iov_len = MIN(first.iov_len, size);
+        second.iov_len = size - first.iov_len;
         if (!buffer_reserve(&session->outgoing,
                             size + (size / TLS_RECORD_PLAIN_MAX + 1) * TLS_RECORD_OVERHEAD_MAX))
                 return -ENOMEM;
         while (done < size) {
-                ssize_t n = gnutls_record_send(session->gnutls, (const uint8_t *) data + done, size - done);
+                ssize_t n = send_record(session, &first, &second);
 
                 if (n < 0) {
                         r = translate(session, (int) n);

@@ -12,6 +12,7 @@
 #include "basic/macro.h"
 
 #include <sys/types.h>
+#include <sys/uio.h>
 
 typedef struct Transport Transport;
 
@@ -21,9 +22,10 @@ struct Transport {
         /* As many bytes as there are, up to `size`: fewer means that the socket has no more now. 0: the peer ended its
          * direction. EOF without its saying so is -ECONNRESET. */
         ssize_t (*read)(Transport *transport, void *data, size_t size);
-        /* Takes up to `size` bytes and never wants them again, though they may still wait here (wants_write()). -EAGAIN:
-         * took nothing, because they do. With size 0 it only moves those: 0 when all are with the socket. */
-        ssize_t (*write)(Transport *transport, const void *data, size_t size);
+        /* Takes bytes of these two pieces, one behind the other, and never wants them again, though they may still wait here
+         * (wants_write()). Returns how many; -EAGAIN: none, because others wait. With nothing to take it only moves those: 0
+         * when all are with the socket. */
+        ssize_t (*write)(Transport *transport, const struct iovec pieces[static 2]);
         /* Bytes of ours wait here for the socket to become writable. */
         bool (*wants_write)(const Transport *transport);
         /* Bytes that were taken from the socket already and that read() has yet to deliver; poll() does not see them. (At

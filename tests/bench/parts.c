@@ -349,7 +349,9 @@ static int through_tls(Part *part, Batch *batch)
                 ssize_t n;
 
                 if (sent < batch->size || part->sessions[0]->wants_write(part->sessions[0])) {
-                        n = part->sessions[0]->write(part->sessions[0], batch->payload + sent, batch->size - sent);
+                        struct iovec pieces[2] = { { (void *) (batch->payload + sent), batch->size - sent } };
+
+                        n = part->sessions[0]->write(part->sessions[0], pieces);
                         if (n < 0 && n != -EAGAIN)
                                 return (int) n;
                         sent += n > 0 ? (size_t) n : 0;

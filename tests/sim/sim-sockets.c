@@ -41,11 +41,13 @@ int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t size)
         return failed(EINPROGRESS);
 }
 
-ssize_t send(int fd, const void *data, size_t size, int flags)
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
         Socket *s = socket_of(fd), *peer = socket_peer(s);
-        size_t n;
+        size_t size = 0, n;
 
+        for (size_t i = 0; i < message->msg_iovlen; i++)
+                size += message->msg_iov[i].iov_len;
         if (sim_process_is_gone(sim.current))
                 return (ssize_t) size;
         if (socket_has_failed(s) || s->refused)
@@ -60,7 +62,13 @@ ssize_t send(int fd, const void *data, size_t size, int flags)
                 return failed(EAGAIN);
         if (sim_chance(20))
                 n = 1 + sim_below(n);
-        assert(buffer_append(&peer->wire, data, n) == 0);
+        size = n;
+        for (const struct iovec *piece = message->msg_iov; size > 0; piece++) {
+                size_t taken = MIN(size, piece->iov_len);
+
+                assert(buffer_append(&peer->wire, piece->iov_base, taken) == 0);
+                size -= taken;
+        }
         socket_expect(peer);
         return (ssize_t) n;
 }

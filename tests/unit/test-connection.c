@@ -114,7 +114,7 @@ static int on_drained(Connection *connection, Buffer *output)
                 space[i] = byte_at(end->sent + i);
         buffer_extend(output, n);
         end->sent += n;
-        return 0;
+        return 1;
 }
 
 static void on_closed(Connection *connection, int error, const char *why)
@@ -219,6 +219,45 @@ START_TEST(flush_sends_at_once)
 }
 END_TEST
 
+/* What is sent from the caller's own memory is the connection's matter no more once the call is over. */
+START_TEST(sent_from_where_it_is)
+{
+        static const size_t heads[] = { 0, 64, 20000 }, bodies[] = { 16384, 100, 262144, 70000 };
+        static uint8_t body[262144];
+        unsigned full = 0;
+        size_t sent = 0;
+
+        pair_open(_i == 1);
+        pair_start();
+        run_until(ends[0].established && ends[1].established);
+        for (unsigned i = 0; sent < TRANSFER_SIZE; i++) {
+                Buffer *output = connection_output(ends[0].connection);
+                size_t head = heads[i % ELEMENTSOF(heads)], size = bodies[i % ELEMENTSOF(bodies)];
+
+                for (size_t j = 0; j < head; j++, sent++)
+                        ck_assert_int_eq(buffer_append(output, &(uint8_t) { byte_at(sent) }, 1), 0);
+                for (size_t j = 0; j < size; j++, sent++)
+                        body[j] = byte_at(sent);
+                if (connection_send(ends[0].connection, body, size))
+                        ck_assert_uint_eq(buffer_size(output), 0);
+                else
+                        full++;
+                memset(body, 0xee, size);
+                connection_flush(ends[0].connection);
+                /* Now and then also behind what waits. */
+                if (i % 3 > 0)
+                        run_until(!connection_is_full(ends[0].connection));
+        }
+        run_until(ends[1].received == sent);
+        ck_assert_uint_gt(full, 2);
+        ck_assert_uint_eq(ends[1].wrong, 0);
+        connection_finish(ends[0].connection);
+        ck_assert(!connection_send(ends[0].connection, body, sizeof body));
+        run_until(ends[0].closed && ends[1].closed);
+        ck_assert_uint_eq(ends[1].received, sent);
+}
+END_TEST
+
 START_TEST(bye_arrives_against_a_flood)
 {
         pair_open(_i == 1);
@@ -241,6 +280,7 @@ START_TEST(finish_sends_all_output_first)
         pair_start();
         run_until(ends[0].established && ends[1].established);
         ends[0].to_send = 1000000;
+        connection_refill(ends[0].connection);
         connection_flush(ends[0].connection);
         run_until(ends[0].sent == 1000000);
         connection_finish(ends[0].connection);
@@ -510,6 +550,7 @@ int main(void)
         tcase_set_timeout(tcase, 60);
         tcase_add_loop_test(tcase, much_arrives_in_both_directions, 0, 2);
         tcase_add_loop_test(tcase, flush_sends_at_once, 0, 2);
+        tcase_add_loop_test(tcase, sent_from_where_it_is, 0, 2);
         tcase_add_loop_test(tcase, bye_arrives_against_a_flood, 0, 2);
         tcase_add_loop_test(tcase, finish_sends_all_output_first, 0, 2);
         tcase_add_loop_test(tcase, both_finish_at_once, 0, 2);
