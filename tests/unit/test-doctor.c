@@ -10,6 +10,7 @@
 #include "runtime/state.h"
 #include "tls-fixture.h"
 #include "tool/doctor.h"
+#include "transport-write.h"
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -497,7 +498,7 @@ _Noreturn static void serve(const Fixture *fixture, int listener, const char *ca
         if (tls_session_judge(tls_session_of(transport), tls, &why) < 0) {
                 LinkBye bye = { .code = LINK_BYE_CERTIFICATE, .reason = { why, strlen(why) } };
 
-                if (frame_put_bye(&buffer, &bye) < 0 || transport->write(transport, buffer_head(&buffer), buffer_size(&buffer)) < 0)
+                if (frame_put_bye(&buffer, &bye) < 0 || transport_write(transport, buffer_head(&buffer), buffer_size(&buffer)) < 0)
                         _exit(2);
         }
         while (transport->read(transport, &byte, 1) == -EAGAIN)
