@@ -531,7 +531,9 @@ bool history_lost(const StreamId *stream, uint64_t first, uint64_t last)
 {
         uint64_t end;
 
-        for (const Restart *r = find_restart(stream); r; r = find_restart(&r->old))
+        const Restart *r = find_restart(stream);
+
+        for (size_t depth = 0; r && depth <= n_restarts; depth++, r = find_restart(&r->old))
                 if (r->doubted)
                         first = MAX(first, r->last + 1);
         while (first <= last && is_lost_from(SIM_COLLECTORS_MAX, stream, first, &end))
