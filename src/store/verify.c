@@ -53,7 +53,6 @@ static void flush_entries(Verify *verify, uint64_t last)
 
         if (verify->bad == 0)
                 return;
-        verify->entries_missing = true;
         finding = verify_at(verify, VERIFY_ENTRY, verify->bad_first);
         finding.size *= verify->bad;
         finding.last = MAX(last, verify->last);
@@ -110,7 +109,7 @@ static void take_checkpoint(Verify *verify, const IndexEntry *entry)
 {
         VerifyFinding finding = verify_at(verify, VERIFY_CHECKPOINT, entry->number);
 
-        if (!verify->chained || entry->number <= verify->rows)
+        if (entry->number <= verify->rows)
                 return;
         if (entry->checkpoint.seq >= verify->oldest && !verify->entries_missing &&
             !has_head(verify, entry->checkpoint.head, entry->checkpoint.seq))
@@ -196,7 +195,7 @@ static int take_entry(Verify *verify, const IndexEntry *entry)
 static void report_progress(const Verify *verify, uint32_t number)
 {
         const StoreView *view = verify->view;
-        double part = view->limit > 0 ? (double) number / view->limit : 1;
+        double part = (double) number / view->limit;
 
         if (verify->handler->progress && number % PROGRESS_ENTRIES == 0)
                 verify->handler->progress((unsigned) (((double) verify->result.segments + part) * 1000 /
@@ -229,6 +228,7 @@ static int take_entries(Verify *verify, const Head *next, uint32_t *ret_n)
                         if (verify->bad++ == 0)
                                 verify->bad_first = n;
                         verify->chain_known = false;
+                        verify->entries_missing = true;
                         continue;
                 }
                 if (!verify->chained && view->end > 0 && entry.kind == INDEX_BATCH &&

@@ -109,6 +109,18 @@ START_TEST(of_a_segment_that_is_replaced)
 }
 END_TEST
 
+START_TEST(of_a_header_that_cannot_be_read)
+{
+        append_batches(1, 1, 3);
+        rotate();
+        reopen();
+        ck_assert(sim_disk_flip(sim, name_of(4, ".idx"), 30, 1));
+        ck_assert(!store_head(store, &head));
+        ck_assert(sim_disk_flip(sim, name_of(4, ".idx"), 30, 1));
+        ck_assert(store_head(store, &head));
+}
+END_TEST
+
 START_TEST(a_commit_that_fails_forgets_it)
 {
         append_batches(1, 1, 3);
@@ -122,6 +134,71 @@ START_TEST(a_commit_that_fails_forgets_it)
         checkpoint();
         ck_assert_uint_eq(head.last.checkpoint.serial, 1);
         expect_whole(1, 6);
+}
+END_TEST
+
+START_TEST(one_at_a_time)
+{
+        StoreJob job;
+
+        append_batches(1, 1, 3);
+        ck_assert(fixture_checkpoint(store, now));
+        ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
+        ck_assert(!fixture_checkpoint(store, now));
+        ck_assert_int_eq(store_commit_end(store, store_job_run(&job), now), 0);
+        ck_assert(fixture_checkpoint(store, now));
+        commit();
+}
+END_TEST
+
+/* Where entries are none any more, the one that it speaks of may be among them: that is told once. */
+START_TEST(beside_entries_that_are_damaged)
+{
+        const VerifyHandler handler = { .finding = found_finding };
+        Disk *disk = sim_disk_attach(sim);
+        IndexEntry entry;
+
+        append_batches(1, 2, 3);
+        checkpoint();
+        append_batches(7, 1, 3);
+        ck_assert_int_eq(store_verify(disk, fixture_hash, &handler, &found, &result), 0);
+        verify_result_done(&result);
+        (void) disk_free(disk);
+        ck_assert(sim_disk_flip(sim, name_of(1, ".idx"), entry_of(1, 4, &entry) + 60, 1));
+        verify();
+        ck_assert(has(VERIFY_ENTRY) && has(VERIFY_STREAM));
+        ck_assert_uint_eq(found.n_damages, 2);
+        ck_assert_uint_eq(found.checkpoints, 1);
+}
+END_TEST
+
+/* A DELETED entry has to be of what stood before the oldest. */
+START_TEST(a_deletion_of_something_else)
+{
+        uint64_t size, offset = 0, segment;
+        const uint8_t *bytes;
+        IndexEntry entry;
+
+        options.use_max = 6000;
+        options.delete_unacked = true;
+        reopen();
+        for (unsigned i = 0; i < 40; i++)
+                append_batches(1 + 5 * i, 1, 5);
+        commit_all();
+        verify();
+        ck_assert_uint_eq(found.n_damages, 0);
+        ck_assert_uint_gt(result.oldest, 1);
+        for (segment = result.oldest; segment < 200; segment++) {
+                bytes = sim_disk_bytes(sim, name_of(segment, ".idx"), &size);
+                for (offset = 0; bytes && offset < size; offset += INDEX_ENTRY_SIZE)
+                        if (index_decode(bytes + offset, (uint32_t) (offset / INDEX_ENTRY_SIZE), &entry) == 0 &&
+                            entry.kind == INDEX_DELETED && entry.deleted.last + 1 == result.oldest) {
+                                entry.deleted.head[0] ^= 1;
+                                forge(segment, offset, &entry, false);
+                        }
+        }
+        verify();
+        ck_assert(has(VERIFY_MISSING) && has(VERIFY_CHAIN));
 }
 END_TEST
 
@@ -162,7 +239,11 @@ int main(void)
         tcase_add_test(tcase, it_goes_with_the_next_commit);
         tcase_add_test(tcase, each_header_repeats_the_last);
         tcase_add_test(tcase, of_a_segment_that_is_replaced);
+        tcase_add_test(tcase, of_a_header_that_cannot_be_read);
         tcase_add_test(tcase, a_commit_that_fails_forgets_it);
+        tcase_add_test(tcase, one_at_a_time);
+        tcase_add_test(tcase, beside_entries_that_are_damaged);
+        tcase_add_test(tcase, a_deletion_of_something_else);
         tcase_add_test(tcase, of_another_history);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
