@@ -20,7 +20,7 @@ def bound(t, use_max):
 def story(t):
     # What other cases left, and room for half of what is sent.
     bound(t, int(t.counter_settled("aggregator", "store_bytes")) + 2 * MIB)
-    with two_collectors(t, NAME, "FailBackSec=2s\n") as second:
+    with two_collectors(t, NAME, "FailBackSec=1s\n") as second:
         first = records(100, "first")
         t.send(first)
         t.expect_stored(first)

@@ -14,7 +14,7 @@ NAME = "spare"
 
 
 def story(t):
-    with two_collectors(t, NAME, "FailBackSec=2s\n") as second:
+    with two_collectors(t, NAME, "FailBackSec=1s\n") as second:
         before = records(100, "before")
         t.send(before)
         t.expect_stored(before)

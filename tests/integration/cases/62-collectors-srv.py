@@ -41,7 +41,7 @@ def story(t):
         dns.stdin.write(ZONE)
         dns.stdin.close()
         assert dns.stdout.readline() == "ready\n"
-        with two_collectors(t, OTHER, "FailBackSec=2s\n", collectors="srv:example.test") as second:
+        with two_collectors(t, OTHER, "FailBackSec=1s\n", collectors="srv:example.test") as second:
             first = records(100, "first")
             t.send(first)
             t.expect_stored(first)

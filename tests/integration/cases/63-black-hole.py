@@ -20,7 +20,7 @@ DROP_IN = "/etc/audit-relay/aggregator.conf.d/black-hole.conf"
 def story(t):
     t.collector.write(DROP_IN, f"[Aggregator]\nNetworkTimeout={TIMEOUT_SEC}s\n")
     t.collector.systemctl("restart", AGGREGATOR)
-    with two_collectors(t, "refuge", f"FailBackSec=2s\nNetworkTimeout={TIMEOUT_SEC}s\nConnectTimeout=1s\n") as second:
+    with two_collectors(t, "refuge", f"FailBackSec=1s\nNetworkTimeout={TIMEOUT_SEC}s\nConnectTimeout=1s\n") as second:
         before = records(100, "before")
         t.send(before)
         t.expect_stored(before)

@@ -25,11 +25,17 @@ def story(t):
     raw = [RAW.format(time=f"{TIME + n // 1000}.{n % 1000:03}:{700_000 + n}") for n in range(COUNT)]
     sender = t.send_from_pipe()
     step = COUNT // 4
-    for begin in range(0, COUNT, step):
-        sender.stdin.write("".join(line + "\n" for line in raw[begin:begin + step]).encode())
+
+    def write(lines):
+        sender.stdin.write("".join(line + "\n" for line in lines).encode())
         sender.stdin.flush()
+
+    for begin in range(0, COUNT - 1, step):
+        write(raw[begin:min(begin + step, COUNT - 1)])
         t.client.sh(["systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", REMOTE])
         until(lambda: t.client.is_active(REMOTE), "remote again")
+    # One is left for the last remote to count.
+    write(raw[-1:])
     sender.stdin.close()
     assert sender.wait(60) == 0, sender.stdout.read()
     t.expect_stored("".join(line + ADDED + "\n" for line in raw).encode())

@@ -43,12 +43,6 @@ def fill(t, w, disk):
     return lines
 
 
-def empty(w, disk):
-    disk.free()
-    for name in NAMES[:4]:
-        w.ended(name)
-
-
 def set_back(t, w, disk):
     """Both as they were at first, one after the other."""
     stop(t.collector, TARGET, AGGREGATOR)
@@ -60,7 +54,11 @@ def set_back(t, w, disk):
     t.client.sh(f"rm -rf {SPOOL}.new && cp -a /root/snapshot {SPOOL}.new && rm -rf {SPOOL} && mv {SPOOL}.new {SPOOL}")
     t.client.systemctl("start", CLIENT_TARGET)
     w.begun("remote/stream_restarted")
-    empty(w, disk)
+    disk.free()
+    # What was wrong with the disk is over some seconds after it has room.
+    overloaded(t, w)
+    for name in NAMES[:4]:
+        w.ended(name)
     w.ended("remote/collector_set_back")
     w.ended("remote/stream_restarted")
 
@@ -109,9 +107,10 @@ def story(t):
     t.collector.sh(f"rm -rf /root/backup && cp -a {LOG} /root/backup")
     with watch(t, *NAMES) as w:
         lines = fill(t, w, disk)
-        empty(w, disk)
+        disk.free()
+        for name in NAMES[:4]:
+            w.ended(name)
         t.expect_stored(lines)
         fill(t, w, disk)
         set_back(t, w, disk)
-        overloaded(t, w)
         damaged(t, w)

@@ -4,6 +4,7 @@
 Its root is an overlay: what it writes is on a tmpfs of its own. It is reached by nsenter, and its files through /proc.
 """
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -18,6 +19,13 @@ TOP = pathlib.Path(__file__).resolve().parent.parent.parent.parent
 # For a condition that will come: generous, as a loaded machine is slow; nothing waits longer than it has to.
 PATIENCE_SEC = 60
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/opt/auditd/sbin"
+
+
+# The environment's variable that names the cgroup below which each machine has one of its own. Where systemd keeps its units: machines
+# that share one share those of their units.
+CGROUP = "AUDIT_RELAY_TEST_CGROUP"
+HIERARCHIES = [path for path in map(pathlib.Path, ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"))
+               if (path / "cgroup.procs").exists()]
 
 
 class Skip(Exception):
@@ -47,6 +55,24 @@ def until(condition, what, seconds=PATIENCE_SEC):
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.02)
+
+
+def make_cgroup(name):
+    for hierarchy in HIERARCHIES:
+        (hierarchy / name).mkdir()
+
+
+def enter_cgroup(name):
+    for hierarchy in HIERARCHIES:
+        (hierarchy / name / "cgroup.procs").write_text("0")
+
+
+def remove_cgroup(name):
+    """With all below it; those in which somebody still is, stay."""
+    for hierarchy in HIERARCHIES:
+        for path, _, _ in os.walk(hierarchy / name, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
 
 
 class Switch:
@@ -89,6 +115,8 @@ class Machine:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix=f"{name}.", dir=WORK))
         self.disk = self.directory / "root"
         self.process = self.leader = self.notify = None
+        self.cgroup = f"{os.environ[CGROUP]}/{self.directory.name}"
+        make_cgroup(self.cgroup)
         for part in "upper", "work", "root":
             (self.directory / part).mkdir()
         lower = ":".join(str(t) for t in trees)
@@ -114,7 +142,8 @@ class Machine:
                  "--console=pipe", "--notify-ready=yes", "--machine", self.name, "--timezone=off", "--link-journal=no",
                  f"--network-namespace-path=/run/netns/{self.name}", *self.nspawn_options],
                 env=dict(os.environ, NOTIFY_SOCKET=address, **self.environment),
-                stdin=subprocess.DEVNULL, stdout=console, stderr=console)
+                stdin=subprocess.DEVNULL, stdout=console, stderr=console,
+                preexec_fn=lambda: enter_cgroup(self.cgroup))
         if wait:
             self.booted()
 
@@ -153,6 +182,7 @@ class Machine:
             self.process.wait()
         subprocess.run(["umount", "--lazy", str(self.disk)], check=False)
         subprocess.run(["rm", "-rf", str(self.directory)], check=False)
+        remove_cgroup(self.cgroup)
         Switch.unplug(self.name)
 
     # --- Commands and files ---
@@ -209,6 +239,11 @@ class Machine:
 
     def pid(self, unit):
         return int(self.show(unit, "MainPID"))
+
+    def active_pid(self, unit):
+        """The same, 0 unless the unit is active."""
+        state = dict(line.split("=", 1) for line in self.sh(["systemctl", "show", "--property=ActiveState,MainPID", unit]).splitlines())
+        return int(state["MainPID"]) if state["ActiveState"] == "active" else 0
 
     def kill(self, unit, name="KILL"):
         self.systemctl("kill", "--kill-who=main", f"--signal={name}", unit)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A client and a collector as an administrator sets them up, and what the cases ask of them."""
 
+import os
 import re
 import subprocess
 import time
@@ -14,8 +15,10 @@ SPOOL = "/var/lib/audit-relay/remote"
 STATE = "/run/audit-relay/state"
 TLS = "/etc/audit-relay/tls"
 CA = "/root/ca"
-# The programs write their status every second.
+# The programs write their status every second, if it is another.
 STATUS_SEC = 1.2
+# What a unit waits before it starts its program again is nothing the cases are about.
+RESTART_SOON = "[Service]\nRestartSec=20ms\n"
 ADDRESSES = {"client": "10.77.0.1", "collector": "10.77.0.2"}
 HOSTS = "127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in ADDRESSES.items())
 
@@ -32,6 +35,8 @@ class Hosts:
         self.seen = 0  # bytes of the collector's log that cases have looked at
         for path, content in (client_files or {}).items():
             self.client.write(path, content)
+        for unit in DISPATCHER, REMOTE, AGGREGATOR:
+            self.host_of(unit).write(f"/etc/systemd/system/{unit}.d/restart-soon.conf", RESTART_SOON)
         for host in self.client, self.collector:
             host.write("/etc/hosts", HOSTS)
             host.power_on(wait=False)
@@ -79,13 +84,27 @@ class Hosts:
         found = self.collector.path(LOG).glob("[0-9]*.log")
         return sorted(found, key=lambda path: int(path.name.split(".")[0], 10))
 
-    def stored(self):
-        """The whole log of the collector."""
-        return steady(lambda: b"".join(path.read_bytes() for path in self.segments()))
+    def stored(self, behind=0):
+        """The whole log of the collector, or what is behind so many bytes of it."""
+        def look():
+            text, skip = [], behind
+            for path in self.segments():
+                with open(path, "rb") as file:
+                    size = os.fstat(file.fileno()).st_size
+                    if skip < size:
+                        file.seek(skip)
+                        text.append(file.read())
+                    skip = max(0, skip - size)
+            return b"".join(text)
+
+        return steady(look)
+
+    def stored_size(self):
+        return steady(lambda: sum(path.stat().st_size for path in self.segments()))
 
     def stored_since(self):
         """What has come since the last expect_stored()."""
-        return self.stored()[self.seen:]
+        return self.stored(self.seen)
 
     def expect_stored(self, lines, others=None):
         """Waits until exactly these lines, in this order and nothing else, have been added to the collector's log. `others`: a
@@ -94,19 +113,23 @@ class Hosts:
         allowed = re.compile(others.encode()) if others else None
 
         def split():
+            if not allowed:
+                return self.stored_since(), []
             mine, rest = [], []
             for line in self.stored_since().splitlines(keepends=True):
-                (rest if allowed and allowed.search(line) else mine).append(line)
+                (rest if allowed.search(line) else mine).append(line)
             return b"".join(mine), rest
 
         try:
+            # Looking at many records takes its time: first at how many bytes they are.
+            until(lambda: self.stored_size() - self.seen >= len(expected), "as many bytes at the collector")
             until(lambda: len(split()[0]) >= len(expected), "all records at the collector")
         except AssertionError as reason:
             raise AssertionError(f"{reason}\n{first_difference(expected, split()[0])}") from None
         found, rest = split()
         difference = first_difference(expected, found)
         assert difference is None, difference
-        self.seen = len(self.stored())
+        self.skip_stored()
         return rest
 
     def expect_others(self, pattern):
@@ -121,7 +144,7 @@ class Hosts:
         return found[0].decode(errors="backslashreplace")
 
     def skip_stored(self):
-        self.seen = len(self.stored())
+        self.seen = self.stored_size()
 
     # --- Programs ---
 
@@ -134,15 +157,21 @@ class Hosts:
 
     def restart_log(self, unit):
         """Restarts a program, so that what it said lately does not hold back what it says next: it repeats itself only every ten
-        seconds."""
+        seconds. It counts from 0 again."""
         self.host_of(unit).systemctl("restart", unit)
+
+    def restart_remote(self):
+        """… and waits until it has found its collector."""
+        since = self.client.journal_now()
+        self.client.systemctl("restart", REMOTE)
+        self.client.expect_journal(REMOTE, "Connected to collector", since)
 
     def kill_program(self, unit):
         """SIGKILL, and waits for the next one to be there."""
         host = self.host_of(unit)
         before = host.pid(unit)
         host.kill(unit)
-        until(lambda: host.is_active(unit) and host.pid(unit) not in (0, before), f"a new process of {unit}")
+        until(lambda: host.active_pid(unit) not in (0, before), f"a new process of {unit}")
 
     def conditions(self, component):
         """The conditions that hold, as name: content."""
@@ -160,10 +189,13 @@ class Hosts:
         return until(lambda: (name in self.conditions(component)) == holds and (self.conditions(component).get(name) or True),
                      f"condition {component}/{name} {'holds' if holds else 'has ended'}")
 
+    def status_path(self, component):
+        return self.host_of(f"audit-relay-{component}.service").path(f"{STATE}/{component}/status")
+
     def counter(self, component, name, label=""):
         """A metric of the status file, counter or gauge, summed over its labels, or over those with this one; 0 if it is not there."""
         names = f"audit_relay_{component}_{name}", f"audit_relay_{component}_{name}_total"
-        path = self.host_of(f"audit-relay-{component}.service").path(f"{STATE}/{component}/status")
+        path = self.status_path(component)
         total = 0.0
         if not path.exists():
             return total
@@ -174,8 +206,11 @@ class Hosts:
         return total
 
     def counter_settled(self, component, name):
-        """The same, as a figure to compare with later: the status is written once a second."""
-        time.sleep(STATUS_SEC)
+        """The same, as a figure to compare with later: by a status that was written from now on, unless it stays as it is."""
+        path = self.status_path(component)
+        before, end = inode(path), time.monotonic() + STATUS_SEC
+        while inode(path) == before and time.monotonic() < end:
+            time.sleep(0.02)
         return self.counter(component, name)
 
     def expect_counter(self, component, name, at_least, label=""):
@@ -205,9 +240,16 @@ class Hosts:
         return text
 
 
+def inode(path):
+    """Of a file that is written anew each time, or None."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
 def unix_talk(host, path, data, seconds):
     """Connects to a Unix socket of a machine through /proc, writes and reads until the peer closes."""
-    import os
     import socket
     directory, _, name = path.rpartition("/")
     # The path through /proc may be too long for an address; a short one by way of the directory's descriptor is not.
@@ -232,4 +274,4 @@ def unix_talk(host, path, data, seconds):
     return answer
 
 
-__all__ = ["AGGREGATOR", "CA", "DISPATCHER", "LOG", "NODE", "PATIENCE_SEC", "REMOTE", "REMOTE_CONF", "SPOOL", "STATE", "TLS", "Hosts"]
+__all__ = ["AGGREGATOR", "CA", "DISPATCHER", "LOG", "NODE", "PATIENCE_SEC", "REMOTE", "REMOTE_CONF", "SPOOL", "STATE", "STATUS_SEC", "TLS", "Hosts"]

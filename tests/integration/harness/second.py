@@ -26,8 +26,8 @@ class Second:
         self.start()
 
     def start(self):
-        self.host.sh(f"systemd-run --quiet --unit={UNIT} --collect /usr/lib/audit-relay/aggregator --config={ETC}/aggregator.conf")
-        until(lambda: self.host.path(f"{RUN}/aggregator/status").exists(), "the second collector runs")
+        self.host.sh(f"systemd-run --quiet --unit={UNIT} --collect --service-type=notify /usr/lib/audit-relay/aggregator"
+                     f" --config={ETC}/aggregator.conf")
 
     def stop(self):
         self.host.sh(f"systemctl stop {UNIT}", check=False)
@@ -60,8 +60,7 @@ def two_collectors(t, name, settings="", collectors=None):
         yield second
     finally:
         t.client.write("/etc/audit-relay/remote.conf", REMOTE_CONF)
-        t.client.systemctl("restart", REMOTE)
-        until(lambda: t.counter("remote", "connected") == 1, "the client is with its only collector again")
+        t.restart_remote()
         second.stop()
 
 
