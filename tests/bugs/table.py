@@ -132,6 +132,8 @@ BUGS = [
     bug('unlink-before-the-entry-is-durable', *CRASH, 'store/commit.c', 'make_job(store, ret_job);',
         'for (size_t i = 0; i < store->n_victims; i++) retention_remove_files(store->disk, &(StoreGone) { .first = store->segments[i].first });'
         ' make_job(store, ret_job);'),
+    bug('read-while-it-goes', 'test-store-policy', 'nobody_looks_at_what_is_being_deleted', 'store/retention.c',
+        'return store->in_flight && (size_t) (segment - store->segments) < store->n_victims;', 'return false;'),
     bug('release-of-what-is-not-durable', 'test-store-trouble', 'nothing_is_released_that_was_not_shown', 'store/reader.c',
         'seq > collector->store->durable.last', 'false'),
     bug('restored-collector-believed', 'test-store-custody', 'what_is_held_goes_to_a_collector_that_was_set_back', 'store/reader.c',
