@@ -238,7 +238,9 @@ static ssize_t session_read(Transport *transport, void *data, size_t size)
 
 static void skip(struct iovec *piece, size_t size)
 {
-        piece->iov_base = (uint8_t *) piece->iov_base + size;
+        /* Nothing may be added to NULL, not even nothing. */
+        if (size > 0)
+                piece->iov_base = (uint8_t *) piece->iov_base + size;
         piece->iov_len -= size;
 }
 
