@@ -97,9 +97,12 @@ static inline void fill_three(void)
 
 static inline const char *name_of(uint64_t first, const char *suffix)
 {
-        static char name[64];
+        /* Several are used in one expression. */
+        static char names[8][64];
+        static unsigned next;
+        char *name = names[next++ % 8];
 
-        (void) snprintf(name, sizeof name, "%020" PRIu64 "%s", first, suffix);
+        (void) snprintf(name, sizeof names[0], "%020" PRIu64 "%s", first, suffix);
         return name;
 }
 
