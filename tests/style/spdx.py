@@ -9,11 +9,14 @@ LINE = 'SPDX-License-Identifier: LGPL-2.1-or-later'
 WITHOUT_SUFFIX = ('.md', '.log', '.json', '.jsonl', '.pem', '.bin', '.zst')
 WITHOUT_FOLDER = ('tests/fuzz/corpus/', 'tests/data/', 'tests/unit/data/')
 WITHOUT_NAME = ('LICENSE', '.gitignore', '.editorconfig')
+# Debian's formats, which have no comments.
+WITHOUT_PATH = ('debian/changelog', 'debian/copyright', 'debian/source/format')
 
 
 def spdx(root):
     for name in check.files(root):
-        if name.endswith(WITHOUT_SUFFIX) or name.startswith(WITHOUT_FOLDER) or name.split('/')[-1] in WITHOUT_NAME:
+        if name.endswith(WITHOUT_SUFFIX) or name.startswith(WITHOUT_FOLDER) or name.split('/')[-1] in WITHOUT_NAME or \
+                name in WITHOUT_PATH:
             continue
         lines = check.read(root, name).split('\n', 3)[:3]
         # What must stand first for others to find it.
