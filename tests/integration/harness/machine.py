@@ -5,6 +5,7 @@ Its root is an overlay: what it writes is on a tmpfs of its own. It is reached b
 """
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import signal
@@ -18,6 +19,10 @@ WORK = pathlib.Path("/run/audit-relay-test")
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent.parent
 # For a condition that will come: generous, as a loaded machine is slow; nothing waits longer than it has to.
 PATIENCE_SEC = 60
+# What the containers have beyond a minimal Debian: systemd, the libraries the programs link, tools the cases use.
+PACKAGES = ["systemd", "systemd-sysv", "dbus", "iproute2", "procps", "libgnutls30", "libaudit1", "libauparse0", "libzstd1",
+            "libxxhash0"]
+TURN = "/tmp/audit-relay-integration.lock"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/opt/auditd/sbin"
 
 
@@ -73,6 +78,32 @@ def remove_cgroup(name):
         for path, _, _ in os.walk(hierarchy / name, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(path)
+
+
+@contextlib.contextmanager
+def own_cgroup():
+    """The name of a cgroup for the machines."""
+    cgroup = f"audit-relay-test.{os.getpid()}"
+    make_cgroup(cgroup)
+    try:
+        yield cgroup
+    finally:
+        remove_cgroup(cgroup)
+
+
+def wait_for_others():
+    """One run at a time: there is one kernel audit, and not one processor too many. Returns what holds the turn."""
+    turn = open(TURN, "w")
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("# waits for another run on this machine to end", flush=True)
+        fcntl.flock(turn, fcntl.LOCK_EX)
+    return turn
+
+
+def root_tree():
+    return subprocess.run([TOP / "tools/lib/rootfs", "machine", *PACKAGES], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 class Switch:
