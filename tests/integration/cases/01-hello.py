@@ -5,6 +5,7 @@ Everything an administrator has typed is in harness/relay.py: three lines for th
 client, two `systemctl enable --now`.
 """
 
+from harness.machine import until
 from harness.records import records
 from harness.relay import AGGREGATOR, DISPATCHER, LOG, REMOTE
 
@@ -15,7 +16,8 @@ def story(t):
     hello = records(1, "hello")
     t.send(hello)
     t.expect_stored(hello)
-    # audit.log is the open segment, for people.
+    # audit.log is the open segment, for people, once its first records are durable.
+    until(t.collector.path(f"{LOG}/audit.log").exists, "audit.log")
     assert t.collector.read(f"{LOG}/audit.log") == t.segments()[-1].read_bytes()
     # Lines that come later go to the same place, in order.
     more = records(1000, "hello-again")
