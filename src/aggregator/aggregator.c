@@ -147,11 +147,26 @@ static void status_of_commands(const Aggregator *aggregator)
 
 /* --- The loop's handler --- */
 
-static void on_drained(void *userdata)
+static void on_left(void *userdata)
 {
         Aggregator *aggregator = userdata;
 
         loop_exit(aggregator->loop, EXIT_SUCCESS);
+}
+
+static void on_clients_left(void *userdata)
+{
+        Aggregator *aggregator = userdata;
+
+        stock_clients_leave(aggregator->stock_clients, on_left, aggregator);
+}
+
+/* All is durable, and everybody was told that we end: they are to hear it before their connections break. */
+static void on_drained(void *userdata)
+{
+        Aggregator *aggregator = userdata;
+
+        acceptor_leave(inlet_acceptor(aggregator->clients.inlet), on_clients_left, aggregator);
 }
 
 static void on_terminate(void *userdata)

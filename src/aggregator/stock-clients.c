@@ -67,6 +67,14 @@ void stock_clients_end(StockClients *clients)
         }
 }
 
+void stock_clients_leave(StockClients *clients, void (*done)(void *userdata), void *userdata)
+{
+        if (clients)
+                acceptor_leave(clients->acceptor, done, userdata);
+        else
+                done(userdata);
+}
+
 /* --- Facts --- */
 
 size_t stock_clients_handshakes(const StockClients *clients, size_t *ret_waiting)

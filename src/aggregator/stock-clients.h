@@ -34,6 +34,8 @@ void stock_clients_submitted(StockClients *clients);
 void stock_clients_settled(StockClients *clients, int error);
 /* Takes no more; says ENDING to each when what it sent is durable. */
 void stock_clients_end(StockClients *clients);
+/* Behind that, when all is durable: acceptor_leave() of them. NULL: there are none. */
+void stock_clients_leave(StockClients *clients, void (*done)(void *userdata), void *userdata);
 /* Reads the pre-shared keys again: ends the connections of those who are not known any more. */
 void stock_clients_reload(StockClients *clients);
 /* Call once a second, when the roster was refilled: accepts and reads again. */

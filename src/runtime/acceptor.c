@@ -19,6 +19,8 @@
 #define ACCEPT_TURN_MAX 16U
 /* Failures are logged so often. */
 #define FAILED_LOG_USEC (10 * USEC_PER_SEC)
+/* How long the last words of all connections may take together: on a network that works a round trip. */
+#define LEAVE_USEC (1 * USEC_PER_SEC)
 /* Only those who own the program may connect to a Unix socket of its own making. */
 #define UNIX_MODE 0600U
 
@@ -30,6 +32,9 @@ struct Acceptor {
         Admission *admission;
         size_t n_connections;
         bool rests; /* the listeners do */
+        sd_event_source *leaving;
+        void (*left)(void *userdata); /* NULL: we stay, or have left */
+        void *left_userdata;
         uint64_t logged_usec;
         AcceptorCounters counters;
 };
@@ -56,6 +61,34 @@ static void say_failed(Acceptor *acceptor, const char *what, int error)
 {
         if (log_limit(&acceptor->logged_usec, FAILED_LOG_USEC))
                 log_warning("Cannot %s a connection: %s", what, strerror(-error));
+}
+
+/* --- Leaving --- */
+
+static void leave_now(Acceptor *acceptor)
+{
+        void (*left)(void *userdata) = acceptor->left;
+
+        acceptor->left = NULL;
+        acceptor->leaving = sd_event_source_disable_unref(acceptor->leaving);
+        if (left)
+                left(acceptor->left_userdata);
+}
+
+static int on_leaving(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        leave_now(userdata);
+        return 0;
+}
+
+void acceptor_leave(Acceptor *acceptor, void (*done)(void *userdata), void *userdata)
+{
+        acceptor->left = done;
+        acceptor->left_userdata = userdata;
+        if (acceptor->n_connections == 0 ||
+            sd_event_add_time_relative(acceptor->event, &acceptor->leaving, CLOCK_MONOTONIC, LEAVE_USEC, 0, on_leaving,
+                                       acceptor) < 0)
+                leave_now(acceptor);
 }
 
 /* --- Serving --- */
@@ -114,6 +147,8 @@ void acceptor_closed(Arrival *arrival)
         acceptor_established(arrival);
         let_go(arrival);
         make_use(acceptor);
+        if (acceptor->n_connections == 0)
+                leave_now(acceptor);
 }
 
 void acceptor_part(Arrival *arrival)
@@ -329,6 +364,7 @@ Acceptor *acceptor_free(Acceptor *acceptor)
 {
         if (!acceptor)
                 return NULL;
+        sd_event_source_disable_unref(acceptor->leaving);
         acceptor_close(acceptor);
         admission_free(acceptor->admission);
         free(acceptor);

@@ -67,6 +67,9 @@ int acceptor_take(Acceptor *acceptor, int fd) _must_check_;
 bool acceptor_waiting(const Acceptor *acceptor);
 /* Accepts no more, and frees those who wait: none of them is to be served. */
 void acceptor_close(Acceptor *acceptor);
+/* Behind acceptor_close(), when all who are served have been told that it is over: calls done() once they are gone, which may be
+ * at once. Who has not taken our last words after a second is waited for no longer. */
+void acceptor_leave(Acceptor *acceptor, void (*done)(void *userdata), void *userdata);
 /* Call once a second: who waited for too long goes, who is in others' way is cut, listeners that rested listen again. */
 void acceptor_tick(Acceptor *acceptor, uint64_t now_usec);
 

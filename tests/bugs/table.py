@@ -427,6 +427,8 @@ BUGS = [
     bug('dead-connection-keeps-its-place', 'test-inlet', 'a_returning_peer_takes_the_place_of_its_dead_connection',
         'runtime/inlet.c', '!full && (identity->connections_max == 0 || n < identity->connections_max)',
         'full || identity->connections_max == 0 || n < identity->connections_max'),
+    bug('does-not-leave-when-all-have', 'test-inlet', 'last_words_are_heard_before_we_leave', 'runtime/acceptor.c',
+        'if (acceptor->n_connections == 0) leave_now(acceptor);', ';'),
     bug('byte-a-second-for-ever', 'test-inlet', 'a_frame_a_byte_at_a_time', 'runtime/inlet-watch.c',
         'session->frame_usec != 0 && idle != USEC_INFINITY', 'false && idle != USEC_INFINITY'),
 

@@ -231,6 +231,48 @@ START_TEST(a_returning_peer_takes_the_place_of_its_dead_connection)
 }
 END_TEST
 
+static void on_left(void *userdata)
+{
+        ++*(unsigned *) userdata;
+}
+
+START_TEST(last_words_are_heard_before_we_leave)
+{
+        int fd = connect_client();
+        uint8_t bytes[4096];
+        unsigned left = 0;
+
+        send_hello(fd);
+        ck_assert_int_gt(recv(fd, bytes, sizeof bytes, 0), 0);
+        intake_end_all(intake, LINK_BYE_ENDING, 0, "we stop");
+        acceptor_leave(inlet_acceptor(inlet), on_left, &left);
+        run_idle(0);
+        ck_assert_uint_eq(left, 0);
+        expect_bye(fd, LINK_BYE_ENDING);
+        ck_assert_uint_eq(left, 1);
+        /* Nobody is there: at once. */
+        acceptor_leave(inlet_acceptor(inlet), on_left, &left);
+        ck_assert_uint_eq(left, 2);
+}
+END_TEST
+
+START_TEST(who_does_not_listen_is_not_waited_for)
+{
+        int fd = connect_client();
+        unsigned left = 0;
+
+        acceptor_leave(inlet_acceptor(inlet), on_left, &left);
+        while (left == 0) {
+                ck_assert_uint_eq(inlet_connections(inlet), 1);
+                (void) poll(NULL, 0, 20);
+                run_idle(0);
+        }
+        (void) close(fd);
+        run_idle(0);
+        ck_assert_uint_eq(left, 1);
+}
+END_TEST
+
 /* What it was asked to say and does not. */
 static void expect_timeout(int fd)
 {
@@ -298,6 +340,8 @@ int main(void)
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, refused_clients_leave_nothing);
+        tcase_add_test(tcase, last_words_are_heard_before_we_leave);
+        tcase_add_test(tcase, who_does_not_listen_is_not_waited_for);
         tcase_add_test(tcase, a_held_session_is_not_read);
         tcase_add_test(tcase, one_too_many_is_turned_away);
         tcase_add_test(tcase, a_returning_peer_takes_the_place_of_its_dead_connection);
