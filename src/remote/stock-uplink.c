@@ -421,8 +421,10 @@ static void start_round(StockUplink *uplink)
 
 void stock_uplink_wake(StockUplink *uplink)
 {
-        if (uplink->answered)
-                connection_flush(uplink->connection);
+        if (!uplink->answered)
+                return;
+        connection_refill(uplink->connection);
+        connection_flush(uplink->connection);
 }
 
 void stock_uplink_stop(StockUplink *uplink)

@@ -201,6 +201,8 @@ def foreign_address(place):
 # --- Our remote to auditd ---
 
 STOCK = f"Protocol=auditd\nCollector=127.0.0.1:{PORT}\n"
+# So that no heartbeat's reply is what makes it send.
+WITHOUT_BEATS = "NetworkTimeout=10min\n"
 WINDOW = 64
 
 
@@ -217,7 +219,7 @@ def stock_pair(place, settings):
 
 def remote_to_auditd(place):
     """Each record once; EOE is left out, a line that is too long is cut at a field, both counted; the status says what the ack is."""
-    collector, sender = stock_pair(place, STOCK)
+    collector, sender = stock_pair(place, STOCK + WITHOUT_BEATS)
     long = b"type=USER msg=audit(1700000000.000:1): op=long a=" + b"a" * 5000 + b" b=" + b"b" * 3800 + b" c=" + b"c" * 300
     sender.feed(records(1, FEW) + b"type=EOE msg=audit(1700000000.000:1): \n" + long + b"\n")
     sender.feed(records(FEW + 1, 2 * FEW))
