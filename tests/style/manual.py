@@ -37,7 +37,10 @@ def key_problems(root):
 
 def manual(root):
     yield from key_problems(root)
-    pages = set(re.findall(r'"docs/([\w-]+\.md)"', check.read(root, MANUAL)))
+    named = re.findall(r'"docs/([\w-]+\.md)"', check.read(root, MANUAL))
+    pages = set(named)
+    for name in sorted({name for name in named if named.count(name) > 1}):
+        yield f'{MANUAL}: docs/{name} is in two pages'
     documents = {name[5:] for name in check.files(root) if re.fullmatch(r'docs/[\w-]+\.md', name)} - OURS
     for name in sorted(documents - pages):
         yield f'{MANUAL}: docs/{name} is in no page'
@@ -59,6 +62,7 @@ CASES = [
     ('a key that is none', tree() | {'conf/remote.conf': '#Node=\n#Other=1\n'}, 1),
     ('no keys', tree(src__remote__config_c=''), 2),
     ('a page of docs/ that is in no page', tree(docs__new_md='x'), 1),
+    ('a page that is there twice', tree() | {MANUAL: '"docs/dispatcher.md" "docs/peers.md" "docs/peers.md"'}, 1),
     ('a page without its source', tree() | {MANUAL: '"docs/dispatcher.md" "docs/peers.md" "docs/gone.md"'}, 1),
 ]
 
