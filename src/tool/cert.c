@@ -46,7 +46,7 @@ static void help(void)
         printf("Usage: audit-relay cert COMMAND [OPTION...]\n"
                "\n"
                "  init              Make a CA\n"
-               "  collector NAME    Make a certificate for the collector NAME, its DNS name for clients\n"
+               "  collector NAME    Make a certificate for the collector NAME, its DNS name for clients; a CA, if there is none\n"
                "  client NAME       Make a certificate for the client NAME, the node it may speak for\n"
                "  list              All certificates that were made here, their days and what became of them\n"
                "  revoke NAME       Revoke all certificates made for NAME: writes crl.pem\n"
@@ -125,7 +125,7 @@ static int make(const Options *options, IssueKind kind, const char *name, const 
         return r;
 }
 
-static int run_init(const Options *options)
+static int make_ca(const Options *options)
 {
         _cleanup_(issue_pair_done) IssuePair pair = { 0 };
         char host[65] = "", name[65], serial[129] = "", end[32];
@@ -145,12 +145,31 @@ static int run_init(const Options *options)
         cert_show_time(end, expires);
         printf("Made the CA \"%s\" in %s, valid until %s.\n"
                "Whoever has %s/ca-key.pem can make clients and collectors: keep it here, and back it up.\n"
-               "\n"
-               "Next:  audit-relay cert collector NAME    NAME: the DNS name clients connect to\n"
-               "       audit-relay cert client NAME       NAME: the client's node name, once for each "
-               "client\n",
+               "\n",
                name, options->directory, end, options->directory);
         return EXIT_SUCCESS;
+}
+
+static int run_init(const Options *options)
+{
+        if (make_ca(options) != EXIT_SUCCESS)
+                return TOOL_EXIT_FAILURE;
+        printf("Next:  audit-relay cert collector NAME    NAME: the DNS name clients connect to\n"
+               "       audit-relay cert client NAME       NAME: the client's node name, once for each "
+               "client\n");
+        return EXIT_SUCCESS;
+}
+
+/* The first collector is where the CA is made, too; a client that asks here asks at the wrong host. --days= and the like are
+ * of the collector's certificate. */
+static int make_first_ca(const Options *options)
+{
+        const Options ca = { .directory = options->directory, .ed25519 = options->ed25519 };
+        _cleanup_(freep) char *path = cert_path(options->directory, "ca.pem");
+
+        if (!path)
+                return TOOL_EXIT_FAILURE;
+        return access(path, F_OK) < 0 && errno == ENOENT ? make_ca(&ca) : EXIT_SUCCESS;
 }
 
 static bool name_is_usable(const char *name)
@@ -212,12 +231,17 @@ static void say_next(IssueKind kind, const char *name, const char *out, time_t e
 
         cert_show_time(end, expires);
         printf("Made a certificate for the %s \"%s\" in %s, valid until %s.\n"
-               "\n"
-               "Copy the .pem files there to " TLS_DIRECTORY "/ on that host, and there:\n"
-               "    chown %s: " TLS_DIRECTORY "/key.pem\n"
-               "    chmod 0400 " TLS_DIRECTORY "/key.pem\n"
-               "    systemctl reload-or-restart audit-relay-%s.service\n",
-               kind == ISSUE_COLLECTOR ? "collector" : "client", name, out, end, user, service);
+               "\n",
+               kind == ISSUE_COLLECTOR ? "collector" : "client", name, out, end);
+        /* Where the units look for it, they also see to who may read the key. */
+        if (strcmp(out, TLS_DIRECTORY) == 0)
+                printf("If it runs already: systemctl reload-or-restart audit-relay-%s.service\n", service);
+        else
+                printf("Copy the .pem files there to " TLS_DIRECTORY "/ on that host, and there:\n"
+                       "    chown %s: " TLS_DIRECTORY "/key.pem\n"
+                       "    chmod 0400 " TLS_DIRECTORY "/key.pem\n"
+                       "    systemctl reload-or-restart audit-relay-%s.service\n",
+                       user, service);
         if (kind == ISSUE_CLIENT)
                 printf("If that host does not call itself \"%s\", set Node=%s in its configuration.\n", name,
                        name);
@@ -234,8 +258,8 @@ static int run_issue(const Options *options, IssueKind kind, const char *name)
 
         if (!name_is_usable(name))
                 return TOOL_EXIT_USAGE;
-        if (!out || read_pair(options, &ca) < 0 || !is_free(options, out, "cert.pem") ||
-            !is_free(options, out, "key.pem"))
+        if (!out || !is_free(options, out, "cert.pem") || !is_free(options, out, "key.pem") ||
+            (kind == ISSUE_COLLECTOR && make_first_ca(options) != EXIT_SUCCESS) || read_pair(options, &ca) < 0)
                 return TOOL_EXIT_FAILURE;
         if (make(options, kind, name, &ca, &pair) < 0 ||
             record(options, name, pair.certificate, &expires) < 0 ||

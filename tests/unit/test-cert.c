@@ -93,6 +93,27 @@ START_TEST(makes_what_tls_can_use)
 }
 END_TEST
 
+START_TEST(the_first_collector_brings_the_ca)
+{
+        Tls *tls;
+
+        expect(0, "collector log1.example.org --days=10", "Made the CA");
+        ck_assert_uint_eq(mode_of("new/ca/ca-key.pem"), 0600);
+        tls = use("log1.example.org");
+        ck_assert_int_le(tls_expires(tls), time(NULL) + 10 * FIXTURE_DAY);
+        tls_unref(tls);
+        /* The CA is for longer: what it makes is never valid for longer than itself. */
+        expect(0, "collector log2.example.org --days=800", "collector \"log2.example.org\"");
+        ck_assert_msg(!strstr(output, "Made the CA"), "%s", output);
+        tls = use("log2.example.org");
+        ck_assert_int_ge(tls_expires(tls), time(NULL) + 799 * FIXTURE_DAY);
+        tls_unref(tls);
+        /* Half of one is no CA, and nothing to write over. */
+        ck_assert_int_eq(unlink(fixture_path(&fixture, "new/ca/ca.pem")), 0);
+        expect(1, "collector log3.example.org", "--force");
+}
+END_TEST
+
 START_TEST(overwrites_nothing_unasked)
 {
         expect(0, "init", "Made");
@@ -201,6 +222,7 @@ int main(int argc, char **argv)
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_set_timeout(tcase, 60);
         tcase_add_test(tcase, makes_what_tls_can_use);
+        tcase_add_test(tcase, the_first_collector_brings_the_ca);
         tcase_add_test(tcase, overwrites_nothing_unasked);
         tcase_add_test(tcase, revokes_all_of_a_name_and_of_no_other);
         tcase_add_test(tcase, lists_what_it_made);

@@ -26,9 +26,9 @@ REMOTE_CONF = "[Remote]\nCollector=collector\n"
 
 
 class Hosts:
-    """The pair. `client` and `collector` are Machines; the rest is about records."""
+    """The pair. `client` and `collector` are Machines; the rest is about records. bare: booted, and nothing typed yet."""
 
-    def __init__(self, trees, switch, client_options=(), client_environment=None, client_files=None):
+    def __init__(self, trees, switch, client_options=(), client_environment=None, client_files=None, bare=False):
         self.switch = switch
         self.client = Machine("client", ADDRESSES["client"], trees, client_options, client_environment)
         self.collector = Machine("collector", ADDRESSES["collector"], trees)
@@ -42,10 +42,14 @@ class Hosts:
             host.power_on(wait=False)
         for host in self.client, self.collector:
             host.booted()
-        self.enrol()
-        self.client.write("/etc/audit-relay/remote.conf", REMOTE_CONF)
-        self.collector.systemctl("enable", "--now", "audit-relay-collector.target")
-        self.client.systemctl("enable", "--now", "audit-relay-client.target")
+        if not bare:
+            self.enrol()
+            self.client.write("/etc/audit-relay/remote.conf", REMOTE_CONF)
+            self.collector.systemctl("enable", "--now", "audit-relay-collector.target")
+            self.client.systemctl("enable", "--now", "audit-relay-client.target")
+            self.expect_running()
+
+    def expect_running(self):
         for unit in DISPATCHER, REMOTE, AGGREGATOR:
             until(lambda: self.host_of(unit).is_active(unit), f"{unit} runs")
 
