@@ -25,8 +25,9 @@ def bug(name, test, case, path, right, broken, *more):
     return Bug(name, test, case, [Edit(f'src/{p}', r, b) for p, r, b in ((path, right, broken), *more)])
 
 
-def simulated(name, path, right, broken, *more, histories=150, options=()):
-    return bug(name, 'simulate', None, path, right, broken, *more)._replace(arguments=(f'--histories={histories}', '--seed=1', *options))
+def simulated(name, path, right, broken, *more, histories=150, seed=1, options=()):
+    return bug(name, 'simulate', None, path, right, broken, *more)._replace(
+        arguments=(f'--histories={histories}', f'--seed={seed}', *options))
 
 
 SYNC = 'r = job->disk->sync(job->disk, job->handles[i]);'
@@ -397,7 +398,8 @@ BUGS = [
     simulated('deleted-unacked', 'store/retention.c',
               'custody_until(store, store->segments[i].first) >= store->segments[i + 1].first - 1',
               'store->segments[i + 1].first - 1 <= store->durable.last'),
-    simulated('death-not-told', 'store/commit.c', 'store->begin = store->finished || store->n_segments == 0;', 'store->begin = false;'),
+    simulated('death-not-told', 'store/commit.c', 'store->begin = store->finished || store->n_segments == 0;', 'store->begin = false;',
+              seed=1000),
     simulated('clean-end-without-goodbye', 'runtime/store-loop-owed.c',
               'return owed->n == 0 && !owed->unknown && !owed->more;', 'return true;'),
     simulated('lost-told-as-custody', 'store/custody.c', 'o->from = MAX(o->from, collector->seq + 1);', ';', histories=400),
