@@ -12,6 +12,7 @@
  */
 
 #include "runtime/config.h"
+#include "basic/unix.h"
 #include "runtime/log.h"
 
 #include <fcntl.h>
@@ -293,28 +294,16 @@ static int read_file(const char *path, char **ret_text, size_t *ret_size)
 {
         _cleanup_(close_fdp) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         _cleanup_(freep) char *text = NULL;
-        size_t size = 0;
+        int r;
 
         if (fd < 0)
                 return -errno;
-        text = malloc(CONFIG_FILE_MAX + 1);
-        if (!text)
-                return -ENOMEM;
-        for (;;) {
-                ssize_t n = read(fd, text + size, CONFIG_FILE_MAX + 1 - size);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        break;
-                size += (size_t) n;
-                if (size > CONFIG_FILE_MAX)
-                        return -EFBIG;
-        }
+        r = read_text(fd, CONFIG_FILE_MAX + 1, &text, ret_size);
+        if (r < 0)
+                return r;
+        if (*ret_size > CONFIG_FILE_MAX)
+                return -EFBIG;
         *ret_text = TAKE_PTR(text);
-        *ret_size = size;
         return 0;
 }
 

@@ -260,18 +260,14 @@ static int read_head(StoreView *view, uint64_t first, Head *ret)
 {
         uint8_t bytes[INDEX_ENTRY_SIZE];
         IndexEntry entry;
-        int handle, r;
+        int r;
 
         *ret = (Head) { 0 };
         if (first == 0)
                 return 0;
-        handle = view_open_index(view, first);
-        if (handle < 0)
-                return handle == -ENOENT ? 0 : handle;
-        r = segment_read(view->disk, handle, bytes, sizeof bytes, 0);
-        view->disk->close(view->disk, handle);
-        if (r < 0)
-                return r == -EIO || r == -EBADMSG ? 0 : r;
+        r = view_read_index(view, first, bytes, sizeof bytes);
+        if (r <= 0)
+                return r;
         if (index_decode(bytes, 0, &entry) < 0 || entry.kind != INDEX_SEGMENT || entry.segment.first != first)
                 return 0;
         if (entry.segment.version > INDEX_FORMAT_VERSION)

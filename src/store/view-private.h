@@ -41,6 +41,8 @@ struct StoreView {
 int view_list_segments(StoreView *view) _must_check_;
 void view_close_segment(StoreView *view);
 int view_open_index(StoreView *view, uint64_t first) _must_check_;
+/* The first bytes of a segment's index. 1; 0: it is not there, or they cannot be read; or a negative errno. */
+int view_read_index(StoreView *view, uint64_t first, uint8_t *ret_bytes, size_t size) _must_check_;
 /* Opens it and sees how many entries may be looked at. 1; 0: it is not there any more; or a negative errno. */
 int view_open_segment(StoreView *view, uint64_t first, uint64_t end) _must_check_;
 /* 1: a readable entry; 0: none; or a negative errno. */

@@ -90,6 +90,19 @@ int view_open_index(StoreView *view, uint64_t first)
         return view->disk->open(view->disk, name, O_RDONLY);
 }
 
+int view_read_index(StoreView *view, uint64_t first, uint8_t *ret_bytes, size_t size)
+{
+        int handle = view_open_index(view, first), r;
+
+        if (handle < 0)
+                return handle == -ENOENT ? 0 : handle;
+        r = segment_read(view->disk, handle, ret_bytes, size, 0);
+        view->disk->close(view->disk, handle);
+        if (r < 0)
+                return r == -EIO || r == -EBADMSG ? 0 : r;
+        return 1;
+}
+
 int view_entry_at(StoreView *view, uint32_t number, uint32_t n_entries, IndexEntry *ret)
 {
         uint32_t begin = number - number % VIEW_CHUNK_ENTRIES, n;
@@ -170,15 +183,9 @@ static int measure(StoreView *view)
 bool view_header_excludes(StoreView *view, uint64_t first, uint64_t before)
 {
         uint8_t bytes[INDEX_ENTRY_SIZE];
-        int handle = view_open_index(view, first);
         IndexEntry entry;
-        bool read;
 
-        if (handle < 0)
-                return false;
-        read = segment_read(view->disk, handle, bytes, sizeof bytes, 0) == 0;
-        view->disk->close(view->disk, handle);
-        return read && index_decode(bytes, 0, &entry) == 0 && entry.kind == INDEX_SEGMENT &&
+        return view_read_index(view, first, bytes, sizeof bytes) > 0 && index_decode(bytes, 0, &entry) == 0 && entry.kind == INDEX_SEGMENT &&
                entry.segment.previous == before &&
                !batch_span_meets(&entry.segment.before, view->since_usec, view->until_usec);
 }
@@ -465,15 +472,11 @@ int store_view_seek(StoreView *view, uint64_t n)
 static int is_of_stream(StoreView *view, uint64_t first, const StreamId *stream)
 {
         uint8_t bytes[2 * INDEX_ENTRY_SIZE];
-        int handle = view_open_index(view, first), r;
+        int r = view_read_index(view, first, bytes, sizeof bytes);
         IndexEntry entry;
 
-        if (handle < 0)
-                return handle == -ENOENT ? 0 : handle;
-        r = segment_read(view->disk, handle, bytes, sizeof bytes, 0);
-        view->disk->close(view->disk, handle);
-        if (r < 0)
-                return r == -EIO || r == -EBADMSG ? 0 : r;
+        if (r <= 0)
+                return r;
         if (index_decode(bytes, 0, &entry) == 0 && entry.kind == INDEX_SEGMENT &&
             stream_id_equal(&entry.segment.stream, stream))
                 return 1;

@@ -5,6 +5,7 @@
  */
 
 #include "tool/component.h"
+#include "basic/unix.h"
 #include "runtime/config.h"
 #include "runtime/loop.h"
 #include "runtime/state.h"
@@ -38,26 +39,9 @@ void component_done(Component *component)
 static char *read_at(int dir, const char *name)
 {
         _cleanup_(close_fdp) int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        _cleanup_(freep) char *text = NULL;
-        size_t size = 0;
+        char *text;
 
-        if (fd < 0)
-                return NULL;
-        text = malloc(STATE_FILE_MAX + 1);
-        while (text && size < STATE_FILE_MAX) {
-                ssize_t n = read(fd, text + size, STATE_FILE_MAX - size);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return NULL;
-                if (n == 0)
-                        break;
-                size += (size_t) n;
-        }
-        if (text)
-                text[size] = '\0';
-        return TAKE_PTR(text);
+        return fd >= 0 && read_text(fd, STATE_FILE_MAX, &text, NULL) >= 0 ? text : NULL;
 }
 
 static Health judge_health(int dir)

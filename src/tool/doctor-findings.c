@@ -3,9 +3,11 @@
 /* What the checks share: their findings, and looking at files of the host. */
 
 #include "tool/doctor.h"
+#include "basic/unix.h"
 #include "tool/systemctl.h"
 
 #include <ctype.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -71,17 +73,10 @@ const char *doctor_path(const Doctor *doctor, const char *path)
 
 char *doctor_read(const Doctor *doctor, const char *path)
 {
-        FILE *file = fopen(doctor_path(doctor, path), "re");
-        char *text = file ? malloc(FILE_MAX + 1) : NULL;
-        size_t n;
+        _cleanup_(close_fdp) int fd = open(doctor_path(doctor, path), O_RDONLY | O_CLOEXEC);
+        char *text;
 
-        if (text) {
-                n = fread(text, 1, FILE_MAX, file);
-                text[n] = '\0';
-        }
-        if (file)
-                (void) fclose(file);
-        return text;
+        return fd >= 0 && read_text(fd, FILE_MAX, &text, NULL) >= 0 ? text : NULL;
 }
 
 bool doctor_unit_is(const Doctor *doctor, const char *unit, const char *property, const char *value)

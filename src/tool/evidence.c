@@ -6,11 +6,12 @@
  */
 
 #include "tool/evidence.h"
+#include "basic/unix.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <gnutls/crypto.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 /* Of receipts, and by far. */
 #define FILE_MAX (16U * 1024U * 1024U)
@@ -20,23 +21,16 @@
 
 static char *read_file(const char *path, size_t *ret_size)
 {
-        FILE *file = fopen(path, "re");
-        struct stat st;
-        char *text = NULL;
+        _cleanup_(close_fdp) int fd = open(path, O_RDONLY | O_CLOEXEC);
+        _cleanup_(freep) char *text = NULL;
+        int r = fd < 0 ? -errno : read_text(fd, FILE_MAX + 1, &text, ret_size);
 
-        if (file && fstat(fileno(file), &st) == 0 && st.st_size <= (off_t) FILE_MAX) {
-                text = malloc((size_t) st.st_size + 1);
-                *ret_size = text ? fread(text, 1, (size_t) st.st_size, file) : 0;
-                if (text)
-                        text[*ret_size] = '\0';
-        } else if (file) {
-                errno = EFBIG;
-        }
-        if (!text)
-                fprintf(stderr, "Cannot read %s: %s\n", path, strerror(errno));
-        if (file)
-                (void) fclose(file);
-        return text;
+        if (r >= 0 && *ret_size > FILE_MAX)
+                r = -EFBIG;
+        if (r >= 0)
+                return TAKE_PTR(text);
+        fprintf(stderr, "Cannot read %s: %s\n", path, strerror(-r));
+        return NULL;
 }
 
 int evidence_add_key(Evidence *evidence, const char *text)

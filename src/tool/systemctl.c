@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "tool/systemctl.h"
+#include "basic/unix.h"
 #include "runtime/config.h"
 
 #include <fcntl.h>
@@ -11,29 +12,6 @@
 /* Of one command line, ours are shorter; and of what `show` says of some dozen units. */
 #define ARGUMENTS_MAX 64U
 #define TEXT_MAX (1024U * 1024U)
-
-static int read_all(int fd, char **ret_text)
-{
-        _cleanup_(freep) char *text = malloc(TEXT_MAX + 1);
-        size_t size = 0;
-
-        if (!text)
-                return -ENOMEM;
-        while (size < TEXT_MAX) {
-                ssize_t n = read(fd, text + size, TEXT_MAX - size);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        break;
-                size += (size_t) n;
-        }
-        text[size] = '\0';
-        *ret_text = TAKE_PTR(text);
-        return 0;
-}
 
 /* `output`: its standard output; negative: ours, and its complaints as well. */
 static int spawn(char *const *argv, int output, pid_t *ret_pid)
@@ -77,7 +55,7 @@ int systemctl_run(const char *const *arguments, char **ret_text)
                 return r;
         if (ret_text) {
                 to = close_fd(to);
-                r = read_all(from, ret_text);
+                r = read_text(from, TEXT_MAX, ret_text, NULL);
                 /* What is not read any more ends it. */
                 from = close_fd(from);
         }

@@ -81,7 +81,7 @@ static inline void scratch_write(const char *directory, const char *name, const 
 /* Reads DIRECTORY/NAME; NULL when it is not there. Valid until the next call. */
 static inline const char *scratch_read(const char *directory, const char *name)
 {
-        static char text[65536];
+        static char text[64 * 1024 + 1];
         char path[512];
         FILE *file;
         size_t n;

@@ -3,15 +3,12 @@
 /* audit-relay cert, run as a program (its path is the first argument); what it wrote is then used for
  * TLS. */
 
-#include "check-main.h"
 #include "tls-fixture.h"
+#include "tool-run.h"
 
 #include <sys/stat.h>
-#include <sys/wait.h>
 
-static const char *tool;
 static Fixture fixture; /* for its directory */
-static char output[65536];
 
 static void setup(void)
 {
@@ -26,20 +23,7 @@ static void teardown(void)
 /* Runs it with these arguments, the CA's directory being DIRECTORY/new/ca; what it says is in `output`. */
 static int run(const char *arguments)
 {
-        char command[512];
-        FILE *pipe;
-        size_t n;
-        int status;
-
-        snprintf(command, sizeof command, "umask 0; '%s' cert --dir='%s/new/ca' %s 2>&1", tool,
-                 fixture.directory, arguments);
-        pipe = popen(command, "re");
-        ck_assert_ptr_nonnull(pipe);
-        n = fread(output, 1, sizeof output - 1, pipe);
-        output[n] = '\0';
-        status = pclose(pipe);
-        ck_assert(WIFEXITED(status));
-        return WEXITSTATUS(status);
+        return tool_run("umask 0; '%s' cert --dir='%s/new/ca' %s", tool, fixture.directory, arguments);
 }
 
 static void expect(int status, const char *arguments, const char *words)

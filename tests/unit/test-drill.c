@@ -3,17 +3,14 @@
 /* audit-relay drill, run as a program (its path is the first argument) with a systemctl of our own and a component that is this
  * test's. */
 
-#include "check-main.h"
-#include "capture.h"
 #include "runtime/log.h"
 #include "runtime/state.h"
+#include "tool-run.h"
 
 #include <signal.h>
 #include <sys/wait.h>
 
-static const char *tool;
 static char directory[64];
-static char output[65536];
 
 /* Says what is in the file `units`; while the condition holds, its service is active. */
 static const char systemctl[] =
@@ -29,15 +26,9 @@ static const char systemctl[] =
 
 static void setup(void)
 {
-        char path[128];
-
         scratch_make(directory);
         log_init("test", -1);
-        scratch_write(directory, "systemctl", systemctl);
-        (void) snprintf(path, sizeof path, "%s/systemctl", directory);
-        ck_assert_int_eq(chmod(path, 0755), 0);
-        (void) snprintf(path, sizeof path, "%s:/usr/bin:/bin", directory);
-        ck_assert_int_eq(setenv("PATH", path, 1), 0);
+        write_systemctl(directory, systemctl);
 }
 
 static void teardown(void)
@@ -47,24 +38,7 @@ static void teardown(void)
 
 static int run(const char *arguments)
 {
-        char command[512];
-        FILE *pipe;
-        size_t n;
-        int status;
-
-        (void) snprintf(command, sizeof command, "'%s' drill --state-dir='%s' %s 2>&1", tool, directory, arguments);
-        pipe = popen(command, "re");
-        ck_assert_ptr_nonnull(pipe);
-        n = fread(output, 1, sizeof output - 1, pipe);
-        output[n] = '\0';
-        status = pclose(pipe);
-        ck_assert(WIFEXITED(status));
-        return WEXITSTATUS(status);
-}
-
-static void expect(const char *text)
-{
-        ck_assert_msg(strstr(output, text), "\"%s\" is not in:\n%.2000s", text, output);
+        return tool_run("'%s' drill --state-dir='%s' %s", tool, directory, arguments);
 }
 
 /* A component that looks as often as it may. */
@@ -101,18 +75,18 @@ START_TEST(what_would_happen)
         scratch_write(directory, "units", PATH_UNIT "ActiveState=active\nUnitFileState=enabled\n\n" SERVICE
                                           "DropInPaths=/etc/x.conf\n" BEGIN END "ActiveState=inactive\n");
         ck_assert_int_eq(run("remote/spool_full"), 0);
-        expect("remote/spool_full\n  to do      ");
-        expect("  path unit  audit-relay-state@remote-spool_full.path: active, enabled\n  drop-ins   /etc/x.conf\n"
+        expect_output("remote/spool_full\n  to do      ");
+        expect_output("  path unit  audit-relay-state@remote-spool_full.path: active, enabled\n  drop-ins   /etc/x.conf\n"
                "  begin      /bin/sh -c echo begin    (as root)\n  end        /bin/true x\n");
         ck_assert_int_eq(run("--json remote-spool_full"), 0);
-        expect("  \"begin\": [\n    {\n      \"command\": \"/bin/sh -c echo begin\",\n      \"root\": true\n    }\n  ],\n");
-        expect("  \"result\": null\n");
+        expect_output("  \"begin\": [\n    {\n      \"command\": \"/bin/sh -c echo begin\",\n      \"root\": true\n    }\n  ],\n");
+        expect_output("  \"result\": null\n");
         ck_assert_int_eq(run(""), 0);
-        expect("CONDITION ");
-        expect("remote/spool_full               on        enabled\n");
-        expect("remote/spool_low                -         -\n");
+        expect_output("CONDITION ");
+        expect_output("remote/spool_full               on        enabled\n");
+        expect_output("remote/spool_low                -         -\n");
         ck_assert_int_eq(run("--json"), 0);
-        expect("    \"condition\": \"remote/spool_full\",\n    \"path_unit\": \"audit-relay-state@remote-spool_full.path\",\n"
+        expect_output("    \"condition\": \"remote/spool_full\",\n    \"path_unit\": \"audit-relay-state@remote-spool_full.path\",\n"
                "    \"active\": true,\n");
 }
 END_TEST
@@ -121,14 +95,14 @@ START_TEST(nothing_would)
 {
         scratch_write(directory, "units", PATH_UNIT "ActiveState=inactive\nUnitFileState=disabled\n\n" SERVICE "ActiveState=inactive\n");
         ck_assert_int_eq(run("remote/spool_full"), 3);
-        expect("No reaction would run.");
-        expect("systemctl enable --now audit-relay-state@remote-spool_full.path\n");
+        expect_output("No reaction would run.");
+        expect_output("systemctl enable --now audit-relay-state@remote-spool_full.path\n");
         ck_assert_int_eq(run("remote/colour"), 2);
-        expect("there is no condition \"remote/colour\"");
+        expect_output("there is no condition \"remote/colour\"");
         ck_assert_int_eq(run("--yes"), 2);
         ck_assert_int_eq(run("--seconds=90 remote/spool_full"), 2);
         ck_assert_int_eq(run("--yes remote/spool_full"), 4);
-        expect("remote does not run");
+        expect_output("remote does not run");
 }
 END_TEST
 
@@ -138,13 +112,13 @@ START_TEST(it_works)
 
         scratch_write(directory, "units", PATH_UNIT "ActiveState=active\nUnitFileState=enabled\n\n" SERVICE BEGIN "ActiveState=@STATE@\n");
         ck_assert_int_eq(run("--yes --seconds=1 remote/spool_full"), 0);
-        expect("spool_full has begun\naudit-relay-state@remote-spool_full.service runs: what it does at the beginning is done\n"
+        expect_output("spool_full has begun\naudit-relay-state@remote-spool_full.service runs: what it does at the beginning is done\n"
                "spool_full has ended\naudit-relay-state@remote-spool_full.service has ended: what it does at the end is done\n");
         ck_assert_ptr_null(scratch_read(directory, "remote.drill"));
         ck_assert_ptr_null(scratch_read(directory, "remote/spool_full"));
         scratch_write(directory, "units", PATH_UNIT "ActiveState=inactive\nUnitFileState=disabled\n\n" SERVICE "ActiveState=inactive\n");
         ck_assert_int_eq(run("--yes --seconds=1 --json remote/spool_full"), 3);
-        expect("\"result\": \"no reaction\"\n");
+        expect_output("\"result\": \"no reaction\"\n");
         end_component(pid);
 }
 END_TEST
@@ -157,7 +131,7 @@ START_TEST(it_holds_already)
         ck_assert_int_eq(state_new(directory, "remote", &state), 0);
         state_raise(state, "spool_full", "No room", NULL);
         ck_assert_int_eq(run("--yes remote/spool_full"), 4);
-        expect("remote/spool_full holds already, for real");
+        expect_output("remote/spool_full holds already, for real");
         state_free(state);
 }
 END_TEST
@@ -166,7 +140,7 @@ START_TEST(no_systemd)
 {
         scratch_write(directory, "systemctl", "#!/bin/sh\nexit 1\n");
         ck_assert_int_eq(run("remote/spool_full"), 1);
-        expect("systemd cannot be asked");
+        expect_output("systemd cannot be asked");
 }
 END_TEST
 

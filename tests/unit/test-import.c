@@ -3,18 +3,15 @@
 /* audit-relay import, run as a program (its path is the first argument, that of docs/migration.md the second) on files
  * of auditd in a directory, and what it writes, read by the programs' own readers. */
 
-#include "check-main.h"
 #include "aggregator/config.h"
-#include "capture.h"
 #include "remote/config.h"
 #include "runtime/log.h"
+#include "tool-run.h"
 
 #include <ctype.h>
-#include <sys/wait.h>
 
-static const char *tool, *manual;
+static const char *manual;
 static char directory[64];
-static char output[65536];
 
 #define AUDITD "etc/audit/auditd.conf"
 #define REMOTE "etc/audit/audisp-remote.conf"
@@ -35,24 +32,7 @@ static void teardown(void)
 /* What it writes is in `output`. Returns its exit status. */
 static int run(const char *arguments)
 {
-        char command[512];
-        FILE *pipe;
-        size_t n;
-        int status;
-
-        (void) snprintf(command, sizeof command, "'%s' import --root='%s' %s 2>&1", tool, directory, arguments);
-        pipe = popen(command, "re");
-        ck_assert_ptr_nonnull(pipe);
-        n = fread(output, 1, sizeof output - 1, pipe);
-        output[n] = '\0';
-        status = pclose(pipe);
-        ck_assert(WIFEXITED(status));
-        return WEXITSTATUS(status);
-}
-
-static void expect(const char *text)
-{
-        ck_assert_msg(strstr(output, text), "\"%s\" is not in:\n%.2000s", text, output);
+        return tool_run("'%s' import --root='%s' %s", tool, directory, arguments);
 }
 
 /* A line of the table: key and value, and what became of it. */
@@ -117,7 +97,7 @@ START_TEST(a_client)
                                          "network_failure_action = stop\ndisk_full_action = exec /usr/local/bin/page\n"
                                          "disk_error_action = halt\nqueue_error_action = suspend\nremote_ending_action = reconnect\n");
         ck_assert_int_eq(run(""), 0);
-        expect("Would be written with --write:\n");
+        expect_output("Would be written with --write:\n");
         ck_assert(!is_there("etc/audit-relay"));
         ck_assert_int_eq(run("--write"), 0);
         expect_fate("remote_server = ", "taken", "Collector=logs.example.org");
@@ -145,7 +125,7 @@ START_TEST(a_client)
                     "[Service]\nExecStartPre=-+/usr/local/bin/page \"%I\"\n");
         expect_link(UNITS "audit-relay-state@remote-store_damaged.service.d/50-imported-suspend.conf",
                     "/usr/lib/audit-relay/reactions/suspend.conf");
-        expect("systemctl daemon-reload && systemctl start audit-relay-state@remote-spool_low.path ");
+        expect_output("systemctl daemon-reload && systemctl start audit-relay-state@remote-spool_low.path ");
 }
 END_TEST
 
@@ -172,7 +152,7 @@ START_TEST(a_collector)
         ck_assert_uint_eq(config.use_max, 900U * 1024 * 1024);
         ck_assert(config.publish);
         aggregator_config_done(&config);
-        expect("systemctl enable --now audit-relay-collector.target\n");
+        expect_output("systemctl enable --now audit-relay-collector.target\n");
 }
 END_TEST
 
@@ -220,9 +200,9 @@ START_TEST(what_is_unknown_is_said)
         expect_fate("name_format = fqd", "not possible", "Node=");
         expect_fate("space_left_action = -", "not needed", "no value");
         expect_fate("log_group = adm", "not needed", "line 7");
-        expect("audit-relay import --collector=HOST");
+        expect_output("audit-relay import --collector=HOST");
         ck_assert_int_eq(run("--json"), 3);
-        expect("      \"line\": 1,\n      \"key\": \"colour\",\n      \"value\": \"blue\",\n      \"option\": \"\",\n"
+        expect_output("      \"line\": 1,\n      \"key\": \"colour\",\n      \"value\": \"blue\",\n      \"option\": \"\",\n"
                "      \"becomes\": \"unknown\",\n");
         ck_assert_int_eq(run("--colour"), 2);
         ck_assert_int_eq(run("colour"), 2);
@@ -345,10 +325,10 @@ END_TEST
 START_TEST(nothing_to_read)
 {
         ck_assert_int_eq(run(""), 1);
-        expect("there is no configuration of auditd in ");
+        expect_output("there is no configuration of auditd in ");
         scratch_write(directory, AUDITD "/x", "");
         ck_assert_int_eq(run(""), 1);
-        expect("auditd.conf: ");
+        expect_output("auditd.conf: ");
 }
 END_TEST
 
@@ -382,7 +362,7 @@ START_TEST(every_key_is_in_the_table_and_the_table_in_the_manual)
         for (unsigned i = 0; i < 3; i++)
                 for (const char *const *key = known[i]; *key; key++, n++) {
                         (void) snprintf(text, sizeof text, "| %s | `%s` | ", files[i], *key);
-                        expect(text);
+                        expect_output(text);
                 }
         for (const char *p = output; (p = strchr(p, '\n')); p++)
                 rows++;

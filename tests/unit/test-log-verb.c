@@ -2,29 +2,18 @@
 
 /* audit-relay log, run as a program (its path is the first argument) on stores made here. */
 
-#include "check-main.h"
-#include "capture.h"
-#include "record/record.h"
-#include "store/store.h"
+#include "real-store.h"
+#include "tool-run.h"
 
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 
-static char *tool;
 static char directory[64];
-static char output[1 << 20];
 static uint64_t now = 2000 * USEC_PER_SEC;
 
 /* --- Stores --- */
-
-static void fill_random(void *bytes, size_t size)
-{
-        static uint8_t next = 1;
-
-        memset(bytes, next++, size);
-}
 
 static uint64_t use_max;
 
@@ -38,34 +27,12 @@ static int mkdir_in(const char *name)
 
 static Store *open_store(const char *name)
 {
-        StoreOptions options = {
-                .random = fill_random,
-                .use_max = use_max,
-                .delete_unacked = true,
-                .span = record_span,
-                .segment_size_max = 1024 * 1024,
-                .group_bytes_max = 1024 * 1024,
-        };
-        char path[256];
-        StoreReport report;
-        Store *store;
-
-        (void) snprintf(path, sizeof path, "%s/%s", directory, name);
-        (void) mkdir(path, 0750);
-        ck_assert_int_eq(disk_open(path, &options.disk), 0);
-        ck_assert_int_eq(store_open(&options, now, &store, &report), 0);
-        store_report_done(&report);
-        return store;
+        return real_store_open(directory, name, (StoreOptions) { .use_max = use_max, .delete_unacked = true }, now);
 }
 
 static void commit(Store *store)
 {
-        StoreJob job;
-
-        while (store_dirty(store)) {
-                ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
-                ck_assert_int_eq(store_commit_end(store, store_job_run(&job), now), 0);
-        }
+        real_store_commit(store, now);
 }
 
 /* A batch of the stream from seq `first` on, with these lines, received a second after the last. */
@@ -137,19 +104,7 @@ static void make_longer(const char *name)
 /* What it writes is in `output`. Returns its exit status. */
 static int run(const char *arguments)
 {
-        char command[1024];
-        FILE *pipe;
-        size_t n;
-        int status;
-
-        (void) snprintf(command, sizeof command, "cd '%s' && TZ=UTC '%s' log %s 2>&1", directory, tool, arguments);
-        pipe = popen(command, "re");
-        ck_assert_ptr_nonnull(pipe);
-        n = fread(output, 1, sizeof output - 1, pipe);
-        output[n] = '\0';
-        status = pclose(pipe);
-        ck_assert(WIFEXITED(status));
-        return WEXITSTATUS(status);
+        return tool_run("cd '%s' && TZ=UTC '%s' log %s", directory, tool, arguments);
 }
 
 static void expect(const char *arguments, const char *text)

@@ -68,19 +68,10 @@ static void take(const char *collector, const char *text)
 
 static const char *kept(const char *collector)
 {
-        static char text[RECEIPTS_FILE_MAX + 1];
-        char path[256];
-        FILE *file;
-        size_t n;
+        char name[128];
 
-        (void) snprintf(path, sizeof path, "%s/receipts/%s", directory, collector);
-        file = fopen(path, "re");
-        if (!file)
-                return NULL;
-        n = fread(text, 1, sizeof text - 1, file);
-        text[n] = '\0';
-        (void) fclose(file);
-        return text;
+        (void) snprintf(name, sizeof name, "receipts/%s", collector);
+        return scratch_read(directory, name);
 }
 
 START_TEST(what_is_kept)

@@ -32,7 +32,7 @@ static void teardown(void)
 /* The file of a condition without its SINCE= line, which must be a time in UTC. */
 static const char *condition_file(const char *name)
 {
-        static char text[65536];
+        static char text[64 * 1024 + 1];
         char path[128], *since, *end;
         const char *file;
 

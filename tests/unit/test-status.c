@@ -3,17 +3,14 @@
 /* audit-relay status, run as a program (its path is the first argument) against state directories that this
  * process holds. */
 
-#include "check-main.h"
-#include "capture.h"
 #include "runtime/log.h"
 #include "runtime/state.h"
+#include "tool-run.h"
 
 #include <fcntl.h>
 #include <sys/wait.h>
 
-static const char *tool;
 static char directory[64];
-static char output[65536];
 static State *state;
 
 static void setup(void)
@@ -42,20 +39,7 @@ static void publish(void)
 /* Runs it with these further arguments; what it writes is in `output`. Returns its exit status. */
 static int run(const char *arguments)
 {
-        char command[512];
-        FILE *pipe;
-        size_t n;
-        int status;
-
-        (void) snprintf(command, sizeof command, "'%s' status --state-dir='%s' %s 2>&1", tool, directory,
-                        arguments);
-        pipe = popen(command, "re");
-        ck_assert_ptr_nonnull(pipe);
-        n = fread(output, 1, sizeof output - 1, pipe);
-        output[n] = '\0';
-        status = pclose(pipe);
-        ck_assert(WIFEXITED(status));
-        return WEXITSTATUS(status);
+        return tool_run("'%s' status --state-dir='%s' %s", tool, directory, arguments);
 }
 
 START_TEST(all_is_well)

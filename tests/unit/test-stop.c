@@ -3,36 +3,20 @@
 /* audit-relay stop, run as a program (its path is the first argument) with a systemctl of our own, which writes down what it is
  * asked for, and components that are this test's. */
 
-#include "check-main.h"
-#include "capture.h"
 #include "runtime/log.h"
 #include "runtime/state.h"
+#include "tool-run.h"
 
 #include <signal.h>
 #include <sys/wait.h>
 
-static const char *tool;
 static char directory[64];
-static char output[65536];
-
-static void write_systemctl(const char *text)
-{
-        char path[128];
-
-        scratch_write(directory, "systemctl", text);
-        (void) snprintf(path, sizeof path, "%s/systemctl", directory);
-        ck_assert_int_eq(chmod(path, 0755), 0);
-}
 
 static void setup(void)
 {
-        char path[128];
-
         scratch_make(directory);
         log_init("test", -1);
-        write_systemctl("#!/bin/sh\necho \"$@\" >>${0%/*}/asked\n");
-        (void) snprintf(path, sizeof path, "%s:/usr/bin:/bin", directory);
-        ck_assert_int_eq(setenv("PATH", path, 1), 0);
+        write_systemctl(directory, "#!/bin/sh\necho \"$@\" >>${0%/*}/asked\n");
 }
 
 static void teardown(void)
@@ -42,24 +26,7 @@ static void teardown(void)
 
 static int run(const char *arguments)
 {
-        char command[512];
-        FILE *pipe;
-        size_t n;
-        int status;
-
-        (void) snprintf(command, sizeof command, "'%s' stop --state-dir='%s' %s 2>&1", tool, directory, arguments);
-        pipe = popen(command, "re");
-        ck_assert_ptr_nonnull(pipe);
-        n = fread(output, 1, sizeof output - 1, pipe);
-        output[n] = '\0';
-        status = pclose(pipe);
-        ck_assert(WIFEXITED(status));
-        return WEXITSTATUS(status);
-}
-
-static void expect(const char *text)
-{
-        ck_assert_msg(strstr(output, text), "\"%s\" is not in:\n%.2000s", text, output);
+        return tool_run("'%s' stop --state-dir='%s' %s", tool, directory, arguments);
 }
 
 /* remote, which hands one of its records over with each status. */
@@ -106,7 +73,7 @@ START_TEST(the_order)
                          "stop audit-relay-aggregator.socket audit-relay-aggregator-auditd.socket\n"
                          "stop audit-relay-aggregator.service\n"
                          "stop audit-relay-collector.target\n");
-        expect("the dispatcher's sockets   stopped\nthe dispatcher             stopped, nothing is left\n");
+        expect_output("the dispatcher's sockets   stopped\nthe dispatcher             stopped, nothing is left\n");
 }
 END_TEST
 
@@ -126,7 +93,7 @@ START_TEST(remote_is_waited_for)
         pid_t pid = start_remote(3, true);
 
         ck_assert_int_eq(run("--client"), 0);
-        expect("remote                     stopped, nothing is left\n");
+        expect_output("remote                     stopped, nothing is left\n");
         end_component(pid);
 }
 END_TEST
@@ -136,18 +103,18 @@ START_TEST(remote_has_nobody)
         pid_t pid = start_remote(7, false);
 
         ck_assert_int_eq(run("--client"), 3);
-        expect("remote                     stopped; 7 records that no collector has: they stay on this disk, and are sent at the next start\n");
+        expect_output("remote                     stopped; 7 records that no collector has: they stay on this disk, and are sent at the next start\n");
         ck_assert_int_eq(run("--client --json --timeout=0"), 3);
-        expect("    \"step\": \"remote\",\n    \"stopped\": true,\n    \"left\": 7,\n    \"unit\": \"records that no collector has\"\n");
+        expect_output("    \"step\": \"remote\",\n    \"stopped\": true,\n    \"left\": 7,\n    \"unit\": \"records that no collector has\"\n");
         end_component(pid);
 }
 END_TEST
 
 START_TEST(what_does_not_stop)
 {
-        write_systemctl("#!/bin/sh\ncase \"$*\" in *dispatcher.service) exit 4;; esac\n");
+        write_systemctl(directory, "#!/bin/sh\ncase \"$*\" in *dispatcher.service) exit 4;; esac\n");
         ck_assert_int_eq(run("--timeout=0"), 1);
-        expect("the dispatcher             does not stop\n");
+        expect_output("the dispatcher             does not stop\n");
         ck_assert_ptr_null(strstr(output, "remote"));
         ck_assert_int_eq(run("--timeout=soon"), 2);
         ck_assert_int_eq(run("remote"), 2);

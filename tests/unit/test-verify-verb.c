@@ -3,14 +3,12 @@
 /* audit-relay verify, run as a program (its path is the first argument) on stores made here, and then attacked: what it says,
  * and its exit status. Which damage is found where: test-store-verify.c. */
 
-#include "check-main.h"
-#include "capture.h"
-#include "record/record.h"
+#include "real-store.h"
 #include "runtime/signing.h"
+#include "tool-run.h"
 
 #include <gnutls/crypto.h>
 #include <inttypes.h>
-#include <sys/wait.h>
 
 #define INTACT 0
 #define FAILED 1
@@ -18,19 +16,10 @@
 #define DAMAGED 3
 #define GAPS 4
 
-static char *tool;
 static char directory[64];
-static char output[1 << 20];
 static uint64_t now = UINT64_C(1700000000) * USEC_PER_SEC;
 
 /* --- Stores --- */
-
-static uint8_t next_random = 1;
-
-static void fill_random(void *bytes, size_t size)
-{
-        memset(bytes, next_random++, size);
-}
 
 static void sha256(const void *data, size_t size, uint8_t ret_digest[static SHA256_SIZE])
 {
@@ -39,33 +28,12 @@ static void sha256(const void *data, size_t size, uint8_t ret_digest[static SHA2
 
 static Store *open_store(const char *name, bool chained)
 {
-        StoreOptions options = {
-                .hash = chained ? sha256 : NULL,
-                .random = fill_random,
-                .span = record_span,
-                .segment_size_max = 1024 * 1024,
-                .group_bytes_max = 1024 * 1024,
-        };
-        char path[256];
-        StoreReport report;
-        Store *store;
-
-        (void) snprintf(path, sizeof path, "%s/%s", directory, name);
-        (void) mkdir(path, 0750);
-        ck_assert_int_eq(disk_open(path, &options.disk), 0);
-        ck_assert_int_eq(store_open(&options, now, &store, &report), 0);
-        store_report_done(&report);
-        return store;
+        return real_store_open(directory, name, (StoreOptions) { .hash = chained ? sha256 : NULL }, now);
 }
 
 static void commit(Store *store)
 {
-        StoreJob job;
-
-        while (store_dirty(store)) {
-                ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
-                ck_assert_int_eq(store_commit_end(store, store_job_run(&job), now), 0);
-        }
+        real_store_commit(store, now);
 }
 
 /* n records of node "webI", received a second after the last. */
@@ -128,19 +96,7 @@ static void make_store(const char *name)
 
 static int run(const char *arguments)
 {
-        char command[1024];
-        FILE *pipe;
-        size_t n;
-        int status;
-
-        (void) snprintf(command, sizeof command, "cd '%s' && '%s' verify %s 2>&1", directory, tool, arguments);
-        pipe = popen(command, "re");
-        ck_assert_ptr_nonnull(pipe);
-        n = fread(output, 1, sizeof output - 1, pipe);
-        output[n] = '\0';
-        status = pclose(pipe);
-        ck_assert(WIFEXITED(status));
-        return WEXITSTATUS(status);
+        return tool_run("cd '%s' && '%s' verify %s", directory, tool, arguments);
 }
 
 static void expect(const char *arguments, int status)
@@ -148,11 +104,6 @@ static void expect(const char *arguments, int status)
         int r = run(arguments);
 
         ck_assert_msg(r == status, "%s: exit status %d, not %d:\n%s", arguments, r, status, output);
-}
-
-static void expect_text(const char *text)
-{
-        ck_assert_msg(strstr(output, text), "no \"%s\" in:\n%s", text, output);
 }
 
 /* What an attacker types. */
@@ -194,11 +145,11 @@ START_TEST(an_intact_store)
                          "\n"
                          "Intact.\n");
         expect("--json a", INTACT);
-        expect_text("\"verdict\": \"intact\",\n    \"stream\": \"02020202020202020202020202020202\"");
-        expect_text("\"records\": 10,\n    \"text_bytes\": 450,\n    \"segments\": 3,\n    \"compressed\": 0,\n    \"unchained\": 0");
-        expect_text("\"owner\": \"web2\",\n        \"stream\": \"02000000000000000000000000000000\",\n        \"first\": 1,\n"
+        expect_output("\"verdict\": \"intact\",\n    \"stream\": \"02020202020202020202020202020202\"");
+        expect_output("\"records\": 10,\n    \"text_bytes\": 450,\n    \"segments\": 3,\n    \"compressed\": 0,\n    \"unchained\": 0");
+        expect_output("\"owner\": \"web2\",\n        \"stream\": \"02000000000000000000000000000000\",\n        \"first\": 1,\n"
                     "        \"last\": 3");
-        expect_text("\"damages\": []");
+        expect_output("\"damages\": []");
 }
 END_TEST
 
@@ -215,9 +166,9 @@ START_TEST(beside_its_owner)
         batch_seal(&batch);
         ck_assert_int_eq(sink->append(sink, &stream, "web1", &batch, &batch, now), 0);
         expect("a", INTACT);
-        expect_text("1 segments have no chain: there, only what happened by accident is sure to be found\n");
-        expect_text("2 bytes at the end were promised to nobody: a group under way, or what a crash left\n");
-        expect_text("seqs 1..2: 2 records");
+        expect_output("1 segments have no chain: there, only what happened by accident is sure to be found\n");
+        expect_output("2 bytes at the end were promised to nobody: a group under way, or what a crash left\n");
+        expect_output("seqs 1..2: 2 records");
         store_free(store);
 }
 END_TEST
@@ -231,12 +182,12 @@ START_TEST(gaps_that_were_told)
         append(store, 1, 13, 1);
         store_free(store);
         expect("a", GAPS);
-        expect_text("\nGaps that were told (op=relay-gap)\n"
+        expect_output("\nGaps that were told (op=relay-gap)\n"
                     "NODE  TIME                  LOST  COUNT  WHERE   REASON            SEQS\n");
-        expect_text("10  exact  stream  deleted-for-size  3..3\n");
-        expect_text("Intact, with gaps that were told when they came about.\n");
+        expect_output("10  exact  stream  deleted-for-size  3..3\n");
+        expect_output("Intact, with gaps that were told when they came about.\n");
         expect("--json a", GAPS);
-        expect_text("\"lost\": 10,\n        \"count\": \"exact\",\n        \"where\": \"stream\",\n        \"reason\": "
+        expect_output("\"lost\": 10,\n        \"count\": \"exact\",\n        \"where\": \"stream\",\n        \"reason\": "
                     "\"deleted-for-size\"");
 }
 END_TEST
@@ -270,9 +221,9 @@ START_TEST(several_stores)
         make_store("nodes/web1");
         make_store("nodes/web2");
         expect("nodes a", INTACT);
-        expect_text("nodes/web1\nstream ");
-        expect_text("\n\nnodes/web2\nstream ");
-        expect_text("\n\na\nstream ");
+        expect_output("nodes/web1\nstream ");
+        expect_output("\n\nnodes/web2\nstream ");
+        expect_output("\n\na\nstream ");
         attack("printf x | dd of=00000000000000000001.log conv=notrunc bs=1 seek=10");
         expect("nodes a", DAMAGED);
         expect("nodes", INTACT);
@@ -282,12 +233,12 @@ END_TEST
 START_TEST(what_cannot_be_verified)
 {
         expect(".", FAILED);
-        expect_text(".: no store is there\n");
+        expect_output(".: no store is there\n");
         expect("none", FAILED);
-        expect_text("Cannot verify none: No such file or directory\n");
+        expect_output("Cannot verify none: No such file or directory\n");
         expect("--nonsense", USAGE);
         expect("--help", INTACT);
-        expect_text("Exit status: 0 intact;");
+        expect_output("Exit status: 0 intact;");
 }
 END_TEST
 
@@ -298,12 +249,12 @@ START_TEST(changed)
         make_store("a");
         attack("printf y | dd of=00000000000000000001.log conv=notrunc bs=1 seek=100");
         expect("a", DAMAGED);
-        expect_text("FILE                      OFFSET  BYTES  SEQS  STREAM  WHAT\n"
+        expect_output("FILE                      OFFSET  BYTES  SEQS  STREAM  WHAT\n"
                     "00000000000000000001.log      90     90  3..4  -       the text is not what was stored\n");
-        expect_text("the text is not what was stored: The records may still be on another collector");
-        expect_text("\nDAMAGED in 1 place. Nothing was changed here; keep a copy before you do.\n");
+        expect_output("the text is not what was stored: The records may still be on another collector");
+        expect_output("\nDAMAGED in 1 place. Nothing was changed here; keep a copy before you do.\n");
         expect("--json a", DAMAGED);
-        expect_text("\"kind\": \"text\",\n        \"file\": \"00000000000000000001.log\",\n        \"offset\": 90,\n"
+        expect_output("\"kind\": \"text\",\n        \"file\": \"00000000000000000001.log\",\n        \"offset\": 90,\n"
                     "        \"bytes\": 90,\n        \"first\": 3,\n        \"last\": 4");
 }
 END_TEST
@@ -313,17 +264,17 @@ START_TEST(removed_and_inserted)
         make_store("a");
         attack("sed -i 2d 00000000000000000001.log");
         expect("a", DAMAGED);
-        expect_text("00000000000000000001.log       0     45  1..2  -       bytes are missing here\n");
+        expect_output("00000000000000000001.log       0     45  1..2  -       bytes are missing here\n");
         attack("sed -i '1p' 00000000000000000001.log");
         expect("a", DAMAGED);
         attack("cp 00000000000000000007.log t && sed -i '3p' 00000000000000000007.log");
         expect("a", DAMAGED);
-        expect_text("00000000000000000007.log");
-        expect_text("bytes behind the end, of no batch");
+        expect_output("00000000000000000007.log");
+        expect_output("bytes behind the end, of no batch");
         attack("mv t 00000000000000000007.log");
         attack("tac 00000000000000000007.log >t && mv t 00000000000000000007.log");
         expect("a", DAMAGED);
-        expect_text("00000000000000000007.log       0    135  7..9  -       the text is not what was stored\n");
+        expect_output("00000000000000000007.log       0    135  7..9  -       the text is not what was stored\n");
 }
 END_TEST
 
@@ -332,12 +283,12 @@ START_TEST(whole_segments)
         make_store("a");
         attack("rm 00000000000000000007.*");
         expect("a", DAMAGED);
-        expect_text("00000000000000000007.idx       0      0  7..9  -       segments are missing, and no entry says that they "
+        expect_output("00000000000000000007.idx       0      0  7..9  -       segments are missing, and no entry says that they "
                     "were deleted\n");
-        expect_text("web1    seqs of this stream are not here\n");
+        expect_output("web1    seqs of this stream are not here\n");
         attack("rm 00000000000000000001.*");
         expect("a", DAMAGED);
-        expect_text("1..9");
+        expect_output("1..9");
 }
 END_TEST
 
@@ -347,7 +298,7 @@ START_TEST(a_cut_tail_is_not_found_without_evidence)
         make_store("a");
         attack("rm 00000000000000000010.*");
         expect("a", INTACT);
-        expect_text("seqs 1..9: 9 records");
+        expect_output("seqs 1..9: 9 records");
 }
 END_TEST
 
@@ -399,7 +350,7 @@ static void make_signed_store(const char *name)
         Store *store;
 
         make_key();
-        next_random = 40;
+        real_random = 40;
         store = open_store(name, true);
         append(store, 1, 1, 2);
         append(store, 2, 1, 2);
@@ -422,13 +373,13 @@ START_TEST(a_signed_store)
 
         make_signed_store("a");
         expect("a", INTACT);
-        expect_text("3 checkpoints, whose signatures nobody has looked at: see --key=\n");
+        expect_output("3 checkpoints, whose signatures nobody has looked at: see --key=\n");
         (void) snprintf(arguments, sizeof arguments, "--receipts=receipts --key='%s' a", verifier);
         expect(arguments, INTACT);
-        expect_text("Signed up to seq 10 at 20");
+        expect_output("Signed up to seq 10 at 20");
         expect("--key=key --json a", INTACT);
-        expect_text("\"checkpoints\": 3,\n    \"signed_seq\": 10,\n");
-        expect_text("\"evidence\": []");
+        expect_output("\"checkpoints\": 3,\n    \"signed_seq\": 10,\n");
+        expect_output("\"evidence\": []");
         /* It goes on. */
         now += USEC_PER_SEC;
         {
@@ -438,7 +389,7 @@ START_TEST(a_signed_store)
                 store_free(store);
         }
         expect("--key=key --receipts=receipts a", INTACT);
-        expect_text("; the 2 records behind are not signed yet\n");
+        expect_output("; the 2 records behind are not signed yet\n");
 }
 END_TEST
 
@@ -447,14 +398,14 @@ START_TEST(a_cut_tail)
         make_signed_store("a");
         attack("rm 00000000000000000010.*");
         expect("--key=key a", INTACT);
-        expect_text("Signed up to seq 9 at ");
+        expect_output("Signed up to seq 9 at ");
         expect("--key=key --receipts=receipts a", DAMAGED);
-        expect_text("10..10  receipts/log1  the store ends before what a checkpoint says it had\n");
+        expect_output("10..10  receipts/log1  the store ends before what a checkpoint says it had\n");
         expect("--key=key --receipts=receipts --json a", DAMAGED);
-        expect_text("\"kind\": \"truncated\",\n        \"checkpoint\": 3,");
+        expect_output("\"kind\": \"truncated\",\n        \"checkpoint\": 3,");
         attack("rm 00000000000000000007.*");
         expect("--key=key --checkpoint=receipts/log1 a", DAMAGED);
-        expect_text("7..10  receipts/log1");
+        expect_output("7..10  receipts/log1");
 }
 END_TEST
 
@@ -463,7 +414,7 @@ static Store *forge_store(const char *name)
 {
         Store *store;
 
-        next_random = 40;
+        real_random = 40;
         store = open_store(name, true);
         append(store, 1, 1, 2);
         append(store, 2, 1, 1);
@@ -480,9 +431,9 @@ START_TEST(all_of_it_computed_again)
         store_free(forge_store("b"));
         expect("b", INTACT);
         expect("--key=key b", DAMAGED);
-        expect_text("1..10  index  nothing in this store is signed by this key\n");
+        expect_output("1..10  index  nothing in this store is signed by this key\n");
         expect("--key=key --receipts=receipts b", DAMAGED);
-        expect_text("1..4   receipts/log1  a checkpoint that was kept is of another history\n");
+        expect_output("1..4   receipts/log1  a checkpoint that was kept is of another history\n");
 }
 END_TEST
 
@@ -504,7 +455,7 @@ START_TEST(signatures_of_another_history)
         commit(store);
         store_free(store);
         expect("b", DAMAGED);
-        expect_text("the checkpoint is of another history than this store's\n");
+        expect_output("the checkpoint is of another history than this store's\n");
         /* With the head that it would have to have. */
         store = forge_store("c");
         ck_assert(store_head(store, &head));
@@ -515,7 +466,7 @@ START_TEST(signatures_of_another_history)
         store_free(store);
         expect("c", INTACT);
         expect("--key=key c", DAMAGED);
-        expect_text("the signature of this checkpoint is wrong\n");
+        expect_output("the signature of this checkpoint is wrong\n");
         /* By a key of his own. */
         make_key();
         store = forge_store("d");
@@ -534,10 +485,10 @@ START_TEST(signatures_of_another_history)
         commit(store);
         store_free(store);
         expect("d", DAMAGED);
-        expect_text("checkpoints before this one are missing, or others\n");
+        expect_output("checkpoints before this one are missing, or others\n");
         expect("--key=key --receipts=receipts a", DAMAGED);
-        expect_text("nothing in this store is signed by this key");
-        expect_text("3 of the checkpoints are signed by none of these keys, and were left out\n");
+        expect_output("nothing in this store is signed by this key");
+        expect_output("3 of the checkpoints are signed by none of these keys, and were left out\n");
 }
 END_TEST
 
@@ -556,13 +507,13 @@ START_TEST(a_missing_period)
         store = open_store("a", true);
         append(store, 1, 8, 1);
         expect("--key=key --receipts=receipts a", DAMAGED);
-        expect_text("12..14  receipts/log1  the store ends before what a checkpoint says it had\n");
+        expect_output("12..14  receipts/log1  the store ends before what a checkpoint says it had\n");
         append(store, 2, 4, 5);
         checkpoint(store, NULL);
         store_free(store);
         expect("--key=key a", INTACT);
         expect("--key=key --receipts=receipts a", DAMAGED);
-        expect_text("11..14  receipts/log1  a checkpoint that was kept is of another history\n");
+        expect_output("11..14  receipts/log1  a checkpoint that was kept is of another history\n");
 }
 END_TEST
 
@@ -571,17 +522,17 @@ START_TEST(evidence_that_says_nothing_here)
         make_signed_store("a");
         make_store("b");
         expect("--key=key --receipts=receipts b", DAMAGED);
-        expect_text("receipts/log1: checkpoint 3 of 20");
-        expect_text("is of store 29292929292929292929292929292929, which is not here: Name that store, too; or it is gone\n");
+        expect_output("receipts/log1: checkpoint 3 of 20");
+        expect_output("is of store 29292929292929292929292929292929, which is not here: Name that store, too; or it is gone\n");
         /* What its owner has deleted, it has deleted. */
         attack("rm 00000000000000000001.*");
         expect("--key=key --receipts=receipts a", DAMAGED);
-        expect_text("segments are missing, and no entry says that they were deleted\n");
+        expect_output("segments are missing, and no entry says that they were deleted\n");
         ck_assert_ptr_null(strstr(output, "Evidence against it"));
         /* Half a receipt, and one that was changed. */
         attack("cd ../receipts && sed -i '0,/^store 29/s//store 39/' log1 && truncate -s -200 log1");
         expect("--key=key --receipts=receipts a", DAMAGED);
-        expect_text("receipts/log1: 2 of 3 checkpoints are cut off or changed, and left out\n");
+        expect_output("receipts/log1: 2 of 3 checkpoints are cut off or changed, and left out\n");
 }
 END_TEST
 
@@ -589,14 +540,14 @@ START_TEST(evidence_that_cannot_be_used)
 {
         make_signed_store("a");
         expect("--receipts=receipts a", USAGE);
-        expect_text("--checkpoint= and --receipts= need --key=, by which they are signed\n");
+        expect_output("--checkpoint= and --receipts= need --key=, by which they are signed\n");
         expect("--key=nonsense a", FAILED);
-        expect_text("\"nonsense\" is no verifier key (NAME+ID+BASE64), and no file with one");
+        expect_output("\"nonsense\" is no verifier key (NAME+ID+BASE64), and no file with one");
         expect("--key=sign.pem a", FAILED);
         expect("--key=key --receipts=none a", FAILED);
-        expect_text("Cannot read none: No such file or directory\n");
+        expect_output("Cannot read none: No such file or directory\n");
         expect("--key=key --checkpoint=none a", FAILED);
-        expect_text("Cannot read none: No such file or directory\n");
+        expect_output("Cannot read none: No such file or directory\n");
 }
 END_TEST
 
