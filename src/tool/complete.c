@@ -7,7 +7,7 @@
 #include "runtime/conditions.h"
 #include "runtime/state.h"
 #include "tool/component.h"
-#include "tool/doctor.h"
+#include "tool/doctor/doctor.h"
 #include "tool/tool.h"
 
 #include <getopt.h>

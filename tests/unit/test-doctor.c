@@ -9,7 +9,7 @@
 #include "runtime/loop.h"
 #include "runtime/state.h"
 #include "tls-fixture.h"
-#include "tool/doctor.h"
+#include "tool/doctor/doctor.h"
 #include "transport-write.h"
 
 #include <netinet/in.h>

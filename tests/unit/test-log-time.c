@@ -3,7 +3,7 @@
 /* Points in time as people write them. */
 
 #include "check-main.h"
-#include "tool/log-time.h"
+#include "tool/log/time.h"
 
 #include <time.h>
 

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* audit-relay cert list: the CA's book, issued/NAME-SERIAL.pem, with what has become of each certificate since. */
+
+#include "tool/cert/list.h"
+#include "runtime/expiry.h"
+#include "tool/cert/files.h"
+#include "tool/cert/show.h"
+#include "tool/json.h"
+#include "tool/table.h"
+
+#include <dirent.h>
+#include <gnutls/x509.h>
+#include <stdio.h>
+
+typedef struct Entry {
+        char name[256], serial[129], end[32];
+        int64_t days;
+        const char *state;
+} Entry;
+
+static bool is_revoked(const char *crl, const char *pem)
+{
+        gnutls_datum_t list = { (unsigned char *) crl, crl ? (unsigned) strlen(crl) : 0 };
+        gnutls_datum_t certificate = { (unsigned char *) pem, (unsigned) strlen(pem) };
+        gnutls_x509_crt_t crt = NULL;
+        gnutls_x509_crl_t parsed = NULL;
+        bool revoked = false;
+
+        if (crl && gnutls_x509_crt_init(&crt) >= 0 && gnutls_x509_crl_init(&parsed) >= 0 &&
+            gnutls_x509_crt_import(crt, &certificate, GNUTLS_X509_FMT_PEM) >= 0 &&
+            gnutls_x509_crl_import(parsed, &list, GNUTLS_X509_FMT_PEM) >= 0)
+                revoked = gnutls_x509_crt_check_revocation(crt, &parsed, 1) == 1;
+        if (crt)
+                gnutls_x509_crt_deinit(crt);
+        if (parsed)
+                gnutls_x509_crl_deinit(parsed);
+        return revoked;
+}
+
+/* Whether it is the one that is ready for its host, DIR/NAME/cert.pem; without that file nobody can say, and it counts. */
+static int is_current(const char *directory, const Entry *entry, bool *ret)
+{
+        _cleanup_(freep) char *host = cert_path(directory, entry->name), *path = host ? cert_path(host, "cert.pem") : NULL;
+        _cleanup_(freep) char *pem = NULL;
+        char serial[129];
+        time_t end;
+        int r = path ? cert_read(path, true, &pem) : -ENOMEM;
+
+        if (r < 0)
+                return r;
+        *ret = !pem || cert_summary(pem, serial, &end) < 0 || strcmp(serial, entry->serial) == 0;
+        return 0;
+}
+
+static int read_entry(const char *directory, const char *file, const char *crl, Entry *ret)
+{
+        _cleanup_(freep) char *issued = cert_path(directory, "issued"), *path = issued ? cert_path(issued, file) : NULL;
+        _cleanup_(freep) char *pem = NULL;
+        time_t end = 0;
+        bool current = false;
+        int r = path ? cert_read(path, false, &pem) : -ENOMEM;
+
+        if (r < 0)
+                return r;
+        r = cert_summary(pem, ret->serial, &end);
+        if (r < 0) {
+                fprintf(stderr, "%s is no certificate\n", path);
+                return r;
+        }
+        /* NAME-SERIAL.pem; a name may have '-', a serial has none. */
+        (void) snprintf(ret->name, sizeof ret->name, "%.*s", (int) MIN(strlen(file), sizeof ret->name - 1), file);
+        *strrchr(ret->name, '-') = '\0';
+        cert_show_time(ret->end, end);
+        ret->days = (int64_t) expiry_days(end, time(NULL));
+        r = is_current(directory, ret, &current);
+        ret->state = is_revoked(crl, pem) ? "revoked" : end < time(NULL) ? "expired" : current ? "valid" : "replaced";
+        return r;
+}
+
+static void add_row(Table *table, const Entry *entry)
+{
+        table_add(table, "%s", entry->name);
+        table_add(table, "%s", entry->state);
+        table_add(table, "%lld", (long long) entry->days);
+        table_add(table, "%s", entry->end);
+        table_add(table, "%s", entry->serial);
+}
+
+static void add_json(Json *json, const Entry *entry)
+{
+        char days[32];
+
+        (void) snprintf(days, sizeof days, "%lld", (long long) entry->days);
+        json_object_begin(json, NULL);
+        json_string(json, "name", entry->name);
+        json_string(json, "state", entry->state);
+        json_number(json, "days", days);
+        json_string(json, "end", entry->end);
+        json_string(json, "serial", entry->serial);
+        json_object_end(json);
+}
+
+static int is_certificate(const struct dirent *entry)
+{
+        const char *dot = strrchr(entry->d_name, '.');
+
+        return entry->d_name[0] != '.' && dot && strcmp(dot, ".pem") == 0 && strchr(entry->d_name, '-');
+}
+
+int cert_list(const char *directory, bool json)
+{
+        _cleanup_(freep) char *issued = cert_path(directory, "issued"), *crl_path = cert_path(directory, "crl.pem");
+        _cleanup_(table_freep) Table *table = NULL;
+        _cleanup_(freep) char *crl = NULL;
+        struct dirent **files;
+        Json out = JSON_INIT(stdout);
+        int n, r;
+
+        if (!issued || !crl_path)
+                return -ENOMEM;
+        r = cert_read(crl_path, true, &crl);
+        if (r == 0)
+                r = table_new("NAME STATE >DAYS END SERIAL", &table);
+        if (r < 0)
+                return r;
+        n = scandir(issued, &files, is_certificate, alphasort);
+        if (n < 0 && errno != ENOENT) {
+                r = -errno;
+                fprintf(stderr, "Cannot read %s: %s\n", issued, strerror(errno));
+                return r;
+        }
+        if (json)
+                json_array_begin(&out, NULL);
+        for (int i = 0; i < n; i++) {
+                Entry entry;
+
+                if (r == 0)
+                        r = read_entry(directory, files[i]->d_name, crl, &entry);
+                if (r == 0 && json)
+                        add_json(&out, &entry);
+                else if (r == 0)
+                        add_row(table, &entry);
+                free(files[i]);
+        }
+        if (n >= 0)
+                free(files);
+        if (!json)
+                return r < 0 ? r : table_print(table, stdout);
+        json_array_end(&out);
+        putchar('\n');
+        return r;
+}
