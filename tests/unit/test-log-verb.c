@@ -484,7 +484,7 @@ static Follower follow(const char *option)
         pid = fork();
         ck_assert_int_ge(pid, 0);
         if (pid == 0) {
-                if (chdir(directory) < 0 || dup2(pipes[1], STDOUT_FILENO) < 0)
+                if (chdir(directory) < 0 || dup2(pipes[1], STDOUT_FILENO) < 0 || dup2(pipes[1], STDERR_FILENO) < 0)
                         _exit(99);
                 (void) close(pipes[0]);
                 (void) execl(tool, tool, "log", "--store=a", "--follow", option, NULL);
@@ -535,6 +535,25 @@ START_TEST(following)
         followed(&waiting, "----\n" EVENT_2);
         followed(&waiting, "----\n" EVENT_3);
         stop(&waiting);
+        store_free(store);
+}
+END_TEST
+
+/* As on a new collector, before its first record came. */
+START_TEST(following_what_is_not_there_yet)
+{
+        Follower follower;
+        Store *store;
+
+        (void) mkdir_in("a");
+        follower = follow("--lines=1");
+        followed(&follower, "a: no store is there yet\n");
+        store = open_store("a");
+        append(store, 7, 1, BATCH_RECORDS, EVENT_1);
+        followed(&follower, EVENT_1);
+        append(store, 7, 4, BATCH_RECORDS, EVENT_2);
+        followed(&follower, EVENT_2);
+        stop(&follower);
         store_free(store);
 }
 END_TEST
@@ -615,6 +634,7 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, a_cursor_behind_which_records_are_gone);
         tcase_add_test(tcase, the_command_line);
         tcase_add_test(tcase, following);
+        tcase_add_test(tcase, following_what_is_not_there_yet);
         tcase_add_test(tcase, following_nodes);
         tcase_add_test(tcase, following_from_a_cursor);
         suite_add_tcase(suite, tcase);

@@ -10,6 +10,7 @@
 
 typedef struct LogRoot {
         char *directory;
+        bool read;               /* else no store was there yet, but perhaps those of nodes in it */
         struct timespec changed; /* when it last got another folder, as last looked at */
 } LogRoot;
 
@@ -45,16 +46,17 @@ static bool is_known(const LogStores *stores, const char *directory)
         return false;
 }
 
-/* 1; 0: no store is there, or not yet. */
-static int read_node(LogStores *stores, LogNode *node)
+/* 1: from now on it is read; 0: no store is there, or not yet. */
+static int read_if_there(LogStores *stores, const char *directory, bool *read)
 {
-        int r = add_one(stores, node->directory);
+        int r = *read ? 0 : add_one(stores, directory);
 
-        node->read = r == 0;
-        if (r == 0)
+        if (r == 0 && !*read) {
+                *read = true;
                 return 1;
+        }
         /* It went while we looked, or has just been made. */
-        return r == -ENODATA || r == -ENOENT || r == -ENOTDIR ? 0 : say_failed(node->directory, r);
+        return r == 0 || r == -ENODATA || r == -ENOENT || r == -ENOTDIR ? 0 : say_failed(directory, r);
 }
 
 static int add_node(const char *directory, void *userdata)
@@ -78,7 +80,7 @@ static int add_node(const char *directory, void *userdata)
         if (!node->directory)
                 return -ENOMEM;
         stores->n_nodes++;
-        return read_node(stores, node);
+        return read_if_there(stores, node->directory, &node->read);
 }
 
 static bool has_changed(LogRoot *root)
@@ -94,6 +96,7 @@ static bool has_changed(LogRoot *root)
                st.st_mtim.tv_sec + 1 >= time(NULL);
 }
 
+/* 1; 0: the directory is there, and no store in it yet. */
 static int add_root(LogStores *stores, const char *directory)
 {
         LogRoot *roots = reallocarray(stores->roots, stores->n_roots + 1, sizeof *roots), *root;
@@ -106,35 +109,50 @@ static int add_root(LogStores *stores, const char *directory)
         r = add_one(stores, directory);
         if (r < 0 && r != -ENODATA)
                 return say_failed(directory, r);
-        *root = (LogRoot) { .directory = strdup(directory) };
+        *root = (LogRoot) { .directory = strdup(directory), .read = r == 0 };
         if (!root->directory)
                 return -ENOMEM;
         stores->n_roots++;
         (void) has_changed(root);
         n = store_directories_nodes(directory, add_node, stores);
-        if (n < 0)
-                return n;
-        return n > 0 || r == 0 ? 0 : say_failed(directory, r);
+        return n < 0 ? n : n > 0 || r == 0;
 }
 
+/* Where a program has not stored its first record yet, none is there to be shown. */
 static int add_default(LogStores *stores)
 {
+        bool is_there = false, any = false;
         struct stat st;
-        size_t n = 0;
-        int r = 0;
+        int r;
 
-        for (const char *const *directory = store_directories_default; *directory && r == 0; directory++)
-                if (stat(*directory, &st) == 0) {
-                        r = add_root(stores, *directory);
-                        n += r == 0;
-                        /* The folder of a program that never ran. */
-                        r = r == -ENODATA ? 0 : r;
-                }
-        if (r == 0 && n == 0) {
-                fprintf(stderr, "There is no store on this host: --store=DIR says where one is\n");
-                r = -ENODATA;
+        for (const char *const *directory = store_directories_default; *directory; directory++) {
+                if (stat(*directory, &st) < 0)
+                        continue;
+                r = add_root(stores, *directory);
+                if (r < 0)
+                        return r;
+                is_there = true;
+                any = any || r > 0;
         }
-        return r;
+        if (!is_there) {
+                fprintf(stderr, "There is no store on this host: --store=DIR says where one is\n");
+                return -ENODATA;
+        }
+        if (!any)
+                fprintf(stderr, "No record is stored on this host yet\n");
+        return 0;
+}
+
+static int add_named(LogStores *stores, const char *directory)
+{
+        int r = add_root(stores, directory);
+
+        if (r != 0)
+                return MIN(r, 0);
+        if (!stores->follow)
+                return say_failed(directory, -ENODATA);
+        fprintf(stderr, "%s: no store is there yet\n", directory);
+        return 0;
 }
 
 /* Those of many nodes need more descriptors than a shell gives. */
@@ -156,8 +174,17 @@ int log_stores_add(LogStores *stores, char *const *directories)
         if (!directories)
                 return add_default(stores);
         for (; r == 0 && *directories; directories++)
-                r = add_root(stores, *directories);
+                r = add_named(stores, *directories);
         return r;
+}
+
+static int look_at_root(LogStores *stores, LogRoot *root)
+{
+        int added = read_if_there(stores, root->directory, &root->read), nodes = 0;
+
+        if (added >= 0 && has_changed(root))
+                nodes = store_directories_nodes(root->directory, add_node, stores);
+        return added < 0 ? added : nodes < 0 ? nodes : added + nodes;
 }
 
 int log_stores_look(LogStores *stores)
@@ -165,16 +192,14 @@ int log_stores_look(LogStores *stores)
         size_t n = stores->n_nodes;
         int added = 0, r = 0;
 
-        for (size_t i = 0; i < n && r >= 0; i++)
-                if (!stores->nodes[i].read) {
-                        r = read_node(stores, &stores->nodes[i]);
-                        added += r > 0;
-                }
-        for (size_t i = 0; i < stores->n_roots && r >= 0; i++)
-                if (has_changed(&stores->roots[i])) {
-                        r = store_directories_nodes(stores->roots[i].directory, add_node, stores);
-                        added += MAX(r, 0);
-                }
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                r = read_if_there(stores, stores->nodes[i].directory, &stores->nodes[i].read);
+                added += r;
+        }
+        for (size_t i = 0; i < stores->n_roots && r >= 0; i++) {
+                r = look_at_root(stores, &stores->roots[i]);
+                added += r;
+        }
         return r < 0 ? r : added;
 }
 
