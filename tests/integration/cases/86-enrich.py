@@ -4,7 +4,6 @@
 Killed over and over meanwhile, remote stores and sends each record once: the dispatcher resumes by what it sent, not by what became of it.
 """
 
-from harness.machine import until
 from harness.records import TIME
 from harness.relay import REMOTE
 
@@ -32,8 +31,7 @@ def story(t):
 
     for begin in range(0, COUNT - 1, step):
         write(raw[begin:min(begin + step, COUNT - 1)])
-        t.client.sh(["systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", REMOTE])
-        until(lambda: t.client.is_active(REMOTE), "remote again")
+        t.kill_program(REMOTE)
     # One is left for the last remote to count.
     write(raw[-1:])
     sender.stdin.close()

@@ -46,9 +46,7 @@ def story(t):
                 lines = records(COUNT, f"part-{part}-{host.name}")
                 host.sh(["audit-relay", "send"], data=lines)
                 sent[host.name] += as_stored(lines, host.name)
-            unit = AGGREGATOR if part % 2 == 0 else DISPATCHER
-            t.collector.sh(["systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", unit])
-            until(lambda: t.collector.is_active(unit), f"{unit} again")
+            t.kill_program(AGGREGATOR if part % 2 == 0 else DISPATCHER, t.collector)
         for host in t.client, t.collector:
             for node in sent:
                 until(lambda: len(lines_of(log_of(host), node)) >= len(sent[node]), f"{node}'s records at {host.name}")

@@ -170,10 +170,10 @@ class Hosts:
         self.client.systemctl("restart", REMOTE)
         self.client.expect_journal(REMOTE, "Connected to collector", since)
 
-    def kill_program(self, unit):
-        """SIGKILL, and waits for the next one to be there."""
-        host = self.host_of(unit)
-        before = host.pid(unit)
+    def kill_program(self, unit, host=None):
+        """SIGKILL, and waits for the next one to be there. (For a moment systemd calls one active that is dead.)"""
+        host = host or self.host_of(unit)
+        before = until(lambda: host.active_pid(unit), f"{unit} is active")
         host.kill(unit)
         until(lambda: host.active_pid(unit) not in (0, before), f"a new process of {unit}")
 
