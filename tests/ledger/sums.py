@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the ledger's runs come to, by kind; against what is wanted; and as the README's table."""
+"""What the ledger's runs come to, by kind; against what is wanted; and as the documents have it."""
 
 import collections
 import pathlib
@@ -99,27 +99,28 @@ def show(entries):
 
 
 def table(entries):
-    """The README's, as Markdown."""
+    """As Markdown."""
     yield "| what was done to it | how often | lost | duplicated | otherwise wrong |"
     yield "|---|---:|---:|---:|---:|"
     for line in sums(entries):
         if line.runs:
             more = "".join(f"; {done:,} {name}" for done, name, _ in line.more)
             yield f"| {line.kind.what}{more} | {line.done:,} | {line.lost} | {line.twice} | {line.otherwise} |"
-    if sentences := list(mended(entries)):
-        yield ""
-        yield "Runs that found something are not counted; since mended:"
-        yield ""
-        yield from (f"- {sentence}" for sentence in sentences)
+
+
+def findings(entries):
+    """As Markdown."""
+    return (f"- {sentence}" for sentence in mended(entries))
 
 
 BEGIN, END = "<!-- tools/ledger table: begin -->", "<!-- tools/ledger table: end -->"
+PAGES = {"README.md": table, "docs/reliability.md": findings}
 
 
-def replaced(text, entries):
-    """The README with the table of these entries; raises ValueError without the two comments."""
+def replaced(page, text, entries):
+    """The text of this page with what it has of these entries; raises ValueError without the two comments."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"there is no {BEGIN} … {END}")
-    return "\n".join([before + BEGIN, "", *table(entries), "", END]) + after
+        raise ValueError(f"{page}: there is no {BEGIN} … {END}")
+    return "\n".join([before + BEGIN, "", *PAGES[page](entries), "", END]) + after
