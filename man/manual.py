@@ -18,7 +18,7 @@ import sys
 TOP = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = "audit-relay"
 
-# Name and section, what it is in one line, and what it is made of: a page of docs/, an example of conf/, or the verbs.
+# Name and section, what it is in one line, and what it is made of: a page of docs/ or of a plugin, an example of conf/, or the verbs.
 PAGES = [
     ("audit-relay", 1, "carries Linux audit records: the command for people", "--help"),
     ("audit-relay-log", 1, "records from stores, by time, node, type, key or serial", "docs/log.md"),
@@ -35,6 +35,7 @@ PAGES = [
     ("audit-relay-stock-protocol", 7, "the protocol of audisp-remote and auditd", "docs/stock-protocol.md"),
     ("audit-relay-interop", 7, "with audisp-remote and auditd, each with each", "docs/interop.md"),
     ("audit-relay-states", 7, "failure states: what they mean, what to do, reactions", "docs/failure-states.md"),
+    ("audit-relay-messages", 7, "what the programs say, what it means, what to do", "docs/messages.md"),
     ("audit-relay-metrics", 7, "every metric, alerts and a dashboard", "docs/metrics.md"),
     ("audit-relay-records", 7, "records as text: what is stored, gap records, filters", "docs/records.md"),
     ("audit-relay-commands", 7, "what plugins, people and collectors may ask for", "docs/commands.md"),
@@ -50,6 +51,9 @@ PAGES = [
     ("audit-relay-reliability", 7, "what is promised, what is not, and the proof of each", "docs/reliability.md"),
     ("audit-relay-dispatcher", 8, "publishes audit records to subscribers; subscribers.d", "docs/dispatcher.md"),
     ("audit-relay-units", 8, "units, users and files", "docs/units.md"),
+    ("audit-relay-guard", 8, "example plugin: asks for blocks after failed logins", "plugins/guard/README.md"),
+    ("audit-relay-nft-block", 8, "example plugin: blocks addresses by nftables", "plugins/nft-block/README.md"),
+    ("audit-relay-journal", 8, "example plugin: records into the journal", "plugins/journal/README.md"),
 ]
 # What else people look for, and the page that has it: (name, section, page, its section).
 ALIASES = [
@@ -63,8 +67,10 @@ ALIASES = [
     *((name, 8, "audit-relay-units", 8) for name in sorted(
         path.name for kind in ("service", "socket", "target", "path", "slice") for path in (TOP / "units").glob(f"*.{kind}"))),
 ]
+# Where a page has the journal's catalog, which is the source of what is said of each MESSAGE_ID.
+CATALOG, CATALOG_HERE = "catalog/audit-relay.catalog", "<!-- the catalog -->\n"
 # A page's name by the document it is made of.
-OF_DOCUMENT = {source[5:]: f"{name}({section})" for name, section, _, source in PAGES if source.startswith("docs/")}
+OF_DOCUMENT = {source.partition("/")[2]: f"{name}({section})" for name, section, _, source in PAGES if source.endswith(".md")}
 
 
 def escape(text):
@@ -88,7 +94,7 @@ def see_also(name):
 def link(match):
     """To another page of the manual by its name, to anything else as it stands."""
     words, target = match[1], match[2].split("#")[0]
-    page = OF_DOCUMENT.get(target.rpartition("/")[2])
+    page = OF_DOCUMENT.get(target.rpartition("/")[2]) or OF_DOCUMENT.get("/".join(target.split("/")[-2:]))
     if page:
         return page if words in (target, f"docs/{target}") else f"{words}, {page}"
     return words if not target or "://" not in target else f"{words} ({target})"
@@ -110,8 +116,18 @@ def as_list(match):
     return out
 
 
+def from_catalog():
+    """The entries of the journal's catalog, each as a heading with its text."""
+    out = ""
+    for entry in re.split(r"^-- ", (TOP / CATALOG).read_text(), flags=re.MULTILINE)[1:]:
+        headers, _, body = entry.partition("\n\n")
+        identity, subject = headers.split("\n")[0], re.search(r"^Subject: (.*)$", headers, re.MULTILINE)[1]
+        out += f"### {subject}\n\n`MESSAGE_ID={identity}`\n\n{body.strip()}\n\n"
+    return re.sub(r"@([A-Z_]+)@", r"*\1*", out)
+
+
 def from_document(source):
-    text = (TOP / source).read_text()
+    text = (TOP / source).read_text().replace(CATALOG_HERE, from_catalog())
     text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
     text = re.sub(r"!\[[^]]*\]\([^)]*\)\n?", "", text)
     text = re.sub(r"\[([^]]+)\]\(([^)]+)\)", link, text)
@@ -174,7 +190,7 @@ def from_help(tool):
 
 
 def page(name, section, what, source, options):
-    body = (from_help(options.tool) if source == "--help" else from_document(source) if source.startswith("docs/")
+    body = (from_help(options.tool) if source == "--help" else from_document(source) if source.endswith(".md")
             else from_example(source))
     return head(name, section, what, options) + body + see_also(name)
 
@@ -193,7 +209,7 @@ def main():
             print(f"{name}.{section}")
         return 0
     if options.sources:
-        print("\n".join(source for *_, source in PAGES if source != "--help"))
+        print("\n".join([*(source for *_, source in PAGES if source != "--help"), CATALOG]))
         return 0
     options.directory.mkdir(parents=True, exist_ok=True)
     for name, section, what, source in PAGES:

@@ -17,7 +17,7 @@ static void help(const char *name, const char *what)
                "  --help         This text\n"
                "  --version      Version of the package\n"
                "\n"
-               "SIGHUP reads certificates again, SIGUSR1 begins a new segment, SIGTERM commits and ends.\n",
+               "Signals, exit statuses and environment: audit-relay-units(8).\n",
                name, what, name);
 }
 

@@ -247,6 +247,7 @@ static void help(void)
                "  --format=FORMAT      raw (default): the lines as they are; json: one object a line\n"
                "  -n NUMBER            End after so many records, or events\n"
                "  --socket=PATH        The dispatcher's socket (" SOCKET_DEFAULT ")\n"
+               "  --help               This text\n"
                "\n"
                "Records that are missing, because they were faster than the reader, are told on stderr; in "
                "JSON\n"

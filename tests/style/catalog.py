@@ -11,6 +11,8 @@ IDS = 'src/runtime/message-ids.h'
 CATALOG = 'catalog/audit-relay.catalog'
 TABLE = 'src/runtime/conditions.c'
 DOCUMENT = 'docs/failure-states.md'
+# The page of the manual that has the catalog in it (man/manual.py).
+PAGE, HERE = 'docs/messages.md', '<!-- the catalog -->\n'
 
 DEFINE = re.compile(r'^#define (MESSAGE_ID_\w+) "([^"]*)"$', re.MULTILINE)
 ROW = re.compile(r'^\s*\{ "(\w+)", "(\w+)", \w+, (\w+) \},$', re.MULTILINE)
@@ -103,6 +105,8 @@ def catalog(root):
         yield 'no message ids or conditions found: nothing was checked'
     yield from id_problems(root, defines, sources)
     yield from catalog_problems({message_id: name for name, message_id in defines}, check.read(root, CATALOG))
+    if HERE not in check.read(root, PAGE):
+        yield f'{PAGE}: the catalog has no place in it'
     document = check.read(root, DOCUMENT)
     yield from condition_problems(rows, document, sources)
     yield from proof_problems(root, document)
@@ -118,10 +122,11 @@ def tree(**changes):
                    f'-- {B}\nSubject: @REASON@\nDefined-By: audit-relay\n\nWhat.\n\nDo.\n',
         'table': '        { "remote", "down", LOG_ERR, MESSAGE_ID_REMOTE_DOWN },\n',
         'document': '### remote\n| `remote/down` | x | `90-down` |\n',
+        'page': HERE,
         'code': 'log(MESSAGE_ID_STARTED);\nstate_raise(state, "down", x);\n',
     }
     good.update(changes)
-    return {IDS: good['ids'], CATALOG: good['catalog'], TABLE: good['table'], DOCUMENT: good['document'],
+    return {IDS: good['ids'], CATALOG: good['catalog'], TABLE: good['table'], DOCUMENT: good['document'], PAGE: good['page'],
             'src/remote/a.c': good['code'], f'{CASES_DIRECTORY}/90-down.py': ''}
 
 
@@ -132,6 +137,7 @@ CASES = [
     ('an entry without an id', tree(catalog=GOOD[CATALOG] + f'-- {"c" * 32}\nSubject: S\nDefined-By: audit-relay\n\nW\n\nD\n'), 1),
     ('an entry that says too little', tree(catalog=GOOD[CATALOG].replace('What.\n\nDo.\n\n', 'What.\n\n')), 1),
     ('a field that no message has', tree(catalog=GOOD[CATALOG].replace('@REASON@', '@SEASON@')), 1),
+    ('a page without the catalog', tree(page=''), 1),
     ('an id that is none', tree(ids=GOOD[IDS].replace(B, 'b' * 31), catalog=GOOD[CATALOG].replace(B, 'b' * 31)), 1),
     ('an id nobody uses', tree(code='state_raise(state, "down", x);\n'), 1),
     ('a condition that is not documented', tree(document=''), 1),

@@ -61,7 +61,10 @@ static void help(void)
                "                    Instead: from and until, 2026-01-31 or 2026-01-31T12:00:00Z\n"
                "  --ed25519         An Ed25519 key instead of ECDSA P-256\n"
                "  --force           Overwrite what is there: a new certificate in place of the old one\n"
-               "  --json            list as JSON\n",
+               "  --json            list as JSON\n"
+               "  --help            This text\n"
+               "\n"
+               "Exit status: 0 done; 1 it did not work; 2 the command line is wrong.\n",
                CERTIFICATE_DAYS, CA_DAYS);
 }
 

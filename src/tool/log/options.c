@@ -38,6 +38,7 @@ void log_options_help(void)
                "that was\n"
                "  --cursor=CURSOR    What came since --show-cursor printed this\n"
                "  --show-cursor      A last line that says how far this was\n"
+               "  --help             This text\n"
                "\n"
                "Exit status: 0 done; 1 it did not work; 2 the command line is wrong; 3 done, but some records "
                "are damaged.\n");

@@ -43,6 +43,7 @@ static void help(void)
                "  --checkpoint=FILE  Compare with the checkpoints in FILE, which were kept elsewhere; may be repeated\n"
                "  --receipts=DIR     Compare with those that a client keeps, in all files of DIR; may be repeated\n"
                "  --json             What was found as JSON\n"
+               "  --help             This text\n"
                "\n"
                "Exit status: 0 intact; 1 it did not work; 2 the command line is wrong; 3 damaged; 4 intact, but records\n"
                "were lost before they came here, and gap records say so.\n");
