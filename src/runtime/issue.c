@@ -7,12 +7,14 @@
  *    client, or as server and client.
  * 3. Serials are random 127-bit numbers, so that no counter has to be kept.
  * 4. ECDSA P-256 (or Ed25519): a handshake costs a fraction of what it does with RSA.
+ * 5. Of a request only the key is taken, which has to have signed it: the names in it are anybody's.
  */
 
 #include "runtime/issue.h"
 
 #include "basic/batch.h"
 
+#include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
@@ -22,11 +24,15 @@
 #define KEY_ID_MAX 64U
 /* A DNS label. */
 #define LABEL_MAX 63U
+/* X.509's own bound: a longer name is in the subjectAltName alone. */
+#define COMMON_NAME_MAX 64U
 
 /* The objects of one call, freed together. */
 typedef struct Work {
         gnutls_x509_crt_t certificate, ca;
         gnutls_x509_privkey_t key, ca_key;
+        gnutls_pubkey_t public_key; /* of a key that is elsewhere */
+        gnutls_x509_crq_t request;
         gnutls_x509_crl_t crl;
 } Work;
 
@@ -40,6 +46,10 @@ static void work_done(Work *work)
                 gnutls_x509_privkey_deinit(work->key);
         if (work->ca_key)
                 gnutls_x509_privkey_deinit(work->ca_key);
+        if (work->public_key)
+                gnutls_pubkey_deinit(work->public_key);
+        if (work->request)
+                gnutls_x509_crq_deinit(work->request);
         if (work->crl)
                 gnutls_x509_crl_deinit(work->crl);
 }
@@ -174,15 +184,58 @@ static int set_key_ids(Work *work)
         return r < 0 ? 0 : gnutls_x509_crt_set_authority_key_id(work->certificate, id, size);
 }
 
-static int make_key(Work *work, const IssueRequest *request)
+static int make_key(Work *work, bool ed25519)
 {
         int r = gnutls_x509_privkey_init(&work->key);
 
         if (r < 0)
                 return r;
-        return gnutls_x509_privkey_generate(
-                work->key, request->ed25519 ? GNUTLS_PK_EDDSA_ED25519 : GNUTLS_PK_ECDSA,
-                request->ed25519 ? 256 : GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+        return gnutls_x509_privkey_generate(work->key, ed25519 ? GNUTLS_PK_EDDSA_ED25519 : GNUTLS_PK_ECDSA,
+                                            ed25519 ? 256 : GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+}
+
+static int take_key_of_request(Work *work, const char *pem)
+{
+        gnutls_datum_t text = datum(pem);
+        int r;
+
+        if ((r = gnutls_x509_crq_init(&work->request)) < 0 ||
+            (r = gnutls_x509_crq_import(work->request, &text, GNUTLS_X509_FMT_PEM)) < 0 ||
+            (r = gnutls_x509_crq_verify(work->request, 0)) < 0)
+                return r;
+        return gnutls_pubkey_import_x509_crq(work->public_key, work->request, 0);
+}
+
+static int take_key_of_certificate(Work *work, const char *pem)
+{
+        gnutls_datum_t text = datum(pem);
+        gnutls_x509_crt_t certificate;
+        int r = gnutls_x509_crt_init(&certificate);
+
+        if (r < 0)
+                return r;
+        r = gnutls_x509_crt_import(certificate, &text, GNUTLS_X509_FMT_PEM);
+        if (r >= 0)
+                r = gnutls_pubkey_import_x509(work->public_key, certificate, 0);
+        gnutls_x509_crt_deinit(certificate);
+        return r;
+}
+
+/* The key of somebody who asks for a certificate, or has one. */
+static int take_key(Work *work, const char *pem, char **ret_why)
+{
+        bool asks = strstr(pem, "CERTIFICATE REQUEST");
+        unsigned bits = 0;
+        int algorithm, r = gnutls_pubkey_init(&work->public_key);
+
+        if (r >= 0)
+                r = asks ? take_key_of_request(work, pem) : take_key_of_certificate(work, pem);
+        if (r < 0)
+                return fail(ret_why, asks ? "The request cannot be used" : "There is no request, and no certificate", r);
+        algorithm = gnutls_pubkey_get_pk_algorithm(work->public_key, &bits);
+        if (gnutls_pk_bits_to_sec_param((gnutls_pk_algorithm_t) algorithm, bits) < GNUTLS_SEC_PARAM_MEDIUM)
+                return fail(ret_why, "The key of the request is too weak", GNUTLS_E_INSUFFICIENT_SECURITY);
+        return 0;
 }
 
 static int fill(Work *work, const IssueRequest *request)
@@ -197,33 +250,39 @@ static int fill(Work *work, const IssueRequest *request)
             (r = set_serial(work->certificate)) < 0 ||
             (r = gnutls_x509_crt_set_activation_time(work->certificate, request->not_before)) < 0 ||
             (r = gnutls_x509_crt_set_expiration_time(work->certificate, end)) < 0 ||
-            (r = gnutls_x509_crt_set_key(work->certificate, work->key)) < 0 ||
+            (r = work->key ? gnutls_x509_crt_set_key(work->certificate, work->key)
+                           : gnutls_x509_crt_set_pubkey(work->certificate, work->public_key)) < 0 ||
             (r = set_use(work->certificate, request)) < 0 || (r = set_key_ids(work)) < 0)
                 return r;
-        /* A common name has at most 64 characters: a longer name is in the subjectAltName alone. */
-        if (strlen(request->name) <= 64)
+        if (strlen(request->name) <= COMMON_NAME_MAX)
                 r = gnutls_x509_crt_set_dn_by_oid(work->certificate, GNUTLS_OID_X520_COMMON_NAME, 0,
                                                   request->name, (unsigned) strlen(request->name));
         return r;
 }
 
+static int export_key(gnutls_x509_privkey_t key, char **ret)
+{
+        gnutls_datum_t pem = { 0 };
+        int r = gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem);
+
+        if (r < 0)
+                return r;
+        *ret = take_datum(&pem);
+        return *ret ? 0 : GNUTLS_E_MEMORY_ERROR;
+}
+
 static int export_pair(Work *work, IssuePair *ret)
 {
-        gnutls_datum_t certificate = { 0 }, key = { 0 };
+        gnutls_datum_t certificate = { 0 };
         int r = gnutls_x509_crt_export2(work->certificate, GNUTLS_X509_FMT_PEM, &certificate);
 
         if (r < 0)
                 return r;
-        r = gnutls_x509_privkey_export2_pkcs8(work->key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &key);
-        if (r < 0) {
-                gnutls_free(certificate.data);
-                return r;
-        }
-        *ret = (IssuePair){ take_datum(&certificate), take_datum(&key) };
-        if (ret->certificate && ret->key)
-                return 0;
-        issue_pair_done(ret);
-        return GNUTLS_E_MEMORY_ERROR;
+        *ret = (IssuePair){ .certificate = take_datum(&certificate) };
+        r = !ret->certificate ? GNUTLS_E_MEMORY_ERROR : work->key ? export_key(work->key, &ret->key) : 0;
+        if (r < 0)
+                issue_pair_done(ret);
+        return r;
 }
 
 int issue_certificate(const IssueRequest *request, const IssuePair *ca, IssuePair *ret, char **ret_why)
@@ -237,9 +296,13 @@ int issue_certificate(const IssueRequest *request, const IssuePair *ca, IssuePai
                 if (r < 0)
                         return r;
         }
-        r = make_key(&work, request);
-        if (r < 0)
+        if (request->key_of) {
+                r = take_key(&work, request->key_of, ret_why);
+                if (r < 0)
+                        return r;
+        } else if ((r = make_key(&work, request->ed25519)) < 0) {
                 return fail(ret_why, "Cannot make a key", r);
+        }
         r = fill(&work, request);
         if (r < 0)
                 return fail(ret_why, "Cannot make the certificate", r);
@@ -249,6 +312,57 @@ int issue_certificate(const IssueRequest *request, const IssuePair *ca, IssuePai
                 return fail(ret_why, "Cannot sign the certificate", r);
         r = export_pair(&work, ret);
         return r < 0 ? fail(ret_why, "Cannot write the certificate as PEM", r) : 0;
+}
+
+static int load_or_make_key(Work *work, bool ed25519, const char *pem)
+{
+        gnutls_datum_t text;
+        int r;
+
+        if (!pem)
+                return make_key(work, ed25519);
+        text = datum(pem);
+        r = gnutls_x509_privkey_init(&work->key);
+        return r < 0 ? r : gnutls_x509_privkey_import2(work->key, &text, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN);
+}
+
+static int fill_request(Work *work, const char *name)
+{
+        unsigned n = (unsigned) strlen(name);
+        int r;
+
+        if ((r = gnutls_x509_crq_init(&work->request)) < 0 || (r = gnutls_x509_crq_set_version(work->request, 1)) < 0 ||
+            (r = gnutls_x509_crq_set_key(work->request, work->key)) < 0 ||
+            (r = gnutls_x509_crq_set_subject_alt_name(work->request, GNUTLS_SAN_DNSNAME, name, n, GNUTLS_FSAN_SET)) < 0)
+                return r;
+        if (n <= COMMON_NAME_MAX)
+                r = gnutls_x509_crq_set_dn_by_oid(work->request, GNUTLS_OID_X520_COMMON_NAME, 0, name, n);
+        return r < 0 ? r : gnutls_x509_crq_sign2(work->request, work->key, digest_of(work->key), 0);
+}
+
+int issue_request(const char *name, bool ed25519, char **key, char **ret_request, char **ret_why)
+{
+        _cleanup_(work_done) Work work = { 0 };
+        gnutls_datum_t pem = { 0 };
+        bool is_new = !*key;
+        int r;
+
+        *ret_why = NULL;
+        r = load_or_make_key(&work, ed25519, *key);
+        if (r < 0)
+                return fail(ret_why, is_new ? "Cannot make a key" : "The key cannot be read", r);
+        r = fill_request(&work, name);
+        if (r >= 0)
+                r = gnutls_x509_crq_export2(work.request, GNUTLS_X509_FMT_PEM, &pem);
+        if (r >= 0 && is_new)
+                r = export_key(work.key, key);
+        if (r >= 0)
+                *ret_request = take_datum(&pem);
+        else
+                gnutls_free(pem.data);
+        if (r < 0)
+                return fail(ret_why, "Cannot make the request", r);
+        return *ret_request ? 0 : -ENOMEM;
 }
 
 /* Returns 1 when it was added, 0 when it was there. */

@@ -21,9 +21,11 @@ typedef struct IssueRequest {
         time_t not_before;
         time_t not_after; /* no certificate outlives its CA: cut to that */
         bool ed25519;     /* instead of ECDSA P-256 */
+        /* A PKCS#10 request, or a certificate, as PEM: it is for their key, which is elsewhere. NULL: a new key. */
+        const char *key_of;
 } IssueRequest;
 
-/* PEM texts, owned. */
+/* PEM texts, owned; `key` is NULL where it is elsewhere. */
 typedef struct IssuePair {
         char *certificate;
         char *key;
@@ -40,6 +42,10 @@ bool issue_name_is_valid(const char *name);
  * by the caller, is a sentence. */
 int issue_certificate(const IssueRequest *request, const IssuePair *ca, IssuePair *ret,
                       char **ret_why) _must_check_;
+
+/* A PKCS#10 request for the name, signed by *key (PEM), which is made when it is NULL; both are the caller's to free, and the key
+ * to overwrite before. Failure as above. */
+int issue_request(const char *name, bool ed25519, char **key, char **ret_request, char **ret_why) _must_check_;
 
 /* The list of all that `previous` (a revocation list, or NULL) revokes, and of these certificates (PEM).
  * *ret_added: how many it did not have. */

@@ -3,6 +3,7 @@
 #include "tool/json.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 
 /* Length of the UTF-8 sequence at `p`, 0 when it is none: overlong, a surrogate, beyond U+10FFFF or cut. */
 static size_t utf8_size(const unsigned char *p)
@@ -135,6 +136,12 @@ void json_number(Json *json, const char *name, const char *value)
         }
         begin_value(json, name);
         fputs(value, json->to);
+}
+
+void json_integer(Json *json, const char *name, int64_t value)
+{
+        begin_value(json, name);
+        fprintf(json->to, "%" PRId64, value);
 }
 
 void json_bool(Json *json, const char *name, bool value)

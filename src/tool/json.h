@@ -25,4 +25,5 @@ void json_array_end(Json *json);
 void json_string(Json *json, const char *name, const char *value);
 /* A number as text; what JSON does not know as one (NaN, +Inf) becomes a string. */
 void json_number(Json *json, const char *name, const char *value);
+void json_integer(Json *json, const char *name, int64_t value);
 void json_bool(Json *json, const char *name, bool value);

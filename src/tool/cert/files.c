@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "tool/cert/files.h"
+#include "basic/unix.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -113,4 +114,39 @@ int cert_read(const char *path, bool missing_ok, char **ret)
         text[size] = '\0';
         *ret = TAKE_PTR(text);
         return 0;
+}
+
+int cert_keep_old(const char *directory, const char *name, bool move)
+{
+        _cleanup_(freep) char *path = cert_path(directory, name), *old = NULL;
+
+        if (!path || asprintf(&old, "%s.old", path) < 0)
+                return say("keep", name, ENOMEM);
+        if (move)
+                return rename(path, old) < 0 && errno != ENOENT ? say("rename", path, errno) : 0;
+        if (access(path, F_OK) < 0 && errno == ENOENT)
+                return 0;
+        if (unlink(old) < 0 && errno != ENOENT)
+                return say("remove", old, errno);
+        return link(path, old) < 0 ? say("keep", path, errno) : 0;
+}
+
+int cert_read_input(const char *what, char **ret)
+{
+        size_t size = 0;
+        int r;
+
+        if (isatty(STDIN_FILENO))
+                fprintf(stderr, "Paste %s, and end with Ctrl-D:\n", what);
+        r = read_text(STDIN_FILENO, CERT_FILE_MAX, ret, &size);
+        if (r < 0)
+                return say("read", "standard input", -r);
+        if (size > 0 && size < CERT_FILE_MAX)
+                return 0;
+        free(*ret);
+        *ret = NULL;
+        if (size > 0)
+                return say("read", "standard input", EFBIG);
+        fprintf(stderr, "There is nothing on standard input: expected is %s\n", what);
+        return -ENODATA;
 }

@@ -4,52 +4,33 @@
 
 #include "tool/cert/list.h"
 #include "runtime/expiry.h"
+#include "tool/cert/book.h"
 #include "tool/cert/files.h"
 #include "tool/cert/show.h"
 #include "tool/json.h"
 #include "tool/table.h"
 
 #include <dirent.h>
-#include <gnutls/x509.h>
 #include <stdio.h>
 
 typedef struct Entry {
-        char name[256], serial[129], end[32];
+        char name[256], end[32];
+        CertSummary summary;
         int64_t days;
         const char *state;
 } Entry;
-
-static bool is_revoked(const char *crl, const char *pem)
-{
-        gnutls_datum_t list = { (unsigned char *) crl, crl ? (unsigned) strlen(crl) : 0 };
-        gnutls_datum_t certificate = { (unsigned char *) pem, (unsigned) strlen(pem) };
-        gnutls_x509_crt_t crt = NULL;
-        gnutls_x509_crl_t parsed = NULL;
-        bool revoked = false;
-
-        if (crl && gnutls_x509_crt_init(&crt) >= 0 && gnutls_x509_crl_init(&parsed) >= 0 &&
-            gnutls_x509_crt_import(crt, &certificate, GNUTLS_X509_FMT_PEM) >= 0 &&
-            gnutls_x509_crl_import(parsed, &list, GNUTLS_X509_FMT_PEM) >= 0)
-                revoked = gnutls_x509_crt_check_revocation(crt, &parsed, 1) == 1;
-        if (crt)
-                gnutls_x509_crt_deinit(crt);
-        if (parsed)
-                gnutls_x509_crl_deinit(parsed);
-        return revoked;
-}
 
 /* Whether it is the one that is ready for its host, DIR/NAME/cert.pem; without that file nobody can say, and it counts. */
 static int is_current(const char *directory, const Entry *entry, bool *ret)
 {
         _cleanup_(freep) char *host = cert_path(directory, entry->name), *path = host ? cert_path(host, "cert.pem") : NULL;
         _cleanup_(freep) char *pem = NULL;
-        char serial[129];
-        time_t end;
+        CertSummary summary;
         int r = path ? cert_read(path, true, &pem) : -ENOMEM;
 
         if (r < 0)
                 return r;
-        *ret = !pem || cert_summary(pem, serial, &end) < 0 || strcmp(serial, entry->serial) == 0;
+        *ret = !pem || cert_summary(pem, &summary) < 0 || strcmp(summary.serial, entry->summary.serial) == 0;
         return 0;
 }
 
@@ -57,13 +38,12 @@ static int read_entry(const char *directory, const char *file, const char *crl, 
 {
         _cleanup_(freep) char *issued = cert_path(directory, "issued"), *path = issued ? cert_path(issued, file) : NULL;
         _cleanup_(freep) char *pem = NULL;
-        time_t end = 0;
         bool current = false;
-        int r = path ? cert_read(path, false, &pem) : -ENOMEM;
+        int revoked, r = path ? cert_read(path, false, &pem) : -ENOMEM;
 
         if (r < 0)
                 return r;
-        r = cert_summary(pem, ret->serial, &end);
+        r = cert_summary(pem, &ret->summary);
         if (r < 0) {
                 fprintf(stderr, "%s is no certificate\n", path);
                 return r;
@@ -71,11 +51,14 @@ static int read_entry(const char *directory, const char *file, const char *crl, 
         /* NAME-SERIAL.pem; a name may have '-', a serial has none. */
         (void) snprintf(ret->name, sizeof ret->name, "%.*s", (int) MIN(strlen(file), sizeof ret->name - 1), file);
         *strrchr(ret->name, '-') = '\0';
-        cert_show_time(ret->end, end);
-        ret->days = (int64_t) expiry_days(end, time(NULL));
+        cert_show_time(ret->end, ret->summary.end);
+        ret->days = (int64_t) expiry_days(ret->summary.end, time(NULL));
         r = is_current(directory, ret, &current);
-        ret->state = is_revoked(crl, pem) ? "revoked" : end < time(NULL) ? "expired" : current ? "valid" : "replaced";
-        return r;
+        if (r < 0)
+                return r;
+        revoked = cert_book_is_revoked(crl, pem);
+        ret->state = revoked > 0 ? "revoked" : ret->summary.end < time(NULL) ? "expired" : current ? "valid" : "replaced";
+        return MIN(revoked, 0);
 }
 
 static void add_row(Table *table, const Entry *entry)
@@ -84,20 +67,16 @@ static void add_row(Table *table, const Entry *entry)
         table_add(table, "%s", entry->state);
         table_add(table, "%lld", (long long) entry->days);
         table_add(table, "%s", entry->end);
-        table_add(table, "%s", entry->serial);
+        table_add(table, "%s", entry->summary.serial);
 }
 
 static void add_json(Json *json, const Entry *entry)
 {
-        char days[32];
-
-        (void) snprintf(days, sizeof days, "%lld", (long long) entry->days);
         json_object_begin(json, NULL);
         json_string(json, "name", entry->name);
         json_string(json, "state", entry->state);
-        json_number(json, "days", days);
-        json_string(json, "end", entry->end);
-        json_string(json, "serial", entry->serial);
+        cert_json_days(json, entry->summary.end);
+        json_string(json, "serial", entry->summary.serial);
         json_object_end(json);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "tool/cert/sign.h"
-#include "runtime/credentials.h"
 #include "tool/cert/files.h"
+#include "tool/json.h"
 
 #include <stdio.h>
 
@@ -38,9 +38,21 @@ static int generate(const char *out)
         return r;
 }
 
-int cert_make_signer(const char *directory, const char *out, const char *name, bool force)
+static void tell_json(const char *name, const char *path, const char *verifier)
 {
-        _cleanup_(freep) char *folder = out ? strdup(out) : cert_path(directory, name),
+        Json json = JSON_INIT(stdout);
+
+        json_object_begin(&json, NULL);
+        json_string(&json, "name", name);
+        json_string(&json, "file", path);
+        json_string(&json, "verifier_key", verifier);
+        json_object_end(&json);
+        putchar('\n');
+}
+
+int cert_make_signer(const CertOptions *options, const char *name)
+{
+        _cleanup_(freep) char *folder = options->out ? strdup(options->out) : cert_path(options->directory, name),
                               *path = folder ? cert_path(folder, "sign.pem") : NULL;
         char text[VERIFIER_KEY_MAX];
         VerifierKey key;
@@ -48,7 +60,7 @@ int cert_make_signer(const char *directory, const char *out, const char *name, b
 
         if (!path)
                 return -ENOMEM;
-        if (!force && access(path, F_OK) == 0) {
+        if (!options->force && access(path, F_OK) == 0) {
                 fprintf(stderr, "%s is there already: not overwritten without --force\n", path);
                 return -EEXIST;
         }
@@ -58,6 +70,10 @@ int cert_make_signer(const char *directory, const char *out, const char *name, b
         if (r < 0)
                 return r;
         verifier_key_format(&key, text);
+        if (options->json) {
+                tell_json(name, path, text);
+                return 0;
+        }
         printf("Made a key that signs checkpoints for the collector \"%s\": %s\n"
                "\n"
                "Copy it to " CREDENTIALS_DIRECTORY "/sign.pem on the collector, whose Name= is \"%s\", and there:\n"
@@ -71,19 +87,25 @@ int cert_make_signer(const char *directory, const char *out, const char *name, b
         return 0;
 }
 
-int cert_print_verifier(const char *directory, const char *name)
+int cert_print_verifier(const CertOptions *options, const char *name)
 {
-        _cleanup_(freep) char *folder = cert_path(directory, name), *path = folder ? cert_path(folder, "sign.pem") : NULL;
+        _cleanup_(freep) char *folder = cert_path(options->directory, name), *path = folder ? cert_path(folder, "sign.pem") : NULL;
         char text[VERIFIER_KEY_MAX];
+        const char *file = path;
         VerifierKey key;
         int r;
 
         if (!path)
                 return -ENOMEM;
-        r = load(access(path, F_OK) < 0 && errno == ENOENT ? CREDENTIALS_DIRECTORY "/sign.pem" : path, name, &key);
+        if (access(path, F_OK) < 0 && errno == ENOENT)
+                file = CREDENTIALS_DIRECTORY "/sign.pem";
+        r = load(file, name, &key);
         if (r < 0)
                 return r;
         verifier_key_format(&key, text);
-        printf("%s\n", text);
+        if (options->json)
+                tell_json(name, file, text);
+        else
+                printf("%s\n", text);
         return 0;
 }

@@ -4,9 +4,8 @@
 /* The keys by which a collector signs checkpoints of its store: DIRECTORY/NAME/sign.pem. Each says itself what it did, and
  * why it failed; then it returns a negative errno. */
 
-#include "basic/macro.h"
+#include "tool/cert/cert.h"
 
-/* `out`: where to put it instead, or NULL. */
-int cert_make_signer(const char *directory, const char *out, const char *name, bool force) _must_check_;
+int cert_make_signer(const CertOptions *options, const char *name) _must_check_;
 /* Prints the verifier key of DIRECTORY/NAME/sign.pem; where that is not there, of the host's own. */
-int cert_print_verifier(const char *directory, const char *name) _must_check_;
+int cert_print_verifier(const CertOptions *options, const char *name) _must_check_;
