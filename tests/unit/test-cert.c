@@ -3,6 +3,7 @@
 /* audit-relay cert, run as a program (its path is the first argument); what it wrote is then used for
  * TLS. */
 
+#include "runtime/signing.h"
 #include "tls-fixture.h"
 #include "tool-run.h"
 
@@ -180,6 +181,71 @@ START_TEST(shows_what_it_made)
 }
 END_TEST
 
+/* The key that `verifier` prints. */
+static void read_verifier(const char *arguments, VerifierKey *ret)
+{
+        ck_assert_msg(run(arguments) == 0, "%s: %s", arguments, output);
+        ck_assert_msg(verifier_key_parse(output, ret) == 0, "%s: %s", arguments, output);
+}
+
+START_TEST(a_signer_is_verified_by_its_verifier)
+{
+        const StoreHead head = { .seq = 7 };
+        _cleanup_(signing_key_freep) SigningKey *signer = NULL;
+        _cleanup_(freep) char *why = NULL;
+        VerifierKey verifier, other;
+        char note[NOTE_MAX];
+        IndexEntry entry;
+        Note read;
+
+        expect(0, "signer logs.example.org", "Made a key that signs checkpoints for the collector \"logs.example.org\": ");
+        ck_assert_uint_eq(mode_of("new/ca/logs.example.org/sign.pem"), 0600);
+        ck_assert_ptr_null(strstr(output, "PRIVATE"));
+        read_verifier("verifier logs.example.org", &verifier);
+        ck_assert_str_eq(verifier.name, "logs.example.org");
+        ck_assert_msg(signing_key_load(fixture_path(&fixture, "new/ca/logs.example.org/sign.pem"), "logs.example.org", &signer, &why) == 0, "%s", why);
+        ck_assert_int_eq(signing_key_sign(signer, &head, 1, &entry, note), 0);
+        ck_assert_int_eq(verifier_key_verify(&verifier, note, strlen(note), &read), 0);
+
+        /* Neither another key of this name nor this key of another name. */
+        expect(1, "signer logs.example.org", "--force");
+        expect(0, "signer logs.example.org --force", "Made");
+        read_verifier("verifier logs.example.org", &other);
+        ck_assert_int_lt(verifier_key_verify(&other, note, strlen(note), &read), 0);
+        ck_assert_int_eq(rename(fixture_path(&fixture, "new/ca/logs.example.org"), fixture_path(&fixture, "new/ca/logs2")), 0);
+        read_verifier("verifier logs2", &other);
+        ck_assert_str_eq(other.name, "logs2");
+}
+END_TEST
+
+START_TEST(signers_go_where_they_are_told)
+{
+        ck_assert_int_eq(tool_run("'%s' cert signer logs --out=%s/tls", tool, fixture.directory), 0);
+        ck_assert_uint_eq(mode_of("tls/sign.pem"), 0600);
+        expect(0, "signer logs --json", "\"verifier_key\": \"logs+");
+        expect(0, "verifier logs --json", "/new/ca/logs/sign.pem\",\n");
+}
+END_TEST
+
+START_TEST(what_is_no_signer_is_named)
+{
+        expect(2, "signer", "signer NAME");
+        expect(2, "signer ../logs", "not a host name");
+        expect(2, "verifier issued", "choose another");
+        /* Where the CA has none, it is the host's own that is asked for. */
+        if (access("/etc/audit-relay/tls/sign.pem", F_OK) < 0)
+                expect(1, "verifier logs", "/etc/audit-relay/tls/sign.pem");
+        expect(0, "signer logs", "Made");
+        fixture_write(&fixture, "new/ca/logs/sign.pem", "nothing\n");
+        expect(1, "verifier logs", "logs/sign.pem");
+        /* The key of a certificate is none. */
+        expect(0, "collector logs --force", "Made");
+        expect(0, "collector other", "Made");
+        ck_assert_int_eq(rename(fixture_path(&fixture, "new/ca/other/key.pem"), fixture_path(&fixture, "new/ca/other/sign.pem")), 0);
+        expect(1, "verifier other", "not of Ed25519");
+}
+END_TEST
+
 START_TEST(wrong_command_lines_are_explained)
 {
         expect(0, "--help", "Usage: audit-relay cert");
@@ -211,6 +277,9 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, revokes_all_of_a_name_and_of_no_other);
         tcase_add_test(tcase, lists_what_it_made);
         tcase_add_test(tcase, shows_what_it_made);
+        tcase_add_test(tcase, a_signer_is_verified_by_its_verifier);
+        tcase_add_test(tcase, signers_go_where_they_are_told);
+        tcase_add_test(tcase, what_is_no_signer_is_named);
         tcase_add_test(tcase, wrong_command_lines_are_explained);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
