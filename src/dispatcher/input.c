@@ -4,36 +4,23 @@
  * text, or the greeting of auditd's plugin. The bytes are looked at and left in the socket; then the
  * connection is an inlet's session, one of plain lines, or handed to the reader of auditd.
  *
- *  1. A producer that speaks the link is acked when its batch is in the ring, and resumes after a restart of
- *     ours. Its records are of this node and of origin local, whatever it says; but those of RemoteProducers= are of
- *     other nodes, and of origin remote.
- *  2. Back-pressure is not reading, for plain producers, and no credit for the others; what they hold is
+ *  1. Back-pressure is not reading, for plain producers, and no credit for the others; what they hold is
  *     theirs to lose. Nothing of this touches the kernel's socket.
- *  3. Whatever a producer sends harms nobody but itself. Its user's connections, bytes a second and share of the
+ *  2. Whatever a producer sends harms nobody but itself. Its user's connections, bytes a second and share of the
  *     ring are bounded (quota.h), and so are the types: kernel records come from the kernel.
  */
 
-#include "dispatcher/input.h"
+#include "dispatcher/input-private.h"
 #include "basic/bytes.h"
-#include "dispatcher/foreign.h"
-#include "dispatcher/input-peers.h"
-#include "dispatcher/lines.h"
-#include "runtime/inlet.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
 
-#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 #define ACCEPTS_PER_TURN 16U
-/* A producer on this host is acked within a turn of the loop: a few batches keep it busy, and the ring must
- * take what all of them have in flight. */
-#define WINDOW (1024U * 1024U)
-#define HELLO_TIMEOUT_USEC (30 * USEC_PER_SEC)
 /* So often those who wait for their rate are looked at. */
 #define REFILL_USEC (100 * USEC_PER_MSEC)
-#define LOG_INTERVAL_USEC (10 * USEC_PER_SEC)
 
 typedef struct Producer {
         Input *input;
@@ -45,25 +32,6 @@ typedef struct Producer {
         LIST_ENTRY(Producer) producers;
 } Producer;
 
-struct Input {
-        InputOptions options;
-        sd_event_source *source; /* owns the listening socket */
-        Intake *intake;
-        Inlet *inlet;
-        InputPeers peers;
-        LinesCounters lines;
-        Foreign foreign;
-        Quota quota;
-        sd_event_source *refill; /* while somebody waits for his rate or share */
-        uint64_t turned_away, waited;
-        bool held;
-        bool stopped;
-        bool resting; /* out of descriptors: accepts again at the next tick */
-        uint64_t n_producers;
-        uint64_t logged_usec;
-        LIST_HEAD(, Producer) producers;
-};
-
 static void producer_pause(Producer *producer, bool pause)
 {
         if (!producer->connection || producer->paused == pause)
@@ -74,30 +42,12 @@ static void producer_pause(Producer *producer, bool pause)
 
 /* --- Quotas --- */
 
-/* Whether he delivers what others have recorded, and nothing else. */
-static bool is_remote(const Input *input, uid_t uid)
+bool input_is_remote(const Input *input, uid_t uid)
 {
         for (size_t i = 0; i < input->options.n_remote; i++)
                 if (input->options.remote[i] == uid)
                         return true;
         return false;
-}
-
-static uid_t session_uid(const InletSession *session)
-{
-        pid_t pid;
-        uid_t uid;
-        gid_t gid;
-
-        connection_credentials(inlet_session_connection(session), &pid, &uid, &gid);
-        return uid;
-}
-
-static bool must_wait(const InletSession *session)
-{
-        const Input *input = inlet_userdata(inlet_session_inlet(session));
-
-        return quota_exhausted(&input->quota, session_uid(session));
 }
 
 /* Who is read now? What the ring says of all sessions of the link, the intake does. */
@@ -107,7 +57,7 @@ static void apply_holds(Input *input)
 
         LIST_FOREACH(producer, &input->producers, producers)
                 producer_pause(producer, input->held || quota_exhausted(&input->quota, producer->uid));
-        inlet_hold(input->inlet, must_wait);
+        input_link_hold(input);
 }
 
 static void watch_refill(Input *input)
@@ -128,11 +78,11 @@ static int on_refill(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
-static void charge(Input *input, uid_t uid, uint64_t bytes)
+void input_charge(Input *input, uid_t uid, uint64_t bytes)
 {
         bool before = quota_exhausted(&input->quota, uid);
 
-        if (is_remote(input, uid))
+        if (input_is_remote(input, uid))
                 return;
         quota_charge(&input->quota, uid, bytes);
         if (before || !quota_exhausted(&input->quota, uid))
@@ -142,18 +92,12 @@ static void charge(Input *input, uid_t uid, uint64_t bytes)
         watch_refill(input);
 }
 
-static void on_taken(InletSession *session, uint64_t bytes)
-{
-        charge(inlet_userdata(inlet_session_inlet(session)), session_uid(session), bytes);
-}
-
 static bool trusts(const Input *input, uid_t uid)
 {
-        return quota_trusts(&input->quota, uid) || is_remote(input, uid);
+        return quota_trusts(&input->quota, uid) || input_is_remote(input, uid);
 }
 
-/* What he may send. */
-static const RecordFilter *types_of(const Input *input, uid_t uid)
+const RecordFilter *input_types(const Input *input, uid_t uid)
 {
         return trusts(input, uid) ? NULL : input->options.types;
 }
@@ -167,112 +111,6 @@ static void producer_free(Producer *producer)
         connection_free(producer->connection);
         free(producer);
 }
-
-/* --- The link --- */
-
-/* Appended is published, and published is in custody. */
-static void on_dirty(Intake *intake)
-{
-        Input *input = intake_userdata(intake);
-
-        (void) intake_commit_begin(intake);
-        intake_commit_end(intake, 0);
-        input->options.published(input->options.userdata);
-}
-
-/* The ring is full: input_retry() comes when there is room. */
-static void on_blocked(Intake *intake, int error)
-{
-        if (error != -ENOSPC)
-                log_error("The ring takes nothing from producers: %s", strerror(-error));
-}
-
-static void on_refused(IntakeSession *session, uint32_t n, RecordFault fault)
-{
-        Input *input = intake_userdata(session->intake);
-
-        input->lines.refused[fault] += n;
-        if (log_limit(&input->lines.logged_usec, LOG_INTERVAL_USEC))
-                log_message(LOG_WARNING, MESSAGE_ID_RECORDS_REFUSED, NULL,
-                            "Refused %u lines from %s, stored escaped: %s", n,
-                            connection_peer(inlet_session_connection(inlet_session_of(session))),
-                            record_fault_to_string(fault));
-}
-
-static InputPeers *peers_of(const IntakeSession *session)
-{
-        Input *input = intake_userdata(session->intake);
-
-        return &input->peers;
-}
-
-static void on_command(IntakeSession *session, const LinkCommand *command)
-{
-        input_peers_command(peers_of(session), session, command);
-}
-
-static void on_reply(IntakeSession *session, const LinkReply *reply)
-{
-        input_peers_reply(peers_of(session), session, reply);
-}
-
-static void on_connected(IntakeSession *session)
-{
-        if (session->origin == BATCH_ORIGIN_REMOTE)
-                input_peers_aggregator(peers_of(session), session);
-}
-
-static void on_gone(IntakeSession *session)
-{
-        input_peers_gone(peers_of(session), session);
-}
-
-static void on_screen(IntakeSession *session, Batch *batch)
-{
-        Input *input = intake_userdata(session->intake);
-
-        if (session->origin == BATCH_ORIGIN_REMOTE)
-                foreign_keep(&input->foreign, ring_node(input->options.ring), batch);
-}
-
-static const IntakeHandler intake_handler = {
-        .flush = inlet_flush,
-        .screen = on_screen,
-        .dirty = on_dirty,
-        .blocked = on_blocked,
-        .refused = on_refused,
-        .gone = on_gone,
-        .command = on_command,
-        .reply = on_reply,
-        .connected = on_connected,
-};
-
-/* Who may connect is the socket file's business; streams belong to the user, so that nobody continues
- * another one's. */
-static LinkByeCode on_admit(InletSession *session, InletIdentity *ret_identity, char **ret_why)
-{
-        static char owner[sizeof "uid:4294967295"]; /* copied before the next session is admitted */
-        Input *input = inlet_userdata(inlet_session_inlet(session));
-        const char *node = ring_node(input->options.ring);
-        uid_t uid = session_uid(session);
-        bool remote = is_remote(input, uid);
-
-        (void) snprintf(owner, sizeof owner, "uid:%u", uid);
-        *ret_identity = (InletIdentity) {
-                .owner = owner,
-                .node = node,
-                .accept = remote ? NULL : node,
-                .types = types_of(input, uid),
-                .origin = remote ? BATCH_ORIGIN_REMOTE : BATCH_ORIGIN_LOCAL,
-                .held = quota_exhausted(&input->quota, uid),
-        };
-        return 0;
-}
-
-static const InletHandler inlet_handler = {
-        .admit = on_admit,
-        .taken = on_taken,
-};
 
 /* --- Plain lines --- */
 
@@ -291,7 +129,7 @@ static int on_lines(Connection *connection, Buffer *buffer)
                 producer_pause(producer, true);
         if (input->lines.batches > batches)
                 input->options.published(input->options.userdata);
-        charge(input, producer->uid, input->lines.bytes - bytes);
+        input_charge(input, producer->uid, input->lines.bytes - bytes);
         return 0;
 }
 
@@ -325,7 +163,7 @@ static int producer_begin_lines(Producer *producer, int fd)
         producer->lines = (Lines) {
                 .counters = &input->lines,
                 .peer = connection_peer(producer->connection),
-                .types = types_of(input, producer->uid),
+                .types = input_types(input, producer->uid),
         };
         producer_pause(producer, input->held || quota_exhausted(&input->quota, producer->uid));
         return 0;
@@ -335,7 +173,7 @@ static int producer_begin_lines(Producer *producer, int fd)
 
 static int turn_away(Input *input, int error)
 {
-        if (log_limit(&input->logged_usec, LOG_INTERVAL_USEC))
+        if (log_limit(&input->logged_usec, INPUT_LOG_INTERVAL_USEC))
                 log_warning("Turned a producer away: %s", strerror(-error));
         return 0;
 }
@@ -434,7 +272,7 @@ static void accept_failed(Input *input, int error)
         /* The connection stays in the queue; trying again at once would turn the loop in vain. */
         input->resting = true;
         (void) sd_event_source_set_enabled(input->source, SD_EVENT_OFF);
-        if (log_limit(&input->logged_usec, LOG_INTERVAL_USEC))
+        if (log_limit(&input->logged_usec, INPUT_LOG_INTERVAL_USEC))
                 log_error("Cannot accept a producer: %s", strerror(error));
 }
 
@@ -524,33 +362,10 @@ void input_counters(const Input *input, InputCounters *ret)
         memcpy(ret->refused, input->lines.refused, sizeof ret->refused);
 }
 
-static int input_add_inlet(Input *input)
+static int add_refill(Input *input)
 {
-        IntakeOptions intake = {
-                .sink = ring_sink(input->options.ring),
-                .handler = &intake_handler,
-                .name = "dispatcher",
-                .window = WINDOW,
-                .uncompressed = true,
-                .realtime_usec = realtime_usec,
-                .userdata = input,
-        };
-        InletOptions inlet = {
-                .handler = &inlet_handler,
-                .connections_max = input->options.quota.connections_max,
-                .connect_usec = HELLO_TIMEOUT_USEC,
-                .idle_usec = USEC_INFINITY,
-                .userdata = input,
-        };
-        int r = intake_new(&intake, &input->intake);
+        int r = sd_event_add_time_relative(input->options.event, &input->refill, CLOCK_MONOTONIC, 0, 0, on_refill, input);
 
-        if (r < 0)
-                return r;
-        inlet.intake = input->intake;
-        r = inlet_new(input->options.event, &inlet, &input->inlet);
-        if (r >= 0)
-                r = sd_event_add_time_relative(input->options.event, &input->refill, CLOCK_MONOTONIC, 0, 0, on_refill,
-                                               input);
         if (r >= 0)
                 r = sd_event_source_set_priority(input->refill, LOOP_DATA);
         return r >= 0 ? sd_event_source_set_enabled(input->refill, SD_EVENT_OFF) : r;
@@ -576,7 +391,9 @@ int input_new(const InputOptions *options, Input **ret)
         if (r >= 0)
                 r = sd_event_source_set_priority(input->source, LOOP_DATA);
         if (r >= 0)
-                r = input_add_inlet(input);
+                r = input_link_new(input);
+        if (r >= 0)
+                r = add_refill(input);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(input);
