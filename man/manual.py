@@ -48,6 +48,7 @@ PAGES = [
     ("audit-relay-collectors", 7, "several collectors: failover and spreading", "docs/collectors.md"),
     ("audit-relay-enrich", 7, "names of users and system calls, beside each record", "docs/enrich.md"),
     ("audit-relay-publish", 7, "all hosts' records for a collector's plugins, and a second tier", "docs/publish.md"),
+    ("audit-relay-json", 7, "what audit-relay says to programs", "docs/json.md"),
     ("audit-relay-reliability", 7, "what is promised, what is not, and the proof of each", "docs/reliability.md"),
     ("audit-relay-dispatcher", 8, "publishes audit records to subscribers; subscribers.d", "docs/dispatcher.md"),
     ("audit-relay-units", 8, "units, users and files", "docs/units.md"),

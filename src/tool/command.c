@@ -9,6 +9,7 @@
 #include "runtime/log.h"
 #include "runtime/loop.h"
 #include "runtime/outlet.h"
+#include "tool/json.h"
 #include "tool/tool.h"
 
 #include <getopt.h>
@@ -36,6 +37,7 @@ typedef struct Ask {
         const char *verb;
         char *arguments; /* KEY=VALUE lines */
         uint32_t timeout_sec;
+        bool json;
         Loop *loop;
         Outlet *outlet;
         SendQueue *queue; /* empty, and stays so */
@@ -103,27 +105,38 @@ static void print(FILE *to, const char *what, LinkString text)
         fputc('\n', to);
 }
 
+static void print_json(const char *result, LinkString text)
+{
+        _cleanup_(freep) char *copy = strndup(text.data ? text.data : "", text.size);
+        Json json = JSON_INIT(stdout);
+
+        json_object_begin(&json, NULL);
+        json_string(&json, "result", result);
+        json_string(&json, "text", copy);
+        json_object_end(&json);
+        putchar('\n');
+}
+
 static void on_reply(Outlet *outlet, const LinkReply *reply)
 {
+        static const struct Result {
+                const char *name;
+                int exit_status;
+        } results[] = {
+                [LINK_REPLY_DONE] = { "done", EXIT_SUCCESS },
+                [LINK_REPLY_REFUSED] = { "refused", EXIT_REFUSED },
+                [LINK_REPLY_UNKNOWN] = { "unknown verb", EXIT_UNKNOWN },
+                [LINK_REPLY_FAILED] = { "failed", EXIT_FAILED },
+        };
         Ask *ask = outlet_userdata(outlet);
+        bool known = reply->status < ELEMENTSOF(results) && results[reply->status].name;
+        const struct Result *result = &results[known ? reply->status : LINK_REPLY_FAILED];
 
-        switch (reply->status) {
-        case LINK_REPLY_DONE:
-                print(stdout, "done", reply->text);
-                end(ask, EXIT_SUCCESS);
-                break;
-        case LINK_REPLY_REFUSED:
-                print(stderr, "refused", reply->text);
-                end(ask, EXIT_REFUSED);
-                break;
-        case LINK_REPLY_UNKNOWN:
-                print(stderr, "unknown verb", reply->text);
-                end(ask, EXIT_UNKNOWN);
-                break;
-        default:
-                print(stderr, "failed", reply->text);
-                end(ask, EXIT_FAILED);
-        }
+        if (ask->json)
+                print_json(result->name, reply->text);
+        else
+                print(reply->status == LINK_REPLY_DONE ? stdout : stderr, result->name, reply->text);
+        end(ask, result->exit_status);
 }
 
 static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *why)
@@ -220,6 +233,7 @@ static void help(void)
                "  --node=NAME    Ask a client of the collector on this host in place of this host; all: each of them\n"
                "  --socket=PATH  The dispatcher's input socket (" SOCKET_DEFAULT ")\n"
                "  --timeout=SEC  How long the answer is waited for, 1 to 60 (10)\n"
+               "  --json         The answer as JSON\n"
                "  --help         This text\n"
                "\n"
                "Exit status: 0 done; 1 nobody answered; 2 the command line is wrong; 3 refused; 4 nobody\n"
@@ -282,6 +296,7 @@ static int parse(Ask *ask, int argc, char **argv)
                 { "node", required_argument, NULL, 'n' },
                 { "socket", required_argument, NULL, 's' },
                 { "timeout", required_argument, NULL, 't' },
+                { "json", no_argument, NULL, 'j' },
                 { "help", no_argument, NULL, 'h' },
                 { NULL, 0, NULL, 0 },
         };
@@ -304,6 +319,9 @@ static int parse(Ask *ask, int argc, char **argv)
                                 fprintf(stderr, "--timeout=%s: 1 to 60 seconds are expected\n", optarg);
                                 return -EINVAL;
                         }
+                        break;
+                case 'j':
+                        ask->json = true;
                         break;
                 case 'h':
                         help();

@@ -144,6 +144,12 @@ void json_integer(Json *json, const char *name, int64_t value)
         fprintf(json->to, "%" PRId64, value);
 }
 
+void json_unsigned(Json *json, const char *name, uint64_t value)
+{
+        begin_value(json, name);
+        fprintf(json->to, "%" PRIu64, value);
+}
+
 void json_bool(Json *json, const char *name, bool value)
 {
         begin_value(json, name);

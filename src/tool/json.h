@@ -26,4 +26,5 @@ void json_string(Json *json, const char *name, const char *value);
 /* A number as text; what JSON does not know as one (NaN, +Inf) becomes a string. */
 void json_number(Json *json, const char *name, const char *value);
 void json_integer(Json *json, const char *name, int64_t value);
+void json_unsigned(Json *json, const char *name, uint64_t value);
 void json_bool(Json *json, const char *name, bool value);

@@ -12,21 +12,30 @@ typedef struct Verb {
         const char *name;
         int (*run)(int argc, char **argv);
         const char *help;
+        const char *exits; /* statuses above 2; NULL: there is none */
 } Verb;
 
 static const Verb verbs[] = {
-        { "status", verb_status, "What the programs on this host are doing, and what is wrong" },
-        { "doctor", verb_doctor, "What is wrong on this host, and what to type" },
-        { "tail", verb_tail, "Records as the dispatcher gets them, as lines or JSON" },
-        { "log", verb_log, "Records from stores, by time, node, type, key or serial" },
-        { "verify", verb_verify, "Whether stores are whole: text, index, chain, and what is missing" },
-        { "send", verb_send, "Records from standard input into the dispatcher, acked" },
-        { "command", verb_command, "Ask something of the dispatcher or of the plugins behind it" },
-        { "drill", verb_drill, "Which reaction a condition has, and whether it works" },
-        { "stop", verb_stop, "Stop all of it in the right order, so that nothing is lost" },
-        { "import", verb_import, "Configuration from auditd's files, and what became of each key" },
-        { "cert", verb_cert, "Make a CA, and certificates for collectors and clients" },
-        { "complete", verb_complete, "Words for the completion of a shell" },
+        { "status", verb_status, "What the programs on this host are doing, and what is wrong",
+          "3 a condition holds; 4 a program does not run, or there is none" },
+        { "doctor", verb_doctor, "What is wrong on this host, and what to type",
+          "3 something is wrong" },
+        { "tail", verb_tail, "Records as the dispatcher gets them, as lines or JSON", NULL },
+        { "log", verb_log, "Records from stores, by time, node, type, key or serial",
+          "3 some records are damaged" },
+        { "verify", verb_verify, "Whether stores are whole: text, index, chain, and what is missing",
+          "3 damaged; 4 intact, but records were lost before they came here" },
+        { "send", verb_send, "Records from standard input into the dispatcher, acked", NULL },
+        { "command", verb_command, "Ask something of the dispatcher or of the plugins behind it",
+          "3 refused; 4 nobody knows the verb; 5 failed" },
+        { "drill", verb_drill, "Which reaction a condition has, and whether it works",
+          "3 there is no reaction; 4 the program does not run, or the condition holds already" },
+        { "stop", verb_stop, "Stop all of it in the right order, so that nothing is lost",
+          "3 stopped, and records are left" },
+        { "import", verb_import, "Configuration from auditd's files, and what became of each key",
+          "3 something is not possible, or unknown" },
+        { "cert", verb_cert, "Make a CA, and certificates for collectors and clients", NULL },
+        { "complete", verb_complete, "Words for the completion of a shell", NULL },
 };
 
 static void help(FILE *to)
@@ -39,7 +48,17 @@ static void help(FILE *to)
                 fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].help);
         fprintf(to, "\n"
                     "  --help     This text; audit-relay VERB --help for that of a verb\n"
-                    "  --version  Version of the package\n");
+                    "  --version  Version of the package\n"
+                    "\n"
+                    "Exit status of all verbs: 0 done, and all is well; 1 it did not work, as standard error says;\n"
+                    "2 the command line is wrong; 3 and above: it worked, and not all is well:\n"
+                    "\n");
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                if (verbs[i].exits)
+                        fprintf(to, "    %-8s %s\n", verbs[i].name, verbs[i].exits);
+        fprintf(to, "\n"
+                    "With --json standard output is JSON and nothing else. Colours and progress are for terminals;\n"
+                    "NO_COLOR in the environment turns colours off.\n");
 }
 
 int main(int argc, char **argv)

@@ -16,6 +16,7 @@
 #include "runtime/log.h"
 #include "runtime/loop.h"
 #include "runtime/outlet.h"
+#include "tool/json.h"
 #include "tool/tool.h"
 
 #include <getopt.h>
@@ -41,7 +42,7 @@
 typedef struct Send {
         const char *socket;
         uint64_t timeout_usec; /* without progress */
-        bool skip_bad;
+        bool skip_bad, json;
         Loop *loop;
         Outlet *outlet;
         SendQueue *queue;
@@ -357,6 +358,7 @@ static void help(void)
                "  --socket=PATH  The dispatcher's input socket (" SOCKET_DEFAULT ")\n"
                "  --timeout=SEC  Give up after so long without progress; 0: never (the default)\n"
                "  --skip-bad     Lines that are no records are no failure\n"
+               "  --json         At the end, how much it was, as JSON on standard output\n"
                "  --help         This text\n"
                "\n"
                "Exit status: 0 all lines are acked; 1 some are not, or were no records; 2 the command line\n"
@@ -383,6 +385,7 @@ static int parse(Send *send, int argc, char **argv)
                 { "socket", required_argument, NULL, 's' },
                 { "timeout", required_argument, NULL, 't' },
                 { "skip-bad", no_argument, NULL, 'b' },
+                { "json", no_argument, NULL, 'j' },
                 { "help", no_argument, NULL, 'h' },
                 { NULL, 0, NULL, 0 },
         };
@@ -402,6 +405,9 @@ static int parse(Send *send, int argc, char **argv)
                 case 'b':
                         send->skip_bad = true;
                         break;
+                case 'j':
+                        send->json = true;
+                        break;
                 case 'h':
                         help();
                         return 0;
@@ -414,6 +420,26 @@ static int parse(Send *send, int argc, char **argv)
                 return -EINVAL;
         }
         return 1;
+}
+
+static void tell(const Send *send, uint64_t sent, uint64_t acked)
+{
+        Json json = JSON_INIT(stdout);
+
+        if (send->json) {
+                json_object_begin(&json, NULL);
+                json_unsigned(&json, "lines", send->lines);
+                json_unsigned(&json, "bad", send->bad);
+                json_unsigned(&json, "sent", sent);
+                json_unsigned(&json, "acked", acked);
+                json_object_end(&json);
+                putchar('\n');
+                return;
+        }
+        if (send->bad > 0)
+                fprintf(stderr, "%" PRIu64 " of %" PRIu64 " lines were no records%s\n", send->bad, send->lines,
+                        send->skip_bad ? " and left out" : "");
+        fprintf(stderr, "sent %" PRIu64 " records, %" PRIu64 " acked\n", sent, acked);
 }
 
 int verb_send(int argc, char **argv)
@@ -437,10 +463,7 @@ int verb_send(int argc, char **argv)
                 acked = send_queue_acked(send.queue);
         }
         done(&send);
-        if (send.bad > 0)
-                fprintf(stderr, "%" PRIu64 " of %" PRIu64 " lines were no records%s\n", send.bad, send.lines,
-                        send.skip_bad ? " and left out" : "");
-        fprintf(stderr, "sent %" PRIu64 " records, %" PRIu64 " acked\n", sent, acked);
+        tell(&send, sent, acked);
         if (r < 0 || send.failed || acked != sent || (send.bad > 0 && !send.skip_bad))
                 return TOOL_EXIT_FAILURE;
         return EXIT_SUCCESS;

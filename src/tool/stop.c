@@ -13,6 +13,7 @@
 #include "tool/component.h"
 #include "tool/json.h"
 #include "tool/systemctl.h"
+#include "tool/terminal.h"
 #include "tool/tool.h"
 
 #include <getopt.h>
@@ -105,19 +106,11 @@ static double look(const Options *options, const Drain *drain, bool *ret_may_dra
         return left;
 }
 
-static void show_progress(const Drain *drain, double left, bool colour)
-{
-        if (!colour)
-                return;
-        printf("\r\x1b[K%s: %.0f %s", drain->component, left, drain->what);
-        (void) fflush(stdout);
-}
-
 /* Until it is empty, nobody takes it, or the time is over. Returns what is left. */
 static double wait_empty(const Options *options, const Drain *drain)
 {
         uint64_t begin = monotonic_usec(), end = begin + options->timeout_sec * USEC_PER_SEC;
-        bool progress = !options->json && isatty(STDOUT_FILENO), may_drain;
+        bool may_drain;
         double left;
 
         /* What the step before handed over is not yet in the status that is there. */
@@ -125,12 +118,11 @@ static double wait_empty(const Options *options, const Drain *drain)
                 (void) usleep(STATUS_NEXT_USEC);
         left = look(options, drain, &may_drain);
         while (left > 0 && may_drain && monotonic_usec() < end) {
-                show_progress(drain, left, progress);
+                terminal_progress("%s: %.0f %s", drain->component, left, drain->what);
                 (void) usleep(LOOK_USEC);
                 left = look(options, drain, &may_drain);
         }
-        if (progress)
-                fputs("\r\x1b[K", stdout);
+        terminal_progress_end();
         return left;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "tool/table.h"
+#include "tool/terminal.h"
 
 #include <stdarg.h>
 
@@ -124,7 +125,7 @@ static void print_row(const Table *table, size_t row, const int *widths, FILE *t
 int table_print(const Table *table, FILE *to)
 {
         _cleanup_(freep) int *widths = calloc(MAX(table->n_columns, (size_t) 1), sizeof *widths);
-        bool bold = isatty(fileno(to));
+        bool bold = terminal_has_colours(to);
 
         if (!widths)
                 return -ENOMEM;

@@ -45,14 +45,6 @@ static void write_slice(Json *json, const char *name, const char *text, size_t s
         json_string(json, name, copy ? copy : "");
 }
 
-static void write_number(Json *json, const char *name, uint64_t number)
-{
-        char text[24];
-
-        (void) snprintf(text, sizeof text, "%" PRIu64, number);
-        json_number(json, name, text);
-}
-
 static void write_id(Json *json, const AuditRelayRecord *record)
 {
         char time[40];
@@ -61,7 +53,7 @@ static void write_id(Json *json, const AuditRelayRecord *record)
         if (record->node_size > 0)
                 write_slice(json, "node", record->node, record->node_size);
         json_number(json, "time", time);
-        write_number(json, "serial", record->serial);
+        json_unsigned(json, "serial", record->serial);
 }
 
 static void write_record(Json *json, const AuditRelayRecord *record)
@@ -82,8 +74,8 @@ static void write_json(const AuditRelayItem *item)
         json_object_begin(&json, NULL);
         if (item->kind == AUDIT_RELAY_GAP) {
                 json_string(&json, "gap", item->text);
-                write_number(&json, "first", item->first);
-                write_number(&json, "last", item->last);
+                json_unsigned(&json, "first", item->first);
+                json_unsigned(&json, "last", item->last);
         } else {
                 json_string(&json, "origin", origins[item->origin]);
                 write_id(&json, item->records);
@@ -245,6 +237,7 @@ static void help(void)
                "  --from=WHERE         now (default), oldest, or a cursor\n"
                "  --cursor-file=FILE   Begin where this file says, and keep in it what has been printed\n"
                "  --format=FORMAT      raw (default): the lines as they are; json: one object a line\n"
+               "  --json               The same as --format=json\n"
                "  -n NUMBER            End after so many records, or events\n"
                "  --socket=PATH        The dispatcher's socket (" SOCKET_DEFAULT ")\n"
                "  --help               This text\n"
@@ -335,6 +328,9 @@ static int parse_option(Tail *tail, int option, const char *value)
         case 'e':
                 tail->event = true;
                 return 0;
+        case 'j':
+                tail->json = true;
+                return 0;
         default:
                 return -EINVAL;
         }
@@ -350,6 +346,7 @@ static int parse(Tail *tail, int argc, char **argv)
                 { "from", required_argument, NULL, 'f' },
                 { "cursor-file", required_argument, NULL, 'c' },
                 { "format", required_argument, NULL, 'o' },
+                { "json", no_argument, NULL, 'j' },
                 { "socket", required_argument, NULL, 's' },
                 { "help", no_argument, NULL, 'h' },
                 { NULL, 0, NULL, 0 },

@@ -5,8 +5,8 @@
  * its options with getopt_long(), answers --help on stdout, and returns the exit status of the program.
  */
 
-/* Exit status 1: it did not work; 2: the command line was wrong. Further ones are the verb's own, said in
- * its --help. */
+/* Exit status 1: it did not work; 2: the command line was wrong. Further ones are the verb's own: it worked, and what it found is not well;
+ * said in its --help, and in the table of main.c. */
 #define TOOL_EXIT_FAILURE 1
 #define TOOL_EXIT_USAGE 2
 

@@ -5,11 +5,14 @@
 #include "tool/doctor/doctor.h"
 #include "runtime/state.h"
 #include "tool/json.h"
+#include "tool/terminal.h"
 #include "tool/tool.h"
 
 #include <getopt.h>
 #include <stdio.h>
 
+/* A further exit status. */
+#define DOCTOR_EXIT_WRONG 3
 #define TIMEOUT_USEC (5 * USEC_PER_SEC)
 
 static const char *const verdicts[N_DOCTOR_VERDICTS] = { "ok", "warning", "wrong" };
@@ -27,12 +30,12 @@ static void help(void)
                "  --json   As JSON\n"
                "  --help   This text\n"
                "\n"
-               "Exit status: 0 nothing is wrong; 1 something is; 2 wrong usage.\n");
+               "Exit status: 0 nothing is wrong; 3 something is; 1 it did not work; 2 wrong usage.\n");
 }
 
 static void print_findings(const Doctor *doctor)
 {
-        bool colour = isatty(STDOUT_FILENO);
+        bool colour = terminal_has_colours(stdout);
 
         for (size_t i = 0; i < doctor->n_findings; i++) {
                 const DoctorFinding *finding = &doctor->findings[i];
@@ -86,16 +89,19 @@ static int examine(int n, char **names, bool json)
         doctor_begin(&doctor);
         for (const DoctorCheck *check = doctor_checks; check->name; check++) {
                 doctor.check = check->name;
-                if (is_wanted(check->name, n, names))
-                        check->make(&doctor);
+                if (!is_wanted(check->name, n, names))
+                        continue;
+                terminal_progress("Looking at %s", check->name);
+                check->make(&doctor);
         }
+        terminal_progress_end();
         if (json)
                 print_json(&doctor);
         else
                 print_findings(&doctor);
         for (size_t i = 0; i < doctor.n_findings; i++)
                 if (doctor.findings[i].verdict == DOCTOR_WRONG)
-                        status = TOOL_EXIT_FAILURE;
+                        status = DOCTOR_EXIT_WRONG;
         if (doctor.failed) {
                 fprintf(stderr, "audit-relay: %s\n", strerror(ENOMEM));
                 status = TOOL_EXIT_FAILURE;

@@ -10,6 +10,7 @@
 #include "tool/component.h"
 #include "tool/drill/drill.h"
 #include "tool/systemctl.h"
+#include "tool/terminal.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -80,16 +81,13 @@ static void say(bool quiet, const char *who, const char *what)
         (void) fflush(stdout);
 }
 
-static void hold(unsigned seconds, bool quiet)
+static void hold(unsigned seconds)
 {
-        bool progress = !quiet && isatty(STDOUT_FILENO);
-
         for (unsigned i = seconds; i > 0 && !interrupted; i--) {
-                if (progress)
-                        printf("\rit holds for %u s more \r", i);
-                (void) fflush(stdout);
+                terminal_progress("it holds for %u s more", i);
                 (void) sleep(1);
         }
+        terminal_progress_end();
 }
 
 /* Between writing the file and taking it away. */
@@ -101,13 +99,13 @@ static int observe(const DrillPlan *plan, const char *state_directory, unsigned 
                 return DRILL_NOT_RUNNING;
         say(quiet, plan->condition, "has begun");
         if (!plan->active) {
-                hold(seconds, quiet);
+                hold(seconds);
                 return DRILL_NO_REACTION;
         }
         reacted = wait_service(plan, "active");
         say(quiet, plan->service, reacted ? "runs: what it does at the beginning is done" : "did not come up");
         if (reacted)
-                hold(seconds, quiet);
+                hold(seconds);
         return reacted ? DRILL_WORKED : DRILL_FAILED;
 }
 

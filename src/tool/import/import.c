@@ -160,7 +160,6 @@ static void print_outputs(const Import *import, const Options *options)
 static void print_json(const Import *import, const Options *options, const Steps *steps)
 {
         Json json = JSON_INIT(stdout);
-        char line[16];
 
         json_object_begin(&json, NULL);
         json_array_begin(&json, "settings");
@@ -169,8 +168,7 @@ static void print_json(const Import *import, const Options *options, const Steps
 
                 json_object_begin(&json, NULL);
                 json_string(&json, "file", setting->path);
-                (void) snprintf(line, sizeof line, "%u", setting->line);
-                json_number(&json, "line", line);
+                json_unsigned(&json, "line", setting->line);
                 json_string(&json, "key", setting->name);
                 json_string(&json, "value", setting->value);
                 json_string(&json, "option", setting->option);

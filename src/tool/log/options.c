@@ -31,6 +31,7 @@ void log_options_help(void)
                "  --event            Whole events: all records of an event in which those asked for are\n"
                "  --format=FORMAT    raw (default): the lines as they are stored; json: one object a line;\n"
                "                     interpreted: numbers as names, as ausearch -i has it\n"
+               "  --json             The same as --format=json\n"
                "  -n --lines=N       Only the last N\n"
                "  -f --follow        The last 10, and what comes then, until it is stopped\n"
                "  -r --reverse       The newest first\n"
@@ -147,6 +148,9 @@ static int parse_option(LogOptions *options, int option, const char *value)
         case 'e':
                 options->event = true;
                 return 0;
+        case 'j':
+                options->format = LOG_FORMAT_JSON;
+                return 0;
         case 'f':
                 options->follow = true;
                 return 0;
@@ -216,7 +220,7 @@ int log_options_parse(int argc, char **argv, LogOptions *ret)
                 { "lines", required_argument, NULL, 'n' }, { "event", no_argument, NULL, 'e' },
                 { "follow", no_argument, NULL, 'f' }, { "help", no_argument, NULL, 'h' },
                 { "reverse", no_argument, NULL, 'r' }, { "cursor", required_argument, NULL, 'c' },
-                { "show-cursor", no_argument, NULL, 'C' },
+                { "show-cursor", no_argument, NULL, 'C' }, { "json", no_argument, NULL, 'j' },
                 { 0 },
                 /* clang-format on */
         };

@@ -22,14 +22,6 @@ static void put_slice(Json *json, const char *name, RecordSlice slice)
         json_string(json, name, text);
 }
 
-static void put_number(Json *json, const char *name, uint64_t number)
-{
-        char text[24];
-
-        (void) snprintf(text, sizeof text, "%" PRIu64, number);
-        json_number(json, name, text);
-}
-
 /* --- JSON --- */
 
 static bool is_first_of_name(RecordSlice text, const Field *field)
@@ -106,7 +98,7 @@ static void put_id(Json *json, const RecordPrefix *prefix)
                 put_slice(json, "node", prefix->node);
         (void) snprintf(time, sizeof time, "%" PRIu64 ".%03" PRIu32, prefix->time.sec, prefix->time.msec);
         json_number(json, "time", time);
-        put_number(json, "serial", prefix->time.serial);
+        json_unsigned(json, "serial", prefix->time.serial);
 }
 
 static void print_json(const LogPrint *print, const uint8_t *lines, size_t size)
@@ -165,8 +157,8 @@ int log_print_damage(LogPrint *print, const ViewBatch *damage, const char *direc
                 return 0;
         json_object_begin(&json, NULL);
         json_string(&json, "gap", "store-damaged");
-        put_number(&json, "first", first);
-        put_number(&json, "last", last);
+        json_unsigned(&json, "first", first);
+        json_unsigned(&json, "last", last);
         json_object_end(&json);
         fputc('\n', stdout);
         return ferror(stdout) ? -EIO : 0;

@@ -9,6 +9,7 @@
 #include "tool/json.h"
 #include "tool/status/peers.h"
 #include "tool/status/summary.h"
+#include "tool/terminal.h"
 #include "tool/tool.h"
 
 #include <getopt.h>
@@ -151,7 +152,8 @@ static int show(const Options *options, char *const *names)
                 if (r < 0) {
                         fprintf(stderr, "audit-relay: %s/%s: %s\n", options->directory, names[i],
                                 strerror(-r));
-                        return TOOL_EXIT_FAILURE;
+                        worst = TOOL_EXIT_FAILURE;
+                        break;
                 }
                 if (strings_count(component.conditions) > 0)
                         worst = MAX(worst, STATUS_EXIT_CONDITION);
@@ -164,7 +166,8 @@ static int show(const Options *options, char *const *names)
                 component_done(&component);
                 if (r < 0) {
                         fprintf(stderr, "audit-relay: %s\n", strerror(-r));
-                        return TOOL_EXIT_FAILURE;
+                        worst = TOOL_EXIT_FAILURE;
+                        break;
                 }
         }
         if (options->json) {
@@ -206,7 +209,7 @@ static int show_once(const Options *options, int n, char **wanted)
                 fprintf(stderr, "audit-relay: %s: %s\n", options->directory, strerror(-r));
                 return TOOL_EXIT_FAILURE;
         }
-        if (options->watch && options->colour)
+        if (options->watch && isatty(STDOUT_FILENO))
                 printf("\x1b[H\x1b[J");
         status = options->peers ? show_peers(options) : show(options, names);
         (void) fflush(stdout);
@@ -224,7 +227,7 @@ int verb_status(int argc, char **argv)
                 { "help", no_argument, NULL, 'h' },
                 { 0 },
         };
-        Options options = { .directory = STATE_DIRECTORY, .colour = isatty(STDOUT_FILENO) };
+        Options options = { .directory = STATE_DIRECTORY, .colour = terminal_has_colours(stdout) };
         int c, status;
 
         while ((c = getopt_long(argc, argv, "h", long_options, NULL)) >= 0)

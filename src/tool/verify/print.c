@@ -321,14 +321,6 @@ int report_print(const Report *report, FILE *to)
 
 /* --- JSON --- */
 
-static void put_u64(Json *json, const char *name, uint64_t number)
-{
-        char text[24];
-
-        (void) snprintf(text, sizeof text, "%" PRIu64, number);
-        json_number(json, name, text);
-}
-
 static void put_time(Json *json, const char *name, uint64_t usec)
 {
         char text[32];
@@ -349,12 +341,12 @@ static void put_streams(Json *json, const VerifyResult *result)
                 json_object_begin(json, NULL);
                 json_string(json, "owner", s->owner);
                 json_string(json, "stream", id);
-                put_u64(json, "first", s->first);
-                put_u64(json, "last", s->last);
-                put_u64(json, "records", s->records);
-                put_u64(json, "filtered", s->filtered);
-                put_u64(json, "elsewhere", s->elsewhere);
-                put_u64(json, "lost", s->lost);
+                json_unsigned(json, "first", s->first);
+                json_unsigned(json, "last", s->last);
+                json_unsigned(json, "records", s->records);
+                json_unsigned(json, "filtered", s->filtered);
+                json_unsigned(json, "elsewhere", s->elsewhere);
+                json_unsigned(json, "lost", s->lost);
                 put_time(json, "received", s->last_usec);
                 json_object_end(json);
         }
@@ -374,8 +366,8 @@ static void put_gaps(Json *json, const Report *report)
                 json_string(json, "count", gap->count);
                 json_string(json, "where", gap->where);
                 json_string(json, "reason", gap->reason);
-                put_u64(json, "first", gap->seq);
-                put_u64(json, "last", gap->last_seq);
+                json_unsigned(json, "first", gap->seq);
+                json_unsigned(json, "last", gap->last_seq);
                 json_object_end(json);
         }
         json_array_end(json);
@@ -390,10 +382,10 @@ static void put_finding(Json *json, const ReportFinding *kept)
         json_string(json, "kind", kinds[finding->kind].name);
         show_file(finding, text);
         json_string(json, "file", text);
-        put_u64(json, "offset", finding->offset);
-        put_u64(json, "bytes", finding->size);
-        put_u64(json, "first", finding->first);
-        put_u64(json, "last", finding->last);
+        json_unsigned(json, "offset", finding->offset);
+        json_unsigned(json, "bytes", finding->size);
+        json_unsigned(json, "first", finding->first);
+        json_unsigned(json, "last", finding->last);
         if (finding->kind == VERIFY_DELETED) {
                 json_string(json, "reason", deletion_name(finding->reason));
                 put_time(json, "time", finding->time_usec);
@@ -427,10 +419,10 @@ static void put_proofs(Json *json, const Report *report)
 
                 json_object_begin(json, NULL);
                 json_string(json, "kind", proofs[proof->kind].name);
-                put_u64(json, "checkpoint", proof->number);
+                json_unsigned(json, "checkpoint", proof->number);
                 put_time(json, "time", proof->time_sec * USEC_PER_SEC);
-                put_u64(json, "first", proof->first);
-                put_u64(json, "last", proof->last);
+                json_unsigned(json, "first", proof->first);
+                json_unsigned(json, "last", proof->last);
                 json_string(json, "file", proof->path);
                 json_string(json, "what", proofs[proof->kind].what);
                 json_string(json, "advice", proofs[proof->kind].advice);
@@ -449,21 +441,21 @@ static void put_report(Json *json, const Report *report)
         json_string(json, "directory", report->directory);
         json_string(json, "verdict", verdicts[report_verdict(report)]);
         json_string(json, "stream", id);
-        put_u64(json, "oldest", result->oldest);
-        put_u64(json, "newest", result->newest);
-        put_u64(json, "records", result->records);
-        put_u64(json, "text_bytes", result->text_bytes);
-        put_u64(json, "segments", result->segments);
-        put_u64(json, "compressed", result->packed);
-        put_u64(json, "unchained", result->unchained);
-        put_u64(json, "unfinished_bytes", report->unfinished);
+        json_unsigned(json, "oldest", result->oldest);
+        json_unsigned(json, "newest", result->newest);
+        json_unsigned(json, "records", result->records);
+        json_unsigned(json, "text_bytes", result->text_bytes);
+        json_unsigned(json, "segments", result->segments);
+        json_unsigned(json, "compressed", result->packed);
+        json_unsigned(json, "unchained", result->unchained);
+        json_unsigned(json, "unfinished_bytes", report->unfinished);
         put_streams(json, result);
         put_gaps(json, report);
         put_findings(json, report, "deleted", false);
-        put_u64(json, "damage_count", result->damages);
+        json_unsigned(json, "damage_count", result->damages);
         put_findings(json, report, "damages", true);
-        put_u64(json, "checkpoints", report->checkpoints);
-        put_u64(json, "signed_seq", report->signed_seq);
+        json_unsigned(json, "checkpoints", report->checkpoints);
+        json_unsigned(json, "signed_seq", report->signed_seq);
         put_time(json, "signed_time", report->signed_sec * USEC_PER_SEC);
         put_proofs(json, report);
         json_object_end(json);

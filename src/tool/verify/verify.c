@@ -3,6 +3,7 @@
 /* audit-relay verify: whether stores are whole. It reads, and writes nothing but what it says. */
 
 #include "tool/store-directories.h"
+#include "tool/terminal.h"
 #include "tool/tool.h"
 #include "tool/verify/report.h"
 
@@ -97,13 +98,7 @@ static void on_progress(unsigned done, void *userdata)
         if (done == verification->shown)
                 return;
         verification->shown = done;
-        fprintf(stderr, "\r%s [%-*.*s] %u%%", verification->current->directory, (int) BAR_WIDTH, full, bar, done / 10);
-}
-
-static void end_progress(const Verification *verification)
-{
-        if (verification->shown > 0)
-                fprintf(stderr, "\r\033[K");
+        terminal_progress("%s [%-*.*s] %u%%", verification->current->directory, (int) BAR_WIDTH, full, bar, done / 10);
 }
 
 static int verify_one(Verification *verification, Disk *disk)
@@ -113,7 +108,7 @@ static int verify_one(Verification *verification, Disk *disk)
                 .batch = on_batch,
                 .chained = on_chained,
                 .checkpoint = on_checkpoint,
-                .progress = isatty(STDERR_FILENO) ? on_progress : NULL,
+                .progress = on_progress,
         };
         Report *report = verification->current;
         Evidence *evidence = &verification->evidence;
@@ -122,7 +117,7 @@ static int verify_one(Verification *verification, Disk *disk)
         verification->shown = 0;
         evidence_begin(evidence, report_proof, report);
         r = store_verify(disk, sha256, &handler, verification, &report->result);
-        end_progress(verification);
+        terminal_progress_end();
         if (r < 0)
                 return r;
         evidence_end(evidence, &report->result);

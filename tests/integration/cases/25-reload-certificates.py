@@ -66,11 +66,11 @@ def story(t):
     assert t.client.path(f"{TLS}/key.pem").stat().st_mode & 0o777 == 0o640, "the units did not see to the key's mode"
     t.expect_stored(waiting)
     t.expect_condition("remote", "tls_refused", holds=False)
-    t.collector.remove(f"{TLS}/crl.pem")
-    t.collector.systemctl("reload", AGGREGATOR)
-
     # As the other cases expect it.
-    t.collector.sh(f"audit-relay cert client client --dir {CA} --force")
+    t.collector.sh(f"audit-relay cert client client --dir {CA} --force && audit-relay cert renew collector --dir {CA}")
     t.install_certificate(t.client, "client")
+    t.install_certificate(t.collector, "collector")
     t.client.sh(f"rm {TLS}/crl.pem {TLS}/*.old")
+    t.collector.sh(f"rm {TLS}/crl.pem {TLS}/*.old")
     t.client.systemctl("reload", REMOTE)
+    t.collector.systemctl("reload", AGGREGATOR)
