@@ -20,7 +20,7 @@ int never_parse(char *const *words, Address **ret, size_t *ret_n)
         int n = address_list_parse(words, ret, &wrong);
 
         if (n < 0) {
-                log_error("Never=%s: %s", wrong, n == -EINVAL ? "no address" : strerror(-n));
+                log_error("Never=%s is wrong: %s", wrong, n == -EINVAL ? "an address, or ADDRESS/BITS, is expected" : strerror(-n));
                 return n;
         }
         *ret_n = (size_t) n;

@@ -197,7 +197,7 @@ static int begin(Guard *guard)
         if (r == 0)
                 r = audit_relay_connect(guard->relay, config->subscribe);
         if (r < 0)
-                log_error("Cannot begin: %s", guard->relay && *audit_relay_why(guard->relay)
+                log_error("Cannot read from the dispatcher: %s", guard->relay && *audit_relay_why(guard->relay)
                                                       ? audit_relay_why(guard->relay)
                                                       : strerror(-r));
         return r;
@@ -212,7 +212,7 @@ static int run(Guard *guard)
                 if (r == -EINTR)
                         continue;
                 if (r < 0) {
-                        log_error("Cannot go on: %s", audit_relay_why(guard->relay));
+                        log_error("Cannot go on reading from the dispatcher: %s", audit_relay_why(guard->relay));
                         return r;
                 }
                 if (item->kind == AUDIT_RELAY_RECORD)

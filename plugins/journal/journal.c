@@ -203,7 +203,7 @@ static int load(Journal *journal)
         if (r == -ENOENT || r == -EINVAL)
                 return 0;
         if (r < 0)
-                log_error("%s: %s", journal->cursor_file, strerror(-r));
+                log_error("Cannot begin where %s says: %s", journal->cursor_file, strerror(-r));
         return r < 0 ? r : audit_relay_set_cursor(journal->relay, &cursor);
 }
 
@@ -216,7 +216,7 @@ static int save(Journal *journal)
                 return 0;
         r = audit_relay_cursor_save(journal->cursor_file, &journal->written);
         if (r < 0)
-                log_error("%s: %s", journal->cursor_file, strerror(-r));
+                log_error("Cannot save the cursor in %s: %s", journal->cursor_file, strerror(-r));
         else
                 journal->saved = journal->written;
         return r;
@@ -235,7 +235,7 @@ static int begin(Journal *journal)
         if (r >= 0)
                 r = audit_relay_connect(journal->relay, journal->socket);
         if (r < 0)
-                log_error("Cannot begin: %s", journal->relay && *audit_relay_why(journal->relay)
+                log_error("Cannot read from the dispatcher: %s", journal->relay && *audit_relay_why(journal->relay)
                                                       ? audit_relay_why(journal->relay)
                                                       : strerror(-r));
         return r;
@@ -252,7 +252,7 @@ static int run(Journal *journal)
                 if (r > 0)
                         r = take(journal, item);
                 else if (r < 0 && r != -EINTR)
-                        log_error("Cannot go on: %s", audit_relay_why(journal->relay));
+                        log_error("Cannot go on reading from the dispatcher: %s", audit_relay_why(journal->relay));
                 else
                         r = 0;
                 if (r >= 0 && log_limit(&journal->saved_usec, SAVE_USEC))

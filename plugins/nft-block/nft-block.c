@@ -95,7 +95,7 @@ static int make_table(Block *block)
         (void) snprintf(commands, sizeof commands, format, block->config.addresses_max,
                         block->config.addresses_max);
         if (run_nft(block, commands) < 0) {
-                log_error("Cannot make the table: %s", nft_complaint(block));
+                log_error("Cannot make the table inet audit_relay of nftables: %s", nft_complaint(block));
                 return -EIO;
         }
         return 0;
@@ -243,7 +243,7 @@ static int begin(Block *block)
         if (r >= 0)
                 r = audit_relay_connect(block->relay, block->config.subscribe);
         if (r < 0)
-                log_error("Cannot begin: %s", block->relay && *audit_relay_why(block->relay)
+                log_error("Cannot read from the dispatcher: %s", block->relay && *audit_relay_why(block->relay)
                                                       ? audit_relay_why(block->relay)
                                                       : strerror(-r));
         return r;
@@ -258,7 +258,7 @@ static int run(Block *block)
                 if (r == -EINTR)
                         continue;
                 if (r < 0) {
-                        log_error("Cannot go on: %s", audit_relay_why(block->relay));
+                        log_error("Cannot go on reading from the dispatcher: %s", audit_relay_why(block->relay));
                         return r;
                 }
                 if (item->kind == AUDIT_RELAY_COMMAND)

@@ -199,7 +199,7 @@ static int load_signing_key(Aggregator *aggregator)
                                              &aggregator->signing_key, &why);
 
         if (r < 0) {
-                log_message(LOG_ERR, MESSAGE_ID_CREDENTIALS_FAILED, NULL, "Cannot use the key that signs checkpoints: %s",
+                log_message(LOG_ERR, MESSAGE_ID_CREDENTIALS_FAILED, NULL, "Cannot use the signing key (SignKey=): %s",
                             why ? why : "out of memory");
                 return r;
         }
@@ -445,13 +445,13 @@ int aggregator_run(const AggregatorConfig *config)
 
         r = make(&aggregator);
         if (r >= 0) {
-                log_message(LOG_INFO, MESSAGE_ID_STARTED, NULL, "aggregator %s", config->name);
+                log_message(LOG_INFO, MESSAGE_ID_STARTED, NULL, "Collecting as %s", config->name);
                 r = loop_run(aggregator.loop);
         }
         if (r < 0)
-                log_error("aggregator cannot run: %s", strerror(-r));
+                log_error("The aggregator cannot run: %s", strerror(-r));
         else
-                log_message(LOG_INFO, MESSAGE_ID_STOPPED, NULL, "aggregator has ended");
+                log_message(LOG_INFO, MESSAGE_ID_STOPPED, NULL, "Stopped; what is not acked stays with its senders");
         done(&aggregator);
         return r < 0 ? EXIT_FAILURE : r;
 }

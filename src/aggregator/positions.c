@@ -96,7 +96,7 @@ int positions_add(Positions *positions, const StoreLoopOptions *store, const cha
         else
                 store_loop_log_open(directory, r);
         if (r >= 0 && opening.report.n_damages > 0)
-                log_warning("The store in %s is damaged: what was delivered under another Layout= may come again",
+                log_warning("The store in %s is damaged: what was delivered under another Layout= may come again; see `audit-relay verify`",
                             directory);
         store_opening_done(&opening);
         return r;

@@ -20,7 +20,7 @@ static int load_keys(StockClients *clients)
         r = tls_psk_server_new(clients->config->auditd_psk_directory, &tls, &why);
         if (r < 0) {
                 log_message(LOG_ERR, MESSAGE_ID_CREDENTIALS_FAILED, NULL,
-                            "Cannot use the stock clients' keys: %s", why ? why : "out of memory");
+                            "Cannot use the stock clients' keys (AuditdPSKDirectory=): %s", why ? why : "out of memory");
                 return r;
         }
         tls_unref(clients->tls);
@@ -163,8 +163,8 @@ int stock_clients_new(sd_event *event, const StockClientsOptions *options, Liste
         if (r <= 0)
                 clients = stock_clients_free(clients);
         else if (options->config->auditd_allow.n == 0)
-                log_warning("There is a socket for stock clients, but AuditdAllow= names no network: all "
-                            "are refused");
+                log_warning("There is a socket for stock clients, and all are refused: set AuditdAllow= to their "
+                            "networks");
         *ret = clients;
         return MIN(r, 0);
 }

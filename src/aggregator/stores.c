@@ -241,7 +241,7 @@ static void close_one(Stores *stores)
         if (oldest)
                 stores_close(oldest);
         else if (log_limit(&stores->full_logged_usec, 60 * USEC_PER_SEC))
-                log_warning("%zu stores are open, as many as there are descriptors for: others wait (LimitNOFILE=)",
+                log_warning("%zu stores are open, as many as there are descriptors for: others wait; raise LimitNOFILE=",
                             stores->n_open);
 }
 

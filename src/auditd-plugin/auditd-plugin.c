@@ -158,7 +158,7 @@ static bool goes_on(Plugin *plugin)
                 plugin->deadline = now_sec() + LINGER_SEC;
         if (plugin->passed || now_sec() < plugin->deadline)
                 return true;
-        syslog(LOG_ERR, "%s: nobody took what auditd wrote: %d bytes of records are lost", plugin->path, unread());
+        syslog(LOG_ERR, "%s: nobody took what auditd wrote, %d bytes of records are lost: start audit-relay-dispatcher before auditd", plugin->path, unread());
         return false;
 }
 
@@ -213,7 +213,7 @@ int main(int argc, char *argv[])
                 return EXIT_FAILURE;
         }
         if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_STREAM) {
-                syslog(LOG_ERR, "standard input is no stream socket: auditd has to start this program");
+                syslog(LOG_ERR, "Standard input is no stream socket: auditd has to start this program");
                 return EXIT_FAILURE;
         }
         return run(&plugin);

@@ -32,7 +32,7 @@ static int open_ring(Dispatcher *dispatcher)
                 return -errno;
         r = ring_open(&options, &dispatcher->ring, &created);
         if (r < 0) {
-                log_error("%s: %s", options.path, r == -EBUSY ? "another dispatcher has it" : strerror(-r));
+                log_error("Cannot open the ring %s: %s", options.path, r == -EBUSY ? "another dispatcher has it" : strerror(-r));
                 return r;
         }
         if (!created && strcmp(ring_node(dispatcher->ring), options.node) != 0)
@@ -69,7 +69,7 @@ static int take_kernel_socket(Dispatcher *dispatcher, ListenFds *fds)
         if (fd == -ENOENT)
                 fd = listen_fds_take(fds, "multicast", AF_UNSPEC);
         if (fd >= 0 && dispatcher->config.kernel == KERNEL_NONE) {
-                log_warning("A kernel socket was handed in, but the configuration says Kernel=none");
+                log_warning("A kernel socket was handed in and is closed, as Kernel=none: set Kernel=auto, or stop its unit");
                 (void) close_fd(fd);
                 fd = -ENOENT;
         }
@@ -167,7 +167,7 @@ static int add_input(Dispatcher *dispatcher, ListenFds *fds)
         if (options.fd == -ENOENT)
                 return 0;
         if (options.fd < 0) {
-                log_error("%s: %s", dispatcher->config.input, strerror(-options.fd));
+                log_error("Cannot listen on %s: %s", dispatcher->config.input, strerror(-options.fd));
                 return options.fd;
         }
         r = input_new(&options, &dispatcher->input);
@@ -225,7 +225,7 @@ static int listen_for_readers(Dispatcher *dispatcher, ListenFds *fds, const char
                 return 0;
         fd = listen_unix(path, 0660);
         if (fd < 0) {
-                log_error("%s: %s", path, strerror(-fd));
+                log_error("Cannot listen on %s: %s", path, strerror(-fd));
                 return fd;
         }
         return pull_listen(dispatcher->pull, fd, lines);

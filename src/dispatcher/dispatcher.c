@@ -248,8 +248,8 @@ int dispatcher_new(DispatcherConfig *config, Dispatcher **ret)
         if (r < 0)
                 return r;
         if (!dispatcher->kernel && !dispatcher->input)
-                log_warning("Nothing to read from: no socket was handed in, and neither Kernel= nor Input= "
-                            "is set");
+                log_warning("Nothing to read from, as no socket was handed in: start the kernel's socket unit, or "
+                            "set Kernel= or Input=");
         *ret = TAKE_PTR(dispatcher);
         return 0;
 }

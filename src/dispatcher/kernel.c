@@ -167,8 +167,8 @@ static void on_overrun(Kernel *kernel)
         kernel->changed = true;
         if (!kernel->multicast)
                 kernel_register_again(&kernel->reg);
-        losses_raise(&kernel->losses, "The buffer of the audit socket ran over (ENOBUFS): records are lost, how "
-                                      "many nobody knows");
+        losses_raise(&kernel->losses, "The buffer of the audit socket ran over: records are lost, how many nobody "
+                                      "knows");
 }
 
 /* --- Receiving --- */

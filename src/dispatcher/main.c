@@ -24,12 +24,12 @@ int main(int argc, char **argv)
         r = dispatcher_config_look_up(&config);
         if (r < 0) {
                 dispatcher_config_done(&config);
-                log_error("Cannot start: %s", strerror(-r));
+                log_error("The dispatcher cannot start: %s", strerror(-r));
                 return EXIT_FAILURE;
         }
         r = dispatcher_new(&config, &dispatcher);
         if (r < 0) {
-                log_error("Cannot start: %s", strerror(-r));
+                log_error("The dispatcher cannot start: %s", strerror(-r));
                 return r == -EINVAL ? PROGRAM_EXIT_CONFIG : EXIT_FAILURE;
         }
         r = dispatcher_run(dispatcher);

@@ -285,7 +285,7 @@ static void accept_failed(Pull *pull, int error)
         pull->resting = true;
         set_accepting(pull, false);
         if (log_burst(&pull->burst, LOG_INTERVAL_USEC, LOG_BURST))
-                log_error("Cannot accept those who want to read: %s", strerror(error));
+                log_error("Cannot accept a reader: %s", strerror(error));
 }
 
 static int on_accept(sd_event_source *source, int listener, uint32_t events, void *userdata)
@@ -312,7 +312,7 @@ static int on_accept(sd_event_source *source, int listener, uint32_t events, voi
                 pull->accepted++;
                 r = client_new(pull, TAKE_FD(fd), &peer, from->lines);
                 if (r < 0 && log_burst(&pull->burst, LOG_INTERVAL_USEC, LOG_BURST))
-                        log_error("Cannot serve %s: %s", peer.name, strerror(-r));
+                        log_error("Cannot serve readers on %s: %s", peer.name, strerror(-r));
         }
         return 0;
 }

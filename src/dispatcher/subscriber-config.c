@@ -87,7 +87,7 @@ static int make_filter(const char *path, const char *key, char *const *words, Re
                 return -ENOMEM;
         r = record_filter_parse(text, strlen(text), ret, &why);
         if (r == -EINVAL)
-                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "%s: %s=: %s", path, key,
+                log_message(LOG_ERR, MESSAGE_ID_CONFIG_ERROR, NULL, "%s: %s= is wrong: %s", path, key,
                             why ? why : "out of memory");
         return r;
 }

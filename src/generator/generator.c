@@ -200,7 +200,7 @@ static int choose_kernel(const char *root, int directory, bool auditd)
         int r;
 
         if (auditd && plugins_include_ours(root)) {
-                generator_say("auditd hands its records over, no kernel socket is opened");
+                generator_say("auditd hands its records over: no kernel socket is opened, see audit-relay-units(8)");
                 return 0;
         }
         if (auditd || in_container(root))

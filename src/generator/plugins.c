@@ -74,7 +74,7 @@ static int read_plugin(int directory, const char *file, PluginFile *ret)
                 return 0;
         }
         if (!is_trusted(&st)) {
-                generator_say("%s/%s: passed over, it is no regular file that only root may write", PLUGINS_DIRECTORY, file);
+                generator_say("%s/%s: passed over, it must be a regular file that only root may write", PLUGINS_DIRECTORY, file);
                 (void) close_fd(fd);
                 return 0;
         }

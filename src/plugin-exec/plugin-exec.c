@@ -67,7 +67,7 @@ static int accept_one(void)
                         continue;
                 if (fd < 0 || peer_is_allowed(fd))
                         return fd;
-                fprintf(stderr, "plugin-exec: turned away a peer that is neither root nor the socket's owner\n");
+                fprintf(stderr, "plugin-exec: turned away a peer of the socket that is neither root nor its owner\n");
                 close(fd);
         }
 }

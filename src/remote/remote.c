@@ -297,14 +297,14 @@ int remote_run(const RemoteConfig *config)
 
         r = make(&remote);
         if (r >= 0) {
-                log_message(LOG_INFO, MESSAGE_ID_STARTED, NULL, "remote of %s, to %s%s", remote.node,
+                log_message(LOG_INFO, MESSAGE_ID_STARTED, NULL, "Sending as node %s, to %s%s", remote.node,
                             config->collectors[0], config->collectors[1] ? " and others" : "");
                 r = loop_run(remote.loop);
         }
         if (r < 0)
-                log_error("remote cannot run: %s", strerror(-r));
+                log_error("Remote cannot run: %s", strerror(-r));
         else
-                log_message(LOG_INFO, MESSAGE_ID_STOPPED, NULL, "remote has ended");
+                log_message(LOG_INFO, MESSAGE_ID_STOPPED, NULL, "Stopped; what no collector has stays in the store");
         done(&remote);
         return r < 0 ? EXIT_FAILURE : r;
 }

@@ -35,7 +35,7 @@ static void log_refusal(InletSession *session, LinkByeCode code, const char *why
                 return;
         (void) snprintf(field, sizeof field, "PEER=%s", peer);
         log_message(LOG_WARNING, violation ? MESSAGE_ID_PROTOCOL_VIOLATION : MESSAGE_ID_PEER_REFUSED, field,
-                    "%s %s: %s", violation ? "Broken protocol by" : "Refused", peer, why);
+                    violation ? "Broken protocol by %s: %s" : "Refused %s: %s", peer, why);
 }
 
 void inlet_tell_refused(InletSession *session, LinkByeCode code, const char *why)
@@ -394,7 +394,7 @@ int inlet_serve(Inlet *inlet, ListenFds *fds, const char *name, int family, char
         int n = acceptor_listen_all(inlet->acceptor, fds, name, family, addresses);
 
         if (n == 0)
-                log_error("There is no socket: none was handed in as \"%s\", and Listen= is not set", name);
+                log_error("There is no socket, as none was handed in as \"%s\": start the socket's unit, or set Listen=", name);
         return n == 0 ? -ENOENT : MIN(n, 0);
 }
 

@@ -31,8 +31,9 @@ void log_init_tool(const char *identifier, int priority_max);
  * once is dropped and counted, never waited for; the count is said with the next message that goes out. */
 void log_message(int priority, const char *id, const char *field, const char *format, ...) _printf_(4, 5);
 
-#define log_error(...) log_message(LOG_ERR, NULL, NULL, __VA_ARGS__)
-#define log_warning(...) log_message(LOG_WARNING, NULL, NULL, __VA_ARGS__)
+/* What is no kind of event of its own: its explanation is in docs/messages.md, if it needs one. */
+#define log_error(...) log_message(LOG_ERR, MESSAGE_ID_EXPLAINED, NULL, __VA_ARGS__)
+#define log_warning(...) log_message(LOG_WARNING, MESSAGE_ID_EXPLAINED, NULL, __VA_ARGS__)
 #define log_notice(...) log_message(LOG_NOTICE, NULL, NULL, __VA_ARGS__)
 #define log_info(...) log_message(LOG_INFO, NULL, NULL, __VA_ARGS__)
 #define log_debug(...) log_message(LOG_DEBUG, NULL, NULL, __VA_ARGS__)

@@ -47,7 +47,7 @@ int program_arguments(int argc, char **argv, const char *name, const char *what,
                         return -EINVAL;
                 }
         if (optind < argc) {
-                fprintf(stderr, "%s: there are no arguments besides options: \"%s\"\n", name, argv[optind]);
+                fprintf(stderr, "%s: \"%s\" is no option, see --help\n", name, argv[optind]);
                 return -EINVAL;
         }
         return 1;

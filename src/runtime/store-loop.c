@@ -439,9 +439,9 @@ int store_loop_open(const StoreLoopOptions *options, StoreOpening *ret)
 void store_loop_log_open(const char *directory, int error)
 {
         if (error == -EBUSY)
-                log_error("The store in %s is in use by another process", directory);
+                log_error("The store in %s is in use by another process: stop that one first", directory);
         else if (error == -EPROTONOSUPPORT)
-                log_error("The store in %s was written by a newer version", directory);
+                log_error("The store in %s was written by a newer version: install that one again", directory);
         else
                 log_error("Cannot open the store in %s: %s", directory, strerror(-error));
 }

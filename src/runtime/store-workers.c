@@ -121,7 +121,7 @@ static void on_pack_done(int result, void *userdata)
 
         workers->packed = NULL;
         if (store_pack_end(store, &workers->pack, result) < 0) {
-                log_warning("The segment that begins at %" PRIu64 " stays uncompressed for now: %s",
+                log_warning("The segment that begins at %" PRIu64 " stays uncompressed until it is tried again: %s",
                             workers->pack.first, strerror(-result));
                 workers->rest_until = monotonic_usec() + PACK_REST_USEC;
         }

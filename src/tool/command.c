@@ -10,6 +10,7 @@
 #include "runtime/loop.h"
 #include "runtime/outlet.h"
 #include "tool/json.h"
+#include "tool/reason.h"
 #include "tool/tool.h"
 
 #include <getopt.h>
@@ -83,9 +84,9 @@ static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
         if (r >= 0)
                 return;
         if (r == -ENOTCONN)
-                fprintf(stderr, "The dispatcher takes no commands\n");
+                fprintf(stderr, "The dispatcher at %s takes no commands: give the socket `input` or `subscribe` by --socket=\n", ask->socket);
         else
-                fprintf(stderr, "The command cannot be sent: %s\n", strerror(-r));
+                fprintf(stderr, "The command cannot be sent: %s\n", tool_reason(r));
         end(ask, r == -EINVAL || r == -EMSGSIZE ? TOOL_EXIT_USAGE : TOOL_EXIT_FAILURE);
 }
 
@@ -144,7 +145,7 @@ static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *w
         Ask *ask = outlet_userdata(outlet);
 
         if (!ask->ended)
-                fprintf(stderr, "%s: %s\n", ask->socket, why);
+                fprintf(stderr, "Cannot ask the dispatcher at %s: %s; `audit-relay status` says whether it runs\n", ask->socket, why);
         ask->ended = true;
         loop_exit(ask->loop, EXIT_SUCCESS);
 }
@@ -173,7 +174,7 @@ static void on_tick(void *userdata)
 
         if (ask->ended || monotonic_usec() < ask->deadline_usec)
                 return;
-        fprintf(stderr, "No answer within %u s\n", (unsigned) ask->timeout_sec);
+        fprintf(stderr, "No answer within %u s: wait longer by --timeout=, or see `audit-relay status`\n", (unsigned) ask->timeout_sec);
         end(ask, TOOL_EXIT_FAILURE);
 }
 
@@ -306,7 +307,7 @@ static int parse(Ask *ask, int argc, char **argv)
                 switch (c) {
                 case 'n':
                         if (strpbrk(optarg, "\n\r")) {
-                                fprintf(stderr, "--node= is no name of a node\n");
+                                fprintf(stderr, "--node=%s: a node's name, or all, is expected\n", optarg);
                                 return -EINVAL;
                         }
                         ask->node = optarg;
@@ -330,7 +331,7 @@ static int parse(Ask *ask, int argc, char **argv)
                         return -EINVAL;
                 }
         if (strlen(ask->socket) >= sizeof((struct sockaddr_un *) NULL)->sun_path) {
-                fprintf(stderr, "--socket= is too long\n");
+                fprintf(stderr, "--socket=%s: a path of at most 107 bytes is expected\n", ask->socket);
                 return -EINVAL;
         }
         return parse_words(ask, argc - optind, argv + optind);
@@ -349,7 +350,7 @@ int verb_command(int argc, char **argv)
                 return r == 0 ? EXIT_SUCCESS : TOOL_EXIT_USAGE;
         r = run(&ask);
         if (r < 0)
-                fprintf(stderr, "audit-relay command: %s\n", strerror(-r));
+                fprintf(stderr, "audit-relay command: cannot ask the dispatcher: %s\n", tool_reason(r));
         outlet_free(ask.outlet);
         loop_free(ask.loop);
         send_queue_free(ask.queue);

@@ -8,6 +8,7 @@
 #include "runtime/state.h"
 #include "tool/component.h"
 #include "tool/doctor/doctor.h"
+#include "tool/reason.h"
 #include "tool/tool.h"
 
 #include <getopt.h>
@@ -55,7 +56,7 @@ static int print_nodes(const char *directory)
         int r = component_read(directory, "aggregator", &component);
 
         if (r < 0) {
-                fprintf(stderr, "audit-relay: %s/aggregator: %s\n", directory, strerror(-r));
+                fprintf(stderr, "audit-relay: cannot read %s/aggregator: %s\n", directory, tool_reason(r));
                 return TOOL_EXIT_FAILURE;
         }
         p = component.text;

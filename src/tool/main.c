@@ -83,7 +83,7 @@ int main(int argc, char **argv)
                         argv[1] = name;
                         return verbs[i].run(argc - 1, argv + 1);
                 }
-        fprintf(stderr, "audit-relay: there is no verb \"%s\"\n\n", verb);
+        fprintf(stderr, "audit-relay: there is no verb \"%s\", use one of these:\n\n", verb);
         help(stderr);
         return TOOL_EXIT_USAGE;
 }

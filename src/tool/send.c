@@ -17,6 +17,7 @@
 #include "runtime/loop.h"
 #include "runtime/outlet.h"
 #include "tool/json.h"
+#include "tool/reason.h"
 #include "tool/tool.h"
 
 #include <getopt.h>
@@ -83,12 +84,12 @@ static void refuse(Send *send, const uint8_t *line, size_t size, RecordFault fau
         send->bad++;
         if (send->bad > BAD_SHOWN)
                 return;
-        fprintf(stderr, "line %" PRIu64 ": %s: ", send->lines, record_fault_to_string(fault));
+        fprintf(stderr, "Line %" PRIu64 " is no record: %s: ", send->lines, record_fault_to_string(fault));
         for (size_t i = 0; i < MIN(size, (size_t) EXCERPT_MAX); i++)
                 fputc(line[i] >= ' ' && line[i] < 0x7f ? line[i] : '?', stderr);
         fputs(size > EXCERPT_MAX ? "…\n" : "\n", stderr);
         if (send->bad == BAD_SHOWN)
-                fputs("further bad lines are only counted\n", stderr);
+                fputs("Further lines that are no records are only counted\n", stderr);
 }
 
 static int take_line(Send *send, const uint8_t *line, size_t size)
@@ -176,7 +177,7 @@ static int on_readable(Send *send)
         int r = read_input(send);
 
         if (r < 0) {
-                fprintf(stderr, "Cannot read standard input: %s\n", strerror(-r));
+                fprintf(stderr, "Cannot read standard input: %s\n", tool_reason(r));
                 leave(send, true);
         }
         return 0;
@@ -235,8 +236,8 @@ static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
                 send->node = strndup(node.data, node.size);
         if (!send->node || strlen(send->node) != node.size ||
             memcmp(send->node, node.data, node.size) != 0) {
-                fprintf(stderr, "The dispatcher is of node \"%.*s\", %s\n", (int) node.size, node.data,
-                        send->node ? "and was of another one before" : "which is none");
+                fprintf(stderr, "The dispatcher is of node \"%.*s\", %s: check Node= in dispatcher.conf\n", (int) node.size,
+                        node.data, send->node ? "and was of another one before" : "which is none");
                 leave(send, true);
                 return;
         }
@@ -259,7 +260,7 @@ static void on_disconnected(Outlet *outlet, OutletTrouble trouble, const char *w
         if (send->leaving)
                 loop_exit(send->loop, EXIT_SUCCESS);
         else if (log_limit(&send->trouble_usec, TROUBLE_INTERVAL_USEC))
-                fprintf(stderr, "%s: %s; trying again\n", send->socket, why);
+                fprintf(stderr, "Cannot deliver to the dispatcher at %s: %s; trying again\n", send->socket, why);
 }
 
 static const OutletHandler outlet_handler = {
@@ -275,7 +276,7 @@ static void on_terminate(void *userdata)
 {
         Send *send = userdata;
 
-        fputs("Interrupted\n", stderr);
+        fputs("Interrupted: records without an ack may be sent again, see the last line\n", stderr);
         leave(send, true);
 }
 
@@ -293,7 +294,7 @@ static void on_tick(void *userdata)
                 send->progress_usec = now;
         if (send->leaving || now - send->progress_usec < send->timeout_usec)
                 return;
-        fprintf(stderr, "No progress for %" PRIu64 " s, giving up\n", send->timeout_usec / USEC_PER_SEC);
+        fprintf(stderr, "No progress for %" PRIu64 " s, giving up: see `audit-relay status`\n", send->timeout_usec / USEC_PER_SEC);
         leave(send, true);
 }
 
@@ -416,7 +417,8 @@ static int parse(Send *send, int argc, char **argv)
                 }
         if (optind < argc || strlen(send->socket) >= sizeof((struct sockaddr_un *) NULL)->sun_path) {
                 fprintf(stderr, "%s\n",
-                        optind < argc ? "There are no arguments besides options" : "--socket= is too long");
+                        optind < argc ? "There are no arguments besides options, see --help" :
+                                        "--socket= is a path of at most 107 bytes");
                 return -EINVAL;
         }
         return 1;
@@ -437,9 +439,9 @@ static void tell(const Send *send, uint64_t sent, uint64_t acked)
                 return;
         }
         if (send->bad > 0)
-                fprintf(stderr, "%" PRIu64 " of %" PRIu64 " lines were no records%s\n", send->bad, send->lines,
+                fprintf(stderr, "%" PRIu64 " of %" PRIu64 " lines were no records%s: see --skip-bad, and audit-relay-records(7)\n", send->bad, send->lines,
                         send->skip_bad ? " and left out" : "");
-        fprintf(stderr, "sent %" PRIu64 " records, %" PRIu64 " acked\n", sent, acked);
+        fprintf(stderr, "Sent %" PRIu64 " records, %" PRIu64 " acked\n", sent, acked);
 }
 
 int verb_send(int argc, char **argv)
@@ -457,7 +459,7 @@ int verb_send(int argc, char **argv)
                 return r == 0 ? EXIT_SUCCESS : TOOL_EXIT_USAGE;
         r = run(&send);
         if (r < 0)
-                fprintf(stderr, "audit-relay send: %s\n", strerror(-r));
+                fprintf(stderr, "audit-relay send: cannot begin: %s\n", tool_reason(r));
         if (send.queue) {
                 sent = send_queue_newest(send.queue);
                 acked = send_queue_acked(send.queue);

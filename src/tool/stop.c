@@ -244,7 +244,7 @@ int verb_stop(int argc, char **argv)
                         return TOOL_EXIT_USAGE;
                 }
         if (optind < argc) {
-                fprintf(stderr, "audit-relay stop: takes no argument such as \"%s\"\n", argv[optind]);
+                fprintf(stderr, "audit-relay stop: takes no argument such as \"%s\", see --help\n", argv[optind]);
                 return TOOL_EXIT_USAGE;
         }
         return stop(&options);

@@ -9,6 +9,7 @@
 #include "lib/audit-relay.h"
 #include "record/record-filter.h"
 #include "tool/json.h"
+#include "tool/reason.h"
 #include "tool/tool.h"
 
 #include <getopt.h>
@@ -149,7 +150,7 @@ static int settle(Tail *tail)
         int r = fflush(stdout) < 0 || ferror(stdout) ? -errno : 0;
 
         if (r < 0) {
-                fprintf(stderr, "Cannot write: %s\n", strerror(-r));
+                fprintf(stderr, "Cannot write to standard output: %s\n", tool_reason(r));
                 return r;
         }
         if (!tail->cursor_file || !tail->any ||
@@ -157,7 +158,7 @@ static int settle(Tail *tail)
                 return 0;
         r = audit_relay_cursor_save(tail->cursor_file, &tail->written);
         if (r < 0)
-                fprintf(stderr, "Cannot save the cursor in %s: %s\n", tail->cursor_file, strerror(-r));
+                fprintf(stderr, "Cannot save the cursor in %s: %s\n", tail->cursor_file, tool_reason(r));
         else
                 tail->saved = tail->written;
         return r;
@@ -178,8 +179,8 @@ static int run(Tail *tail)
                 if (r == -EINTR)
                         r = 0;
                 else if (r < 0 && tail->relay)
-                        fprintf(stderr, "%s: %s\n", tail->socket,
-                                *audit_relay_why(tail->relay) ? audit_relay_why(tail->relay) : strerror(-r));
+                        fprintf(stderr, "Cannot go on reading from %s: %s\n", tail->socket,
+                                *audit_relay_why(tail->relay) ? audit_relay_why(tail->relay) : tool_reason(r));
                 if (r > 0)
                         take(tail, item);
         }
@@ -195,7 +196,8 @@ static int load_cursor(Tail *tail)
         if (r == -ENOENT)
                 return 0;
         if (r < 0)
-                fprintf(stderr, "%s: %s\n", tail->cursor_file, r == -EINVAL ? "no cursor" : strerror(-r));
+                fprintf(stderr, "Cannot begin where %s says: %s\n", tail->cursor_file,
+                        r == -EINVAL ? "it holds no cursor; remove it to begin anew" : tool_reason(r));
         return r < 0 ? r : audit_relay_set_cursor(tail->relay, &cursor);
 }
 
@@ -216,8 +218,9 @@ static int set_up(Tail *tail)
         (void) sigaction(SIGTERM, &action, NULL);
         r = audit_relay_connect(tail->relay, tail->socket);
         if (r < 0)
-                fprintf(stderr, "%s%s\n", audit_relay_why(tail->relay),
-                        r == -EACCES ? ": only members of the group audit-relay-read may read" : "");
+                fprintf(stderr, "Cannot read from %s: %s; %s\n", tail->socket, strerror(-r),
+                        r == -EACCES ? "run it as root, or join the group audit-relay-read" :
+                                       "`audit-relay status` says whether the dispatcher runs");
         return r;
 }
 
@@ -288,7 +291,7 @@ static int parse_types(Tail *tail, const char *value)
         tail->filter = record_filter_free(tail->filter);
         r = record_filter_parse(value, strlen(value), &tail->filter, &why);
         if (r < 0)
-                fprintf(stderr, "--type=%s: %s\n", value, why ? why : strerror(-r));
+                fprintf(stderr, "--type=%s: %s; see audit-relay-records(7)\n", value, why ? why : strerror(-r));
         return r;
 }
 
@@ -362,7 +365,7 @@ static int parse(Tail *tail, int argc, char **argv)
                         return -EINVAL;
         }
         if (optind < argc) {
-                fprintf(stderr, "There are no arguments besides options\n");
+                fprintf(stderr, "There are no arguments besides options, see --help\n");
                 return -EINVAL;
         }
         return 1;
@@ -374,7 +377,7 @@ int verb_tail(int argc, char **argv)
         int r = audit_relay_new(&tail.relay), status = EXIT_SUCCESS;
 
         if (r < 0) {
-                fprintf(stderr, "%s\n", strerror(-r));
+                fprintf(stderr, "Cannot begin to read records: %s\n", tool_reason(r));
                 return TOOL_EXIT_FAILURE;
         }
         (void) audit_relay_set_name(tail.relay, "tail");

@@ -9,7 +9,7 @@ import threading
 import time
 
 BLOCK_MAX = 400
-SAID = re.compile(r"^sent (\d+) records, (\d+) acked$", re.MULTILINE)
+SAID = re.compile(r"^Sent (\d+) records, (\d+) acked$", re.MULTILINE)
 
 
 class Producer:

@@ -263,7 +263,7 @@ START_TEST(stores_of_nodes)
         store_free(store);
         expect("--store=log -n 2", "node=a type=EOE msg=audit(1.000:9): \nnode=c type=EOE msg=audit(1.000:9): \n");
         ck_assert_int_eq(run("--store=log/empty"), 1);
-        ck_assert_ptr_nonnull(strstr(output, "no store is there"));
+        ck_assert_ptr_nonnull(strstr(output, "There is no store"));
 }
 END_TEST
 
@@ -296,7 +296,7 @@ START_TEST(damage)
         ck_assert_int_eq(fputc('N', file), 'N');
         ck_assert_int_eq(fclose(file), 0);
         ck_assert_int_eq(run("--store=a"), 3);
-        ck_assert_ptr_nonnull(strstr(output, "a: 3 records, seqs 1 to 3, are damaged\n"));
+        ck_assert_ptr_nonnull(strstr(output, "a: 3 records, seqs 1 to 3, are damaged: `audit-relay verify` says how\n"));
         ck_assert_ptr_nonnull(strstr(output, EVENT_2 EVENT_3));
         ck_assert_int_eq(run("--store=a --format=json -n 9"), 3);
         ck_assert_ptr_nonnull(strstr(output, "{\"gap\":\"store-damaged\",\"first\":1,\"last\":3}\n"));
@@ -402,7 +402,7 @@ START_TEST(what_came_since_in_several_stores)
         expect("--store=a --store=copy --store=b --cursor=place", EVENT_1 EVENT_2 EVENT_3 EVENT_2);
         expect("--store=b --cursor=place", "");
         ck_assert_int_eq(run("--store=a --cursor=place"), 1);
-        ck_assert_str_eq(output, "The cursor is of none of these stores\n");
+        ck_assert_str_eq(output, "The cursor is of none of these stores: name its store by --store=, or begin anew without it\n");
         expect("--store=b --cursor=place", "");
 }
 END_TEST
@@ -431,7 +431,7 @@ START_TEST(a_cursor_that_leads_nowhere)
         ck_assert_int_eq(run("--store=a --cursor=a"), 1);
         ck_assert_ptr_nonnull(strstr(output, "--cursor=a: Is a directory"));
         ck_assert_int_eq(run("--store=a --cursor=a/00000000000000000001.log"), 1);
-        ck_assert_ptr_nonnull(strstr(output, ".log: neither a cursor nor a file that holds one"));
+        ck_assert_ptr_nonnull(strstr(output, ".log: this is neither a cursor nor a file that holds one"));
         ck_assert_int_eq(run("--store=a --cursor="), 1);
 }
 END_TEST
@@ -443,7 +443,7 @@ START_TEST(a_cursor_behind_which_records_are_gone)
         ck_assert_int_eq(run("--store=a --cursor=place --node=none"), 0);
         make_longer("a");
         ck_assert_int_eq(run("--store=a --cursor=place"), 0);
-        ck_assert_str_eq(output, "a: records behind the cursor are not there any more\n" EVENT_3);
+        ck_assert_str_eq(output, "a: records behind the cursor are not there any more, look for them on another collector or in a backup\n" EVENT_3);
 }
 END_TEST
 
@@ -461,7 +461,7 @@ START_TEST(the_command_line)
                 ck_assert_msg(run(wrong[i]) == 2, "%s: %s", wrong[i], output);
         ck_assert_int_eq(run("--store=nowhere"), 1);
         ck_assert_int_eq(run("--store=."), 1);
-        ck_assert_str_eq(output, ".: no store is there\n");
+        ck_assert_str_eq(output, "There is no store in .: check the path\n");
         ck_assert_int_eq(run("--help"), 0);
         ck_assert_ptr_nonnull(strstr(output, "Usage: audit-relay log"));
 }
@@ -547,7 +547,7 @@ START_TEST(following_what_is_not_there_yet)
 
         (void) mkdir_in("a");
         follower = follow("--lines=1");
-        followed(&follower, "a: no store is there yet\n");
+        followed(&follower, "There is no store in a yet, waiting for it\n");
         store = open_store("a");
         append(store, 7, 1, BATCH_RECORDS, EVENT_1);
         followed(&follower, EVENT_1);

@@ -233,9 +233,9 @@ END_TEST
 START_TEST(what_cannot_be_verified)
 {
         expect(".", FAILED);
-        expect_output(".: no store is there\n");
+        expect_output("There is no store in .: check the path\n");
         expect("none", FAILED);
-        expect_output("Cannot verify none: No such file or directory\n");
+        expect_output("Cannot verify none: No such file or directory; check the path\n");
         expect("--nonsense", USAGE);
         expect("--help", INTACT);
         expect_output("Exit status: 0 intact;");
@@ -488,7 +488,7 @@ START_TEST(signatures_of_another_history)
         expect_output("checkpoints before this one are missing, or others\n");
         expect("--key=key --receipts=receipts a", DAMAGED);
         expect_output("nothing in this store is signed by this key");
-        expect_output("3 of the checkpoints are signed by none of these keys, and were left out\n");
+        expect_output("3 of the checkpoints are signed by none of these keys, and were left out: give all of them by --key=\n");
 }
 END_TEST
 
@@ -532,7 +532,7 @@ START_TEST(evidence_that_says_nothing_here)
         /* Half a receipt, and one that was changed. */
         attack("cd ../receipts && sed -i '0,/^store 29/s//store 39/' log1 && truncate -s -200 log1");
         expect("--key=key --receipts=receipts a", DAMAGED);
-        expect_output("receipts/log1: 2 of 3 checkpoints are cut off or changed, and left out\n");
+        expect_output("receipts/log1: 2 of 3 checkpoints are cut off or changed, and left out: compare with another copy\n");
 }
 END_TEST
 
@@ -545,9 +545,9 @@ START_TEST(evidence_that_cannot_be_used)
         expect_output("\"nonsense\" is no verifier key (NAME+ID+BASE64), and no file with one");
         expect("--key=sign.pem a", FAILED);
         expect("--key=key --receipts=none a", FAILED);
-        expect_output("Cannot read none: No such file or directory\n");
+        expect_output("Cannot read none: No such file or directory; check the path\n");
         expect("--key=key --checkpoint=none a", FAILED);
-        expect_output("Cannot read none: No such file or directory\n");
+        expect_output("Cannot read none: No such file or directory; check the path\n");
 }
 END_TEST
 

@@ -14,6 +14,7 @@
 #include "tool/cert/files.h"
 #include "tool/cert/key.h"
 #include "tool/cert/show.h"
+#include "tool/reason.h"
 #include "tool/tool.h"
 
 #include <stdio.h>
@@ -52,7 +53,7 @@ static bool is_free(const CertOptions *options, const char *directory, const cha
                 return false;
         if (options->force || access(path, F_OK) < 0)
                 return true;
-        fprintf(stderr, "%s is there already: not overwritten without --force\n", path);
+        fprintf(stderr, "%s is there already: give --force to overwrite it\n", path);
         return false;
 }
 
@@ -81,7 +82,7 @@ static int make(const CertOptions *options, Made *made, const char *key_of)
         }
         r = issue_certificate(&request, made->kind == ISSUE_CA ? NULL : &made->ca, &made->pair, &why);
         if (r < 0)
-                fprintf(stderr, "%s\n", why ? why : strerror(-r));
+                fprintf(stderr, "Cannot issue the certificate: %s\n", why ? why : tool_reason(r));
         return r;
 }
 
@@ -396,7 +397,7 @@ int cert_renew(const CertOptions *options, const char *name)
         if (!made.out || cert_read_authority(options->directory, &made.ca) < 0 || cert_book_load(options->directory, name, &book) < 0)
                 return TOOL_EXIT_FAILURE;
         if (!book) {
-                fprintf(stderr, "No certificate was made here for \"%s\"\n", name);
+                fprintf(stderr, "No certificate was made here for \"%s\": `audit-relay cert list` shows those that were\n", name);
                 return TOOL_EXIT_FAILURE;
         }
         newest = book[strings_count(book) - 1];

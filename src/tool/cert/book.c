@@ -5,6 +5,7 @@
 #include "tool/cert/files.h"
 #include "tool/cert/key.h"
 #include "tool/cert/show.h"
+#include "tool/reason.h"
 
 #include <dirent.h>
 #include <gnutls/x509.h>
@@ -70,7 +71,7 @@ static int read_entry(const char *issued, const char *file, Entries *entries)
                 return -errno;
         r = cert_summary(pem, &summary);
         if (r < 0) {
-                fprintf(stderr, "%s is no certificate\n", path);
+                fprintf(stderr, "%s is no certificate: move it away, or restore it from a backup\n", path);
                 return r;
         }
         entries->list[entries->n++] = (Entry){ TAKE_PTR(pem), summary.begin, st.st_mtim };
@@ -100,7 +101,7 @@ int cert_book_load(const char *directory, const char *name, char ***ret)
         dir = issued ? opendir(issued) : NULL;
         if (!dir && issued && errno != ENOENT) {
                 r = -errno;
-                fprintf(stderr, "Cannot read %s: %s\n", issued, strerror(errno));
+                fprintf(stderr, "Cannot read %s: %s\n", issued, tool_reason(errno));
         }
         while (dir && r >= 0 && (entry = readdir(dir)))
                 if (is_of(entry->d_name, name))
@@ -134,7 +135,7 @@ int cert_book_is_revoked(const char *crl, const char *certificate)
                 gnutls_x509_crl_deinit(parsed);
         if (r >= 0)
                 return r;
-        fprintf(stderr, "Cannot see in crl.pem whether a certificate is revoked: %s\n", gnutls_strerror(r));
+        fprintf(stderr, "Cannot see in crl.pem whether a certificate is revoked: %s; restore it from a backup\n", gnutls_strerror(r));
         return -EINVAL;
 }
 

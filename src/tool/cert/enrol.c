@@ -15,6 +15,7 @@
 #include "tool/cert/incoming.h"
 #include "tool/cert/key.h"
 #include "tool/cert/show.h"
+#include "tool/reason.h"
 #include "tool/systemctl.h"
 #include "tool/tool.h"
 
@@ -73,7 +74,7 @@ int cert_request(const CertOptions *options, const char *name)
         is_new = !made.key;
         r = issue_request(name, options->ed25519, &made.key, &made.certificate, &why);
         if (r < 0) {
-                fprintf(stderr, "%s\n", why ? why : strerror(-r));
+                fprintf(stderr, "Cannot make the request: %s\n", why ? why : tool_reason(r));
                 return TOOL_EXIT_FAILURE;
         }
         if (is_new && (cert_make_directory(out, 0700) < 0 || cert_write(out, REQUEST_KEY, made.key, 0600) < 0))
@@ -124,7 +125,7 @@ static int judge_authority(const CertOptions *options, Incoming *incoming, bool 
         if (r < 0)
                 return r;
         if (!pem && !incoming->authority) {
-                fprintf(stderr, "No CA came with the certificate, and there is no %s\n", path);
+                fprintf(stderr, "No CA came with the certificate, and there is no %s: copy the CA's ca.pem there\n", path);
                 return -ENOKEY;
         }
         if (incoming->authority && (!pem || options->force)) {
@@ -133,7 +134,7 @@ static int judge_authority(const CertOptions *options, Incoming *incoming, bool 
         }
         if (incoming->authority && !incoming_is_trusted(incoming, pem)) {
                 fprintf(stderr,
-                        "The certificate is of another CA than %s trusts: --force puts that one in its place (kept as ca.pem.old)\n", path);
+                        "The certificate is of another CA than %s trusts: give --force to trust that one instead (ca.pem.old keeps the other)\n", path);
                 return -EKEYREJECTED;
         }
         return incoming_verify(incoming, pem);
@@ -158,7 +159,7 @@ static int write_files(const char *out, const Incoming *incoming, bool authority
                 return r;
         if ((requested && rename(request_key, key) < 0) || rename(fresh, certificate) < 0) {
                 r = -errno;
-                fprintf(stderr, "Cannot rename files in %s: %s\n", out, strerror(errno));
+                fprintf(stderr, "Cannot rename files in %s: %s\n", out, tool_reason(errno));
         }
         return r;
 }

@@ -2,6 +2,7 @@
 
 #include "tool/cert/files.h"
 #include "basic/unix.h"
+#include "tool/reason.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@ char *cert_path(const char *directory, const char *name)
 
 static int say(const char *what, const char *path, int error)
 {
-        fprintf(stderr, "Cannot %s %s: %s\n", what, path, strerror(error));
+        fprintf(stderr, "Cannot %s %s: %s\n", what, path, tool_reason(error));
         return -error;
 }
 

@@ -73,7 +73,7 @@ static int take_revocation(const char *text, char **ret)
                 r = gnutls_x509_crl_export2(list, GNUTLS_X509_FMT_PEM, &pem);
         gnutls_x509_crl_deinit(list);
         if (r < 0) {
-                fprintf(stderr, "The revocation list on standard input cannot be read: %s\n", gnutls_strerror(r));
+                fprintf(stderr, "The revocation list on standard input cannot be read: %s; copy all of its lines\n", gnutls_strerror(r));
                 return -EINVAL;
         }
         *ret = strndup((char *) pem.data, pem.size);
@@ -138,7 +138,7 @@ int incoming_verify(const Incoming *incoming, const char *authority)
                 return 0;
         if (r >= 0)
                 (void) gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &why, 0);
-        fprintf(stderr, "The certificate is not taken, by the CA that is to be trusted and this host's clock: %s\n",
+        fprintf(stderr, "The certificate is not taken: %s; check the CA that is to be trusted, and this host's clock\n",
                 why.data ? (char *) why.data : "it cannot be verified");
         gnutls_free(why.data);
         return -EKEYREJECTED;

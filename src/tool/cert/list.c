@@ -8,6 +8,7 @@
 #include "tool/cert/files.h"
 #include "tool/cert/show.h"
 #include "tool/json.h"
+#include "tool/reason.h"
 #include "tool/table.h"
 
 #include <dirent.h>
@@ -45,7 +46,7 @@ static int read_entry(const char *directory, const char *file, const char *crl, 
                 return r;
         r = cert_summary(pem, &ret->summary);
         if (r < 0) {
-                fprintf(stderr, "%s is no certificate\n", path);
+                fprintf(stderr, "%s is no certificate: move it away, or restore it from a backup\n", path);
                 return r;
         }
         /* NAME-SERIAL.pem; a name may have '-', a serial has none. */
@@ -106,7 +107,7 @@ int cert_list(const char *directory, bool json)
         n = scandir(issued, &files, is_certificate, alphasort);
         if (n < 0 && errno != ENOENT) {
                 r = -errno;
-                fprintf(stderr, "Cannot read %s: %s\n", issued, strerror(errno));
+                fprintf(stderr, "Cannot read %s: %s\n", issued, tool_reason(errno));
                 return r;
         }
         if (json)

@@ -7,6 +7,7 @@
 #include "tool/cert/cert.h"
 #include "tool/cert/files.h"
 #include "tool/json.h"
+#include "tool/reason.h"
 #include "tool/tool.h"
 
 #include <stdio.h>
@@ -50,12 +51,12 @@ int cert_revoke(const CertOptions *options, const char *name)
             cert_book_load(options->directory, name, &certificates) < 0)
                 return TOOL_EXIT_FAILURE;
         if (!certificates) {
-                fprintf(stderr, "No certificate was made here for \"%s\"\n", name);
+                fprintf(stderr, "No certificate was made here for \"%s\": `audit-relay cert list` shows those that were\n", name);
                 return TOOL_EXIT_FAILURE;
         }
         r = issue_revocations(&ca, before, certificates, strings_count(certificates), &list, &added, &why);
         if (r < 0) {
-                fprintf(stderr, "%s\n", why ? why : strerror(-r));
+                fprintf(stderr, "Cannot revoke the certificate of \"%s\": %s\n", name, why ? why : tool_reason(r));
                 return TOOL_EXIT_FAILURE;
         }
         if (added > 0 && cert_write(options->directory, "crl.pem", list, 0644) < 0)

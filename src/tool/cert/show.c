@@ -7,6 +7,7 @@
 #include "runtime/expiry.h"
 #include "tool/cert/files.h"
 #include "tool/json.h"
+#include "tool/reason.h"
 
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
@@ -259,7 +260,7 @@ int cert_show(const char *path, bool json)
         text = (gnutls_datum_t){ (unsigned char *) pem, (unsigned) strlen(pem) };
         r = gnutls_x509_crt_list_import2(&list, &n, &text, GNUTLS_X509_FMT_PEM, 0);
         if (r < 0) {
-                fprintf(stderr, "There is no certificate to read in %s: %s\n", path, gnutls_strerror(r));
+                fprintf(stderr, "There is no certificate in %s: %s; name a PEM file\n", path, gnutls_strerror(r));
                 return -EINVAL;
         }
         if (json)
@@ -281,6 +282,6 @@ int cert_show(const char *path, bool json)
                 putchar('\n');
         }
         if (r < 0)
-                fprintf(stderr, "%s: %s\n", path, strerror(-r));
+                fprintf(stderr, "Cannot show %s: %s\n", path, tool_reason(r));
         return MIN(r, 0);
 }

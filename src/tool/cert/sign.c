@@ -3,6 +3,7 @@
 #include "tool/cert/sign.h"
 #include "tool/cert/files.h"
 #include "tool/json.h"
+#include "tool/reason.h"
 
 #include <stdio.h>
 
@@ -13,7 +14,7 @@ static int load(const char *path, const char *name, VerifierKey *ret)
         int r = signing_key_load(path, name, &key, &why);
 
         if (r < 0) {
-                fprintf(stderr, "%s\n", why ? why : strerror(-r));
+                fprintf(stderr, "Cannot use the signing key: %s\n", why ? why : tool_reason(r));
                 return r;
         }
         *ret = *signing_key_verifier(key);
@@ -27,7 +28,7 @@ static int generate(const char *out)
         int r = signing_key_generate(&pem, &why);
 
         if (r < 0) {
-                fprintf(stderr, "%s\n", why ? why : strerror(-r));
+                fprintf(stderr, "Cannot make a signing key: %s\n", why ? why : tool_reason(r));
                 return r;
         }
         r = cert_make_directory(out, 0700);
@@ -61,7 +62,7 @@ int cert_make_signer(const CertOptions *options, const char *name)
         if (!path)
                 return -ENOMEM;
         if (!options->force && access(path, F_OK) == 0) {
-                fprintf(stderr, "%s is there already: not overwritten without --force\n", path);
+                fprintf(stderr, "%s is there already: give --force to overwrite it\n", path);
                 return -EEXIST;
         }
         r = generate(folder);

@@ -103,7 +103,7 @@ static int examine(int n, char **names, bool json)
                 if (doctor.findings[i].verdict == DOCTOR_WRONG)
                         status = DOCTOR_EXIT_WRONG;
         if (doctor.failed) {
-                fprintf(stderr, "audit-relay: %s\n", strerror(ENOMEM));
+                fprintf(stderr, "audit-relay doctor: out of memory, the checks are incomplete: run it again when there is some\n");
                 status = TOOL_EXIT_FAILURE;
         }
         doctor_done(&doctor);

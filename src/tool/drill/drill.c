@@ -7,6 +7,7 @@
 #include "runtime/config.h"
 #include "runtime/state.h"
 #include "tool/json.h"
+#include "tool/reason.h"
 #include "tool/systemctl.h"
 #include "tool/table.h"
 #include "tool/tool.h"
@@ -176,17 +177,17 @@ static int exit_status(const DrillPlan *plan, int result, bool tried)
                 fprintf(stderr, "audit-relay: the reaction did not do as it should: journalctl -u %s\n", plan->service);
                 return TOOL_EXIT_FAILURE;
         case DRILL_HOLDS:
-                fprintf(stderr, "audit-relay: %s/%s holds already, for real\n", plan->component, plan->condition);
+                fprintf(stderr, "audit-relay: %s/%s holds already, for real: see `audit-relay status`\n", plan->component, plan->condition);
                 return DRILL_EXIT_NOT_RUNNING;
         default:
-                fprintf(stderr, "audit-relay: %s does not run: a condition is raised by its own component alone\n", plan->component);
+                fprintf(stderr, "audit-relay: %s does not run, and nobody else raises its conditions: start it first\n", plan->component);
                 return DRILL_EXIT_NOT_RUNNING;
         }
 }
 
 static int say_cannot(int r)
 {
-        fprintf(stderr, "audit-relay: systemd cannot be asked (systemctl show): %s\n", strerror(-r));
+        fprintf(stderr, "audit-relay: systemd cannot be asked (systemctl show): %s\n", tool_reason(r));
         return TOOL_EXIT_FAILURE;
 }
 
@@ -271,7 +272,7 @@ int verb_drill(int argc, char **argv)
                         return TOOL_EXIT_USAGE;
                 }
         if (optind + 1 < argc || (options.yes && optind == argc)) {
-                fprintf(stderr, "audit-relay drill: one condition at a time\n");
+                fprintf(stderr, "audit-relay drill: name one condition at a time\n");
                 return TOOL_EXIT_USAGE;
         }
         if (optind == argc) {

@@ -9,6 +9,7 @@
 #include "tool/cert/files.h"
 #include "tool/component.h"
 #include "tool/drill/drill.h"
+#include "tool/reason.h"
 #include "tool/systemctl.h"
 #include "tool/terminal.h"
 
@@ -115,7 +116,7 @@ static int is_running(const DrillPlan *plan, const char *state_directory)
         int r = component_read(state_directory, plan->component, &component);
 
         if (r < 0) {
-                fprintf(stderr, "audit-relay: %s/%s: %s\n", state_directory, plan->component, strerror(-r));
+                fprintf(stderr, "audit-relay: cannot read %s/%s: %s\n", state_directory, plan->component, tool_reason(r));
                 return r;
         }
         r = component.health == HEALTH_RUNNING;
@@ -142,7 +143,7 @@ int drill_try(const DrillPlan *plan, const char *state_directory, unsigned secon
                 return r;
         result = observe(plan, state_directory, seconds, quiet);
         if (unlink(path) < 0) {
-                fprintf(stderr, "audit-relay: cannot remove %s: %s\n", path, strerror(errno));
+                fprintf(stderr, "audit-relay: cannot remove %s: %s\n", path, tool_reason(errno));
                 return -errno;
         }
         interrupted = 0;

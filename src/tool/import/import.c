@@ -6,6 +6,7 @@
 
 #include "tool/import/import.h"
 #include "tool/json.h"
+#include "tool/reason.h"
 #include "tool/table.h"
 #include "tool/tool.h"
 
@@ -217,7 +218,7 @@ static int run(Import *import, const Options *options)
         int r = import_read(import), status = EXIT_SUCCESS;
 
         if (r == -ENOENT)
-                fprintf(stderr, "audit-relay: there is no configuration of auditd in %s/etc/audit\n", import->root);
+                fprintf(stderr, "audit-relay: there is no configuration of auditd in %s/etc/audit: see --root=\n", import->root);
         if (r < 0)
                 return TOOL_EXIT_FAILURE;
         import_take(import);
@@ -227,7 +228,7 @@ static int run(Import *import, const Options *options)
         if (r == 0)
                 r = print(import, options);
         if (r == -ENOMEM)
-                fprintf(stderr, "audit-relay: %s\n", strerror(-r));
+                fprintf(stderr, "audit-relay import: cannot finish: %s\n", tool_reason(r));
         for (size_t i = 0; i < import->n_settings; i++)
                 if (import->settings[i].fate >= IMPORT_IMPOSSIBLE)
                         status = IMPORT_EXIT_INCOMPLETE;
@@ -277,7 +278,7 @@ int verb_import(int argc, char **argv)
                         return TOOL_EXIT_USAGE;
                 }
         if (optind < argc) {
-                fprintf(stderr, "audit-relay import: takes no argument such as \"%s\"\n", argv[optind]);
+                fprintf(stderr, "audit-relay import: takes no argument such as \"%s\", see --help\n", argv[optind]);
                 return TOOL_EXIT_USAGE;
         }
         if (options.keys) {

@@ -6,6 +6,7 @@
 
 #include "tool/cert/files.h"
 #include "tool/import/import.h"
+#include "tool/reason.h"
 
 #include <glob.h>
 #include <limits.h>
@@ -99,7 +100,7 @@ void import_enable(Import *import, const char *instance, const char *unit, const
 
 static int say(const char *what, const char *path, int error)
 {
-        fprintf(stderr, "audit-relay: cannot %s %s: %s\n", what, path, strerror(error));
+        fprintf(stderr, "audit-relay: cannot %s %s: %s\n", what, path, tool_reason(error));
         return -error;
 }
 

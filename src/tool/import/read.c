@@ -6,6 +6,7 @@
 
 #include "runtime/config.h"
 #include "tool/import/import.h"
+#include "tool/reason.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -61,7 +62,7 @@ static int read_settings(Import *import, ImportFile file, const char *path)
                 return 0;
         if (!stream) {
                 r = -errno;
-                fprintf(stderr, "audit-relay: cannot read %s: %s\n", real, strerror(errno));
+                fprintf(stderr, "audit-relay: cannot read %s: %s\n", real, tool_reason(errno));
                 return r;
         }
         while (r == 0 && getline(&text, &size, stream) >= 0) {
@@ -75,7 +76,7 @@ static int read_settings(Import *import, ImportFile file, const char *path)
                 r = -EIO;
         (void) fclose(stream);
         if (r < 0)
-                fprintf(stderr, "audit-relay: cannot read %s: %s\n", real, strerror(-r));
+                fprintf(stderr, "audit-relay: cannot read %s: %s\n", real, tool_reason(r));
         return r < 0 ? r : 1;
 }
 

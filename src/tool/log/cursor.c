@@ -4,6 +4,7 @@
 
 #include "tool/log/cursor.h"
 #include "lib/relay.h"
+#include "tool/reason.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -46,8 +47,8 @@ int log_cursor_load(LogCursor *cursor, const char *value, const char **ret_file)
                 r = load_file(cursor, value);
         }
         if (r < 0)
-                fprintf(stderr, "--cursor=%s: %s\n", value,
-                        r == -EINVAL ? "neither a cursor nor a file that holds one" : strerror(-r));
+                fprintf(stderr, "Cannot go on from --cursor=%s: %s\n", value,
+                        r == -EINVAL ? "this is neither a cursor nor a file that holds one" : tool_reason(r));
         return r;
 }
 
@@ -71,6 +72,6 @@ int log_cursor_save(const LogCursor *cursor, const char *file)
         strcat(text, "\n");
         r = cursor_replace_file(file, text);
         if (r < 0)
-                fprintf(stderr, "Cannot save the cursor in %s: %s\n", file, strerror(-r));
+                fprintf(stderr, "Cannot save the cursor in %s: %s\n", file, tool_reason(r));
         return r;
 }

@@ -14,6 +14,7 @@
 #include "tool/log/merge.h"
 #include "tool/log/options.h"
 #include "tool/log/stores.h"
+#include "tool/reason.h"
 #include "tool/tool.h"
 
 #include <stdio.h>
@@ -157,12 +158,12 @@ static int pass(Log *log)
         while (log->left > 0 && (r = log_merge_next(log->merge, &batch, &directory)) > 0) {
                 error = take_batch(log, &batch, directory);
                 if (error < 0) {
-                        fprintf(stderr, "Cannot write: %s\n", strerror(-error));
+                        fprintf(stderr, "Cannot write to standard output: %s\n", tool_reason(error));
                         return error;
                 }
         }
         if (r < 0) {
-                fprintf(stderr, "%s: %s\n", directory, log_merge_strerror(r));
+                fprintf(stderr, "Cannot read %s: %s\n", directory, log_merge_reason(r));
                 return r;
         }
         return emit_events(log, log->options.follow ? monotonic_usec() : UINT64_MAX);
@@ -210,7 +211,7 @@ static int flush(void)
 {
         if (fflush(stdout) == 0 && !ferror(stdout))
                 return 0;
-        fprintf(stderr, "Cannot write: %s\n", strerror(errno));
+        fprintf(stderr, "Cannot write to standard output: %s\n", tool_reason(errno));
         return -EIO;
 }
 
@@ -293,7 +294,7 @@ static int set_up(Log *log)
         if (r == 0 && log->options.format == LOG_FORMAT_INTERPRETED)
                 r = log_interpreter_new(&log->print.interpreter);
         if (r < 0) {
-                fprintf(stderr, "%s\n", strerror(-r));
+                fprintf(stderr, "Cannot begin to read records: %s\n", tool_reason(r));
                 return r;
         }
         log->print.format = log->options.format;

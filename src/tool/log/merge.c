@@ -9,6 +9,7 @@
 
 #include "tool/log/merge.h"
 #include "tool/log/seen.h"
+#include "tool/reason.h"
 
 #include <stdio.h>
 
@@ -185,16 +186,16 @@ int log_merge_resume(LogMerge *merge, const LogCursor *cursor)
                 } else {
                         known++;
                         if (r == 0)
-                                fprintf(stderr, "%s: records behind the cursor are not there any more\n", input->directory);
+                                fprintf(stderr, "%s: records behind the cursor are not there any more, look for them on another collector or in a backup\n", input->directory);
                 }
                 if (r < 0) {
-                        fprintf(stderr, "%s: %s\n", input->directory, log_merge_strerror(r));
+                        fprintf(stderr, "Cannot read %s: %s\n", input->directory, log_merge_reason(r));
                         return r;
                 }
         }
         if (known > 0 || cursor->n == 0)
                 return 0;
-        fprintf(stderr, "The cursor is of none of these stores\n");
+        fprintf(stderr, "The cursor is of none of these stores: name its store by --store=, or begin anew without it\n");
         return -ENOENT;
 }
 
@@ -212,10 +213,10 @@ void log_merge_position(const LogMerge *merge, LogCursor *ret)
         }
 }
 
-const char *log_merge_strerror(int error)
+const char *log_merge_reason(int error)
 {
-        return error == -ESTALE ? "its records are not those that the cursor knows: it was set back to an earlier state"
-                                : strerror(-error);
+        return error == -ESTALE ? "its records are not those that the cursor knows: it was set back; begin anew without the cursor"
+                                : tool_reason(error);
 }
 
 void log_merge_select(LogMerge *merge, const LogQuery *query)

@@ -24,7 +24,7 @@ void log_merge_reverse(LogMerge *merge);
  * stderr what is wrong. */
 int log_merge_resume(LogMerge *merge, const LogCursor *cursor) _must_check_;
 /* What an errno of these functions means. */
-const char *log_merge_strerror(int error);
+const char *log_merge_reason(int error);
 /* Up to where all was given by log_merge_next(), once it has said that there is nothing more for now. */
 void log_merge_position(const LogMerge *merge, LogCursor *ret);
 

@@ -106,7 +106,7 @@ static int parse_types(LogQuery *query, const char *value)
         query->types = record_filter_free(query->types);
         r = record_filter_parse(value, strlen(value), &query->types, &why);
         if (r < 0)
-                fprintf(stderr, "--type=%s: %s\n", value, why ? why : strerror(-r));
+                fprintf(stderr, "--type=%s: %s; see audit-relay-records(7)\n", value, why ? why : strerror(-r));
         return r;
 }
 
@@ -201,7 +201,7 @@ static int check(LogOptions *options, bool lines_given)
                 return -EINVAL;
         }
         if (query->since_usec > query->until_usec) {
-                fprintf(stderr, "--since= is later than --until=\n");
+                fprintf(stderr, "--since= is later than --until=: exchange them\n");
                 return -EINVAL;
         }
         if (options->follow && !lines_given && query->since_usec == 0 && !options->cursor)
@@ -236,7 +236,7 @@ int log_options_parse(int argc, char **argv, LogOptions *ret)
                 lines_given = lines_given || option == 'n';
         }
         if (r == 0 && optind < argc && !options.help) {
-                fprintf(stderr, "\"%s\" is no option\n", argv[optind]);
+                fprintf(stderr, "\"%s\" is no option, see --help\n", argv[optind]);
                 r = -EINVAL;
         }
         if (r == 0)

@@ -151,7 +151,7 @@ int log_print_damage(LogPrint *print, const ViewBatch *damage, const char *direc
         uint64_t first = damage->stored.first, last = damage->stored.last;
         Json json = JSON_INIT_COMPACT(stdout);
 
-        fprintf(stderr, "%s: %" PRIu64 " records, seqs %" PRIu64 " to %" PRIu64 ", are damaged\n", directory,
+        fprintf(stderr, "%s: %" PRIu64 " records, seqs %" PRIu64 " to %" PRIu64 ", are damaged: `audit-relay verify` says how\n", directory,
                 last - first + 1, first, last);
         if (print->format != LOG_FORMAT_JSON)
                 return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "tool/log/stores.h"
+#include "tool/reason.h"
 #include "tool/store-directories.h"
 
 #include <stdio.h>
@@ -22,11 +23,11 @@ typedef struct LogNode {
 static int say_failed(const char *directory, int error)
 {
         if (error == -ENODATA)
-                fprintf(stderr, "%s: no store is there\n", directory);
+                fprintf(stderr, "There is no store in %s: check the path\n", directory);
         else if (error == -E2BIG)
                 fprintf(stderr, "%s: at most %u stores can be read at once\n", directory, LOG_STORES_MAX);
         else
-                fprintf(stderr, "%s: %s\n", directory, strerror(-error));
+                fprintf(stderr, "Cannot read the store in %s: %s\n", directory, tool_reason(error));
         return error;
 }
 
@@ -139,7 +140,7 @@ static int add_default(LogStores *stores)
                 return -ENODATA;
         }
         if (!any)
-                fprintf(stderr, "No record is stored on this host yet\n");
+                fprintf(stderr, "No record is stored on this host yet: see `audit-relay status`\n");
         return 0;
 }
 
@@ -151,7 +152,7 @@ static int add_named(LogStores *stores, const char *directory)
                 return MIN(r, 0);
         if (!stores->follow)
                 return say_failed(directory, -ENODATA);
-        fprintf(stderr, "%s: no store is there yet\n", directory);
+        fprintf(stderr, "There is no store in %s yet, waiting for it\n", directory);
         return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "runtime/state.h"
 #include "tool/component.h"
 #include "tool/json.h"
+#include "tool/reason.h"
 #include "tool/status/peers.h"
 #include "tool/status/summary.h"
 #include "tool/terminal.h"
@@ -150,8 +151,8 @@ static int show(const Options *options, char *const *names)
                 int r = component_read(options->directory, names[i], &component);
 
                 if (r < 0) {
-                        fprintf(stderr, "audit-relay: %s/%s: %s\n", options->directory, names[i],
-                                strerror(-r));
+                        fprintf(stderr, "audit-relay: cannot read %s/%s: %s\n", options->directory, names[i],
+                                tool_reason(r));
                         worst = TOOL_EXIT_FAILURE;
                         break;
                 }
@@ -165,7 +166,7 @@ static int show(const Options *options, char *const *names)
                         r = print_component(options, &component);
                 component_done(&component);
                 if (r < 0) {
-                        fprintf(stderr, "audit-relay: %s\n", strerror(-r));
+                        fprintf(stderr, "audit-relay status: cannot show %s: %s\n", names[i], tool_reason(r));
                         worst = TOOL_EXIT_FAILURE;
                         break;
                 }
@@ -188,7 +189,7 @@ static int show_peers(const Options *options)
         else if (r >= 0)
                 printf("%s", options->json ? "[]\n" : "No aggregator is running here.\n");
         if (r < 0)
-                fprintf(stderr, "audit-relay: %s/aggregator: %s\n", options->directory, strerror(-r));
+                fprintf(stderr, "audit-relay: cannot read %s/aggregator: %s\n", options->directory, tool_reason(r));
         else
                 r = component.health == HEALTH_RUNNING ? EXIT_SUCCESS : STATUS_EXIT_NOT_RUNNING;
         component_done(&component);
@@ -206,7 +207,7 @@ static int show_once(const Options *options, int n, char **wanted)
         if (n == 0)
                 r = component_list(options->directory, &names);
         if (r < 0) {
-                fprintf(stderr, "audit-relay: %s: %s\n", options->directory, strerror(-r));
+                fprintf(stderr, "audit-relay: cannot read %s: %s\n", options->directory, tool_reason(r));
                 return TOOL_EXIT_FAILURE;
         }
         if (options->watch && isatty(STDOUT_FILENO))

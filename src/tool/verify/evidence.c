@@ -7,6 +7,7 @@
 
 #include "tool/verify/evidence.h"
 #include "basic/unix.h"
+#include "tool/reason.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -29,7 +30,7 @@ static char *read_file(const char *path, size_t *ret_size)
                 r = -EFBIG;
         if (r >= 0)
                 return TAKE_PTR(text);
-        fprintf(stderr, "Cannot read %s: %s\n", path, strerror(-r));
+        fprintf(stderr, "Cannot read %s: %s\n", path, tool_reason(r));
         return NULL;
 }
 
@@ -121,7 +122,7 @@ int evidence_add_file(Evidence *evidence, const char *path)
                 n++;
         }
         if (broken > 0)
-                fprintf(stderr, "%s: %zu of %zu checkpoints are cut off or changed, and left out\n", path, broken, n);
+                fprintf(stderr, "%s: %zu of %zu checkpoints are cut off or changed, and left out: compare with another copy\n", path, broken, n);
         return 0;
 }
 
@@ -131,7 +132,7 @@ int evidence_add_directory(Evidence *evidence, const char *path)
         int n = scandir(path, &entries, NULL, alphasort), r = 0;
 
         if (n < 0) {
-                fprintf(stderr, "Cannot read %s: %s\n", path, strerror(errno));
+                fprintf(stderr, "Cannot read %s: %s\n", path, tool_reason(errno));
                 return -errno;
         }
         for (int i = 0; i < n; i++) {

@@ -3,6 +3,7 @@
 /* audit-relay verify: whether stores are whole. It reads, and writes nothing but what it says. */
 
 #include "tool/store-directories.h"
+#include "tool/reason.h"
 #include "tool/terminal.h"
 #include "tool/tool.h"
 #include "tool/verify/report.h"
@@ -147,7 +148,7 @@ static int verify_directory(const char *directory, void *userdata)
                 return 0;
         if (r < 0) {
                 fprintf(stderr, "Cannot verify %s: %s\n", directory,
-                        r == -EPROTONOSUPPORT ? "it was written by a newer version" : strerror(-r));
+                        r == -EPROTONOSUPPORT ? "it was written by a newer version; use that one's audit-relay" : tool_reason(r));
                 verification->failed = true;
                 return 1;
         }
@@ -168,7 +169,7 @@ static int verify_root(Verification *verification, const char *directory)
         if (r >= 0)
                 n = store_directories_nodes(directory, verify_directory, verification);
         if (r < 0 || n < 0) {
-                fprintf(stderr, "Cannot verify %s: %s\n", directory, strerror(r < 0 ? -r : -n));
+                fprintf(stderr, "Cannot verify %s: %s\n", directory, tool_reason(r < 0 ? r : n));
                 verification->failed = true;
                 return 0;
         }
@@ -193,7 +194,7 @@ static void verify_named(Verification *verification, char *const *directories)
 {
         for (; *directories; directories++)
                 if (verify_root(verification, *directories) == 0 && !verification->failed) {
-                        fprintf(stderr, "%s: no store is there\n", *directories);
+                        fprintf(stderr, "There is no store in %s: check the path\n", *directories);
                         verification->failed = true;
                 }
 }
@@ -212,7 +213,7 @@ static void check_rest(Verification *verification)
         Evidence *evidence = &verification->evidence;
 
         if (evidence->foreign > 0)
-                fprintf(stderr, "%" PRIu64 " of the checkpoints are signed by none of these keys, and were left out\n",
+                fprintf(stderr, "%" PRIu64 " of the checkpoints are signed by none of these keys, and were left out: give all of them by --key=\n",
                         evidence->foreign);
         evidence_rest(evidence, on_rest, verification);
 }
@@ -231,7 +232,7 @@ static int print(const Verification *verification)
         if (r == 0 && (fflush(stdout) != 0 || ferror(stdout)))
                 r = -errno;
         if (r < 0)
-                fprintf(stderr, "Cannot write: %s\n", strerror(-r));
+                fprintf(stderr, "Cannot write to standard output: %s\n", tool_reason(r));
         return r;
 }
 
