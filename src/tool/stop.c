@@ -6,6 +6,9 @@
  * Sockets go before their service, which they would start again. The kernel's socket is systemd's and the dispatcher's: while
  * the latter runs it is read on, and what comes when both are gone is nobody's; the next dispatcher says how many events that
  * were, by their serials.
+ *
+ * Where a unit refuses to be stopped by hand nothing is begun: sockets that are closed before a service that goes on would leave
+ * the host half audited.
  */
 
 #include "runtime/loop.h"
@@ -83,7 +86,8 @@ static void help(void)
                "  --help            This text\n"
                "\n"
                "Exit status: 0 stopped, and nothing is left here; 3 stopped, and records are left (which, it\n"
-               "says); 1 something does not stop; 2 wrong usage.\n",
+               "says); 1 something does not stop, or may not be stopped by hand (RefuseManualStop=): then\n"
+               "nothing is; 2 wrong usage.\n",
                TIMEOUT_DEFAULT_SEC, STATE_DIRECTORY);
 }
 
@@ -124,6 +128,41 @@ static double wait_empty(const Options *options, const Drain *drain)
         }
         terminal_progress_end();
         return left;
+}
+
+/* --- Refusal --- */
+
+/* The first unit of the steps that runs and whose settings do not let people stop it; NULL: there is none, or no systemd to ask. */
+static const char *find_refusal(const Step *steps, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                const char *const *units = steps[i].arguments + 1; /* behind "stop" */
+                _cleanup_(freep) char *text = NULL;
+
+                if (systemctl_show("ActiveState,RefuseManualStop", units, &text) != 0)
+                        continue;
+                for (; *units; units++)
+                        if (systemctl_is(text, *units, "RefuseManualStop", "yes") && !systemctl_is(text, *units, "ActiveState", "inactive"))
+                                return *units;
+        }
+        return NULL;
+}
+
+static int tell_refusal(const Options *options, Json *json, const char *unit)
+{
+        if (options->json) {
+                json_object_begin(json, NULL);
+                json_string(json, "step", unit);
+                json_bool(json, "stopped", false);
+                json_string(json, "reason", "RefuseManualStop=yes");
+                json_object_end(json);
+        }
+        fprintf(stderr,
+                "audit-relay stop: %s may not be stopped by hand here (RefuseManualStop=yes); nothing was stopped. It stops with the host. "
+                "If it is to stop now: systemctl cat %s names the drop-in that forbids it; remove that, run systemctl daemon-reload, "
+                "and then this again\n",
+                unit, unit);
+        return TOOL_EXIT_FAILURE;
 }
 
 /* --- Stopping --- */
@@ -172,20 +211,34 @@ static int run_steps(const Options *options, Json *json, const Step *steps, size
         return status;
 }
 
+/* What this host runs, or what of it is meant. */
+static int stop_roles(const Options *options, Json *json)
+{
+        bool all = !options->client && !options->collector, client = all || options->client, collector = all || options->collector;
+        const char *refusal = client ? find_refusal(client_steps, ELEMENTSOF(client_steps)) : NULL;
+        int status = EXIT_SUCCESS, r;
+
+        if (!refusal && collector)
+                refusal = find_refusal(collector_steps, ELEMENTSOF(collector_steps));
+        if (refusal)
+                return tell_refusal(options, json, refusal);
+        if (client)
+                status = run_steps(options, json, client_steps, ELEMENTSOF(client_steps));
+        if (status != TOOL_EXIT_FAILURE && collector) {
+                r = run_steps(options, json, collector_steps, ELEMENTSOF(collector_steps));
+                status = r == EXIT_SUCCESS ? status : r;
+        }
+        return status;
+}
+
 static int stop(const Options *options)
 {
-        bool all = !options->client && !options->collector;
         Json json = JSON_INIT(stdout);
-        int status = EXIT_SUCCESS, r;
+        int status;
 
         if (options->json)
                 json_array_begin(&json, NULL);
-        if (all || options->client)
-                status = run_steps(options, &json, client_steps, ELEMENTSOF(client_steps));
-        if (status != TOOL_EXIT_FAILURE && (all || options->collector)) {
-                r = run_steps(options, &json, collector_steps, ELEMENTSOF(collector_steps));
-                status = r == EXIT_SUCCESS ? status : r;
-        }
+        status = stop_roles(options, &json);
         if (options->json) {
                 json_array_end(&json);
                 putchar('\n');

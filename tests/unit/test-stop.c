@@ -16,7 +16,7 @@ static void setup(void)
 {
         scratch_make(directory);
         log_init("test", -1);
-        write_systemctl(directory, "#!/bin/sh\necho \"$@\" >>${0%/*}/asked\n");
+        write_systemctl(directory, "#!/bin/sh\ntest $1 = show && exec cat ${0%/*}/units\necho \"$@\" >>${0%/*}/asked\n");
 }
 
 static void teardown(void)
@@ -110,6 +110,28 @@ START_TEST(remote_has_nobody)
 }
 END_TEST
 
+/* Of what is before it in the order nothing is stopped either. */
+START_TEST(what_may_not_be_stopped)
+{
+        char path[128];
+
+        scratch_write(directory, "units", "Id=audit-relay-dispatcher.service\nActiveState=active\nRefuseManualStop=no\n\n"
+                                          "Id=audit-relay-remote.service\nActiveState=active\nRefuseManualStop=yes\n");
+        ck_assert_int_eq(run("--timeout=0"), 1);
+        expect_output("audit-relay-remote.service may not be stopped by hand here (RefuseManualStop=yes); nothing was stopped");
+        expect_output("systemctl cat audit-relay-remote.service names the drop-in");
+        ck_assert_int_eq(run("--json --timeout=0"), 1);
+        expect_output("    \"step\": \"audit-relay-remote.service\",\n    \"stopped\": false,\n    \"reason\": \"RefuseManualStop=yes\"\n");
+        (void) snprintf(path, sizeof path, "%s/asked", directory);
+        ck_assert_int_eq(access(path, F_OK), -1);
+        /* It is the client's alone. */
+        ck_assert_int_eq(run("--collector"), 0);
+        /* One that does not run is none to be stopped. */
+        scratch_write(directory, "units", "Id=audit-relay-remote.service\nActiveState=inactive\nRefuseManualStop=yes\n");
+        ck_assert_int_eq(run("--client --timeout=0"), 0);
+}
+END_TEST
+
 START_TEST(what_does_not_stop)
 {
         write_systemctl(directory, "#!/bin/sh\ncase \"$*\" in *dispatcher.service) exit 4;; esac\n");
@@ -134,6 +156,7 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, one_role);
         tcase_add_test(tcase, remote_is_waited_for);
         tcase_add_test(tcase, remote_has_nobody);
+        tcase_add_test(tcase, what_may_not_be_stopped);
         tcase_add_test(tcase, what_does_not_stop);
         suite_add_tcase(suite, tcase);
         return check_main(suite);

@@ -2,9 +2,11 @@
 """The two targets are all there is to type: they start, stop and restart everything, and bring it back after a reboot.
 
 A restart of the client target restarts the programs, but not the sockets: PID 1 keeps them, so what is queued in them is not
-lost. After a reboot all is there again without a command, and the ring's death with the machine harms nobody.
+lost. After a reboot all is there again without a command, no job was left out of it for an ordering cycle, and the ring's death with
+the machine harms nobody.
 """
 
+from harness.boot import expect_no_cycles
 from harness.machine import until
 from harness.records import records
 from harness.relay import AGGREGATOR, DISPATCHER, REMOTE
@@ -37,6 +39,8 @@ def story(t):
         host.power_on()
     for unit in DISPATCHER, REMOTE, AGGREGATOR:
         until(lambda: t.host_of(unit).is_active(unit), f"{unit} runs after the reboot")
+    for host in t.client, t.collector:
+        expect_no_cycles(host)
     lines = records(10, "after-reboot")
     t.send(lines)
     t.expect_stored(lines)

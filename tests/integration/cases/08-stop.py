@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """stop takes a collector and a client down in order; what is left it says by number, and nothing is missing after the next start.
 
-A drop-in that refuses it is obeyed. The collector first, so that the client has records that nobody takes; no unit of either runs afterwards, nor comes back by a socket.
+The collector first, so that the client has records that nobody takes; no unit of either runs afterwards, nor comes back by a socket.
 """
 
 import json
@@ -16,12 +16,6 @@ def running(host):
 
 
 def story(t):
-    refusal = f"/etc/systemd/system/{AGGREGATOR}.d"
-    t.collector.sh(f"install -Dm644 -t {refusal} /usr/share/audit-relay/refuse-manual-stop.conf && systemctl daemon-reload")
-    status, output = t.collector.sh("audit-relay stop --collector", status=True)
-    assert status == 1 and "the aggregator             does not stop" in output and t.collector.is_active(AGGREGATOR), (status, output)
-    t.collector.sh(f"rm -r {refusal} && systemctl daemon-reload")
-
     t.collector.sh("audit-relay stop --collector")
     assert not running(t.collector)
     lines = records(100, "stopped")
