@@ -11,6 +11,7 @@
 #include "aggregator/positions.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
+#include "runtime/notify.h"
 #include "store/view.h"
 
 #include <strings.h>
@@ -86,6 +87,7 @@ int positions_add(Positions *positions, const StoreLoopOptions *store, const cha
                         .hash = store->store.hash,
                         .segment_size_max = store->store.segment_size_max,
                         .links = store->store.links,
+                        .progress = notify_starting,
                 },
         };
         StoreOpening opening;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "runtime/notify.h"
+#include "runtime/loop.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -27,4 +30,17 @@ int notify_manager(const char *text)
                    (socklen_t) (offsetof(struct sockaddr_un, sun_path) + size)) < 0)
                 return -errno;
         return 1;
+}
+
+void notify_starting(void)
+{
+        static uint64_t said_usec;
+        uint64_t now = monotonic_usec();
+        char text[80];
+
+        if (said_usec > 0 && now - said_usec < USEC_PER_SEC)
+                return;
+        (void) snprintf(text, sizeof text, "EXTEND_TIMEOUT_USEC=%" PRIu64 "\nSTATUS=Reading the store", NOTIFY_STARTING_USEC);
+        if (notify_manager(text) != -EAGAIN)
+                said_usec = now;
 }

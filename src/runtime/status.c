@@ -165,16 +165,26 @@ static void status_publish(State *state)
         state->published_usec = monotonic_usec();
 }
 
+/* One line for `systemctl status`: the text, and behind it the conditions that hold. */
 static void status_notify(State *state, const char *text)
 {
-        char assignment[sizeof state->notified + sizeof "STATUS="];
+        char line[sizeof state->notified], assignment[sizeof line + sizeof "STATUS="];
+        const char *before = "; conditions: ";
+        const Held *held;
+        size_t n;
 
-        if (strcmp(text, state->notified) == 0)
+        n = (size_t) snprintf(line, sizeof line, "%s", text);
+        TAILQ_FOREACH (held, &state->held, entries) {
+                if (n < sizeof line)
+                        n += (size_t) snprintf(line + n, sizeof line - n, "%s%s", before, held->name);
+                before = ", ";
+        }
+        if (strcmp(line, state->notified) == 0)
                 return;
-        (void) snprintf(assignment, sizeof assignment, "STATUS=%s", text);
+        (void) snprintf(assignment, sizeof assignment, "STATUS=%s", line);
         /* What the manager does not take now is said again with the next status. */
         if (notify_manager(assignment) != -EAGAIN)
-                (void) snprintf(state->notified, sizeof state->notified, "%s", text);
+                (void) snprintf(state->notified, sizeof state->notified, "%s", line);
 }
 
 void status_end(State *state, const char *format, ...)
@@ -188,8 +198,8 @@ void status_end(State *state, const char *format, ...)
         for (char *p = text; *p != '\0'; p++)
                 if ((unsigned char) *p < 0x20 || *p == 0x7f)
                         *p = ' ';
-        status_notify(state, text);
         state_look_for_drill(state);
+        status_notify(state, text);
         state_flush_held(state);
         if (!state->status)
                 return;

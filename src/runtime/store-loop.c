@@ -19,6 +19,7 @@
 #include "runtime/store-loop-private.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
+#include "runtime/notify.h"
 
 #include <inttypes.h>
 #include <sys/random.h>
@@ -526,9 +527,12 @@ int store_loop_adopt(sd_event *event, const StoreLoopOptions *options, StoreOpen
 
 int store_loop_new(sd_event *event, const StoreLoopOptions *options, StoreLoop **ret)
 {
+        StoreLoopOptions starting = *options;
         StoreOpening opening;
-        int r = store_loop_open(options, &opening);
+        int r;
 
+        starting.store.progress = notify_starting;
+        r = store_loop_open(&starting, &opening);
         if (r < 0) {
                 store_loop_log_open(options->directory, r);
                 return r;

@@ -86,7 +86,7 @@ void store_opening_done(StoreOpening *opening);
 /* The rest; the same options. *opening is taken over, also on failure. */
 int store_loop_adopt(sd_event *event, const StoreLoopOptions *options, StoreOpening *opening,
                      StoreLoop **ret) _must_check_;
-/* Both. Logs what it finds, and why it fails. */
+/* Both, at the start of the program: the manager is told that it takes time. Logs what it finds, and why it fails. */
 int store_loop_new(sd_event *event, const StoreLoopOptions *options, StoreLoop **ret) _must_check_;
 /* After all sessions are gone. Waits for the job in flight. After store_loop_finish() the end was clean. */
 StoreLoop *store_loop_free(StoreLoop *loop);

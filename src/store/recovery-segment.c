@@ -51,6 +51,7 @@ static int entry_at(Found *found, int handle, uint32_t number, IndexEntry *ret)
         uint64_t offset = (uint64_t) number * INDEX_ENTRY_SIZE;
         int r;
 
+        recovery_progress(found->store);
         if (number < found->chunk_first || number - found->chunk_first >= found->n_chunk) {
                 found->n_chunk = 0;
                 r = segment_read(found->store->disk, handle, found->chunk, (size_t) n * INDEX_ENTRY_SIZE,
@@ -303,6 +304,7 @@ static int write_again(Found *found, int handle, uint64_t from, uint64_t to)
 
         for (; from < to; from += size) {
                 MARK("store.written-again");
+                recovery_progress(found->store);
                 size = MIN(to - from, BATCH_PAYLOAD_MAX);
                 r = segment_read(found->store->disk, handle, found->payload, size, from);
                 if (r == 0)
@@ -353,6 +355,7 @@ static uint64_t count_lines(Found *found, const SegmentFiles *files)
         uint64_t n = 0, size;
 
         for (uint64_t at = 0; at < found->text_size; at += size) {
+                recovery_progress(found->store);
                 size = MIN(found->text_size - at, BATCH_PAYLOAD_MAX);
                 if (segment_read(found->store->disk, files->text, found->payload, size, at) < 0)
                         break;

@@ -80,6 +80,7 @@ static int list_segments(Store *store, Listing *listing)
         if (listing->indexes.n > 0)
                 qsort(listing->indexes.firsts, listing->indexes.n, sizeof(uint64_t), compare);
         for (size_t i = 0; i < listing->indexes.n; i++) {
+                recovery_progress(store);
                 segment = segment_add(store, listing->indexes.firsts[i]);
                 if (!segment)
                         return -ENOMEM;

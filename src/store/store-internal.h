@@ -412,6 +412,11 @@ void commit_write_mark(Store *store, uint64_t now_usec);
 
 /* The last segment. */
 int recovery_segment(Store *store, uint64_t now_usec, StoreReport *report) _must_check_;
+static inline void recovery_progress(const Store *store)
+{
+        if (store->options.progress)
+                store->options.progress();
+}
 int recovery_run(Store *store, uint64_t now_usec, StoreReport *report) _must_check_;
 
 typedef struct Replay {

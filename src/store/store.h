@@ -36,6 +36,7 @@ typedef struct StoreOptions {
         bool delete_unacked; /* these bounds may delete what is not released (a gap); else they say -ENOSPC */
         bool links;                 /* keep audit.log and the folder of links for ausearch */
         uint64_t stream_forget_usec; /* idle streams leave the table, 0: never */
+        void (*progress)(void);     /* called again and again while store_open() reads on; may be NULL */
 } StoreOptions;
 
 /* What opening found, for the log and the gap records of the owner. */

@@ -3,8 +3,11 @@
 /* Words to the service manager: they arrive, and one that does not read stops nobody. */
 
 #include "check-main.h"
+#include "capture.h"
+#include "runtime/log.h"
 #include "runtime/loop.h"
 #include "runtime/notify.h"
+#include "runtime/state.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -106,6 +109,55 @@ START_TEST(a_manager_that_does_not_read_stops_no_loop)
 }
 END_TEST
 
+/* Once a second, however often there is progress. */
+START_TEST(a_start_that_gets_on_is_given_time)
+{
+        uint64_t begin = monotonic_usec();
+
+        notify_starting();
+        ck_assert(heard("EXTEND_TIMEOUT_USEC=90000000\nSTATUS=Reading the store"));
+        notify_starting();
+        ck_assert(!heard("EXTEND_TIMEOUT_USEC=90000000\nSTATUS=Reading the store") || monotonic_usec() - begin >= USEC_PER_SEC);
+        (void) usleep(USEC_PER_SEC);
+        notify_starting();
+        ck_assert(heard("EXTEND_TIMEOUT_USEC=90000000\nSTATUS=Reading the store"));
+}
+END_TEST
+
+static void say_status(State *state)
+{
+        status_begin(state);
+        status_end(state, "%s", "fine");
+}
+
+START_TEST(the_status_line_tells_of_conditions)
+{
+        char directory[64], text[] = "STATUS=fine; conditions: network_down, spool_full";
+        State *state;
+
+        scratch_make(directory);
+        log_init("test", -1);
+        ck_assert_int_eq(state_new(directory, "remote", &state), 0);
+        say_status(state);
+        ck_assert(heard("STATUS=fine"));
+        say_status(state);
+        ck_assert(!heard("STATUS=fine")); /* it is known */
+        state_raise(state, "network_down", "x", NULL);
+        state_raise(state, "spool_full", "x", NULL);
+        say_status(state);
+        ck_assert(heard(text));
+        state_clear(state, "network_down");
+        say_status(state);
+        ck_assert(heard("STATUS=fine; conditions: spool_full"));
+        for (char name[] = "a_condition_with_a_long_name_a"; name[sizeof name - 2] <= 'p'; name[sizeof name - 2]++)
+                state_raise(state, name, "x", NULL);
+        say_status(state); /* more than fit: those that do */
+        ck_assert(!heard(text));
+        state = state_free(state);
+        scratch_remove(directory);
+}
+END_TEST
+
 START_TEST(the_watchdog_is_fed)
 {
         static const LoopHandler handler = { .terminate = on_event, .reload = on_event };
@@ -132,6 +184,8 @@ int main(void)
         tcase_add_test(tcase, words_arrive);
         tcase_add_test(tcase, without_a_manager_nothing_is_said);
         tcase_add_test(tcase, a_manager_that_does_not_read_stops_no_loop);
+        tcase_add_test(tcase, a_start_that_gets_on_is_given_time);
+        tcase_add_test(tcase, the_status_line_tells_of_conditions);
         tcase_add_test(tcase, the_watchdog_is_fed);
         suite_add_tcase(suite, tcase);
         return check_main(suite);

@@ -565,6 +565,29 @@ START_TEST(an_unused_store_ends_cleanly_too)
 }
 END_TEST
 
+static unsigned n_progress;
+
+static void on_progress(void)
+{
+        n_progress++;
+}
+
+/* So that whoever waits for it can tell a long start from one that hangs. */
+START_TEST(opening_says_that_it_gets_on)
+{
+        for (uint64_t n = 1; n <= 50; n++) {
+                ck_assert_int_eq(append(1, n, n), 0);
+                commit();
+        }
+        close_store();
+        options.progress = on_progress;
+        n_progress = 0;
+        open_store();
+        ck_assert_uint_ge(n_progress, 50);
+        options.progress = NULL;
+}
+END_TEST
+
 START_TEST(two_cannot_have_one_store)
 {
         StoreOptions second = fixture_options(sim_disk_attach(sim));
@@ -729,6 +752,7 @@ int main(void)
         tcase_add_test(tcase, a_new_store_is_begun);
         tcase_add_test(tcase, an_end_need_not_be_clean);
         tcase_add_test(tcase, an_unused_store_ends_cleanly_too);
+        tcase_add_test(tcase, opening_says_that_it_gets_on);
         tcase_add_test(tcase, two_cannot_have_one_store);
         tcase_add_test(tcase, a_newer_format_is_left_alone);
         tcase_add_test(tcase, a_chain_begins_where_it_is_asked_for);

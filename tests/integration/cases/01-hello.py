@@ -5,9 +5,17 @@ Everything an administrator has typed is in harness/relay.py: three lines for th
 client, two `systemctl enable --now`.
 """
 
+import re
+
 from harness.machine import until
 from harness.records import records
 from harness.relay import AGGREGATOR, DISPATCHER, LOG, REMOTE
+
+STATUS_LINES = {
+    DISPATCHER: r"no kernel, \d+ records, remote acked",
+    REMOTE: r"connected to collector \(.*\), 0 records waiting",
+    AGGREGATOR: r"\d+ connections, \d+ records taken",
+}
 
 
 def story(t):
@@ -19,6 +27,9 @@ def story(t):
     # audit.log is the open segment, for people, once its first records are durable.
     until(t.collector.path(f"{LOG}/audit.log").exists, "audit.log")
     assert t.collector.read(f"{LOG}/audit.log") == t.segments()[-1].read_bytes()
+    # What `systemctl status` shows of each.
+    for unit, line in STATUS_LINES.items():
+        until(lambda: re.fullmatch(line, t.host_of(unit).show(unit, "StatusText")), f"{unit}'s status is like {line}")
     # Lines that come later go to the same place, in order.
     more = records(1000, "hello-again")
     t.send(more)
