@@ -24,7 +24,8 @@ TABLE = re.compile(r'^\|[^|]*\| default \|.*\n\|[-|: ]+\n((?:^\|.*\n?)*)', re.MU
 # A key in a sentence. systemd's are those in our units and drop-ins, and a few more that pages name.
 MENTIONED = re.compile(r'(?<![\w/+])([A-Z][a-z]\w{2,30})=(?![\w+/]*[^\w`]*=)')
 DIRECTIVE = re.compile(r'^#? ?([A-Z]\w+)=', re.MULTILINE)
-SYSTEMD = {'DeviceAllow', 'EnvironmentFile', 'LoadCredential', 'LoadCredentialEncrypted', 'Nice'}
+SYSTEMD = {'DeviceAllow', 'EnvironmentFile', 'FreeBind', 'IOWeight', 'LoadCredential', 'LoadCredentialEncrypted', 'MemoryHigh', 'Nice',
+           'RequiresMountsFor', 'SetCredentialEncrypted', 'TimeoutStartSec'}
 INSTALLED = 'units/meson.build'
 MANUAL = 'man/manual.py'
 # For who works on the project, not for who uses it.

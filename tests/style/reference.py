@@ -17,7 +17,7 @@ VERBS = 'src/tool/main.c'
 OPTION = re.compile(r'\{\s*"([a-z][a-z0-9-]*)",\s*(?:no|required|optional)_argument')
 UNIT = re.compile(r'audit-relay(?:-[a-z]+)*(?:@[\w-]*)?\.(?:service|socket|target|path|slice)')
 # Assignments of sd_notify(3) and fields that the journal itself knows.
-NOT_OURS = set('READY STATUS STOPPING RELOADING MONOTONIC_USEC WATCHDOG PRIORITY MESSAGE MESSAGE_ID SYSLOG_IDENTIFIER'.split())
+NOT_OURS = set('READY STATUS STOPPING RELOADING MONOTONIC_USEC WATCHDOG EXTEND_TIMEOUT_USEC PRIORITY MESSAGE MESSAGE_ID SYSLOG_IDENTIFIER'.split())
 # A directory that a page has its reader make.
 READERS = {('docs/tls.md', 'tpm')}
 LITERAL = re.compile(r'"((?:\\.|[^"\\\n])*)"')
