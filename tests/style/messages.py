@@ -92,7 +92,8 @@ def reason_stripped(text):
 
 
 def wording(text):
-    """Complaints about the words of any text."""
+    """Complaints about the words of any text. Fields, and assignments of sd_notify(3), have their names in capitals."""
+    text = re.sub(r'(?m)^[A-Z_]+=', '', text)
     plain = CONVERSION.sub('', text.replace('%%', '%')).strip()
     if re.search(r'[^.…]\.$', plain) or plain.endswith('!'):
         yield 'ends like a sentence: no message has a full stop'
