@@ -18,22 +18,27 @@ _audit_relay_values() {
     esac
 }
 
+# What stands at a place without an option: of cert first a command, then a name or a file.
 _audit_relay_words() {
     case $2 in
     doctor) "$1" complete checks ;;
     status) "$1" complete components ;;
     drill) "$1" complete conditions ;;
     complete) printf '%s\n' checks components conditions nodes ;;
+    cert\ show) ;;
+    cert\ *) "$1" complete nodes 2>/dev/null ;;
     cert) "$1" cert --help 2>/dev/null | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' ;;
     esac
 }
 
 _audit_relay() {
-    local program=${COMP_WORDS[0]} current=${COMP_WORDS[COMP_CWORD]} verb='' option='' i
+    local program=${COMP_WORDS[0]} current=${COMP_WORDS[COMP_CWORD]} verb='' place='' option='' i
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         [[ ${COMP_WORDS[i]} == -* ]] || { verb=${COMP_WORDS[i]}; break; }
     done
+    place=$verb
+    [[ $verb != cert ]] || ((COMP_CWORD <= i + 1)) || place="cert ${COMP_WORDS[i + 1]}"
     # bash takes the = of an option for a word of its own.
     if [[ $current == = ]]; then
         option=${COMP_WORDS[COMP_CWORD - 1]}
@@ -53,7 +58,7 @@ _audit_relay() {
         mapfile -t COMPREPLY < <(compgen -W "$(_audit_relay_options "$program" "$verb")" -- "$current")
         [[ ${#COMPREPLY[@]} -ne 1 || ${COMPREPLY[0]} != *= ]] || compopt -o nospace 2>/dev/null
     else
-        mapfile -t COMPREPLY < <(compgen -W "$(_audit_relay_words "$program" "$verb")" -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W "$(_audit_relay_words "$program" "$place")" -- "$current")
         [[ ${#COMPREPLY[@]} -gt 0 ]] || mapfile -t COMPREPLY < <(compgen -f -- "$current")
     fi
 }

@@ -57,6 +57,8 @@ check "a node" "web1 web2" "$(offer audit-relay log --node = w)"
 check "all nodes" "web1 web2 db1" "$(offer audit-relay command --node =)"
 check "a format" "interpreted" "$(offer audit-relay log --format = i)"
 check "a command of cert" "collector client" "$(offer audit-relay cert c)"
+check "a name for a command of cert" "web1 web2" "$(offer audit-relay cert renew w)"
+check "a file for a command of cert" "$source/completion/_audit-relay" "$(offer audit-relay cert show "$source/completion/_")"
 check "a file" "$source/completion/audit-relay.bash" "$(offer audit-relay verify "$source/completion/audit-relay.b")"
 check "a file behind an option" "$source/completion/_audit-relay" "$(offer audit-relay import --root = "$source/completion/_audit-r")"
 
@@ -81,7 +83,7 @@ zsh_lines() {
 }
 if command -v zsh >/dev/null; then
     check "zsh: a verb, an option, a condition, a node" all "$(zsh_lines 'audit-relay doc' 'audit-relay doctor' \
-        'audit-relay doctor --js' '--json' 'audit-relay drill remote/spool_fu' 'remote/spool_full' 'audit-relay log --node=d' '--node=db1')"
+        'audit-relay cert ren' 'audit-relay cert renew' 'audit-relay cert renew d' 'audit-relay cert renew db1' 'audit-relay doctor --js' '--json' 'audit-relay drill remote/spool_fu' 'remote/spool_full' 'audit-relay log --node=d' '--node=db1')"
     check "zsh: what is not there is not offered" "" "$(zsh_lines 'audit-relay doctor --nos' '--nosuch' | grep -x all)"
 else
     count=$((count + 1))

@@ -91,7 +91,7 @@ static Steps find_steps(const Import *import, const Options *options)
         if (!client && !import_listens(import))
                 add_step(&steps, strdup("audit-relay import --collector=HOST    # no remote_server is named"));
         if (client && !import->stock)
-                add_step(&steps, strdup("audit-relay cert client $(hostname)    # on the host with the CA: docs/tls.md"));
+                add_step(&steps, strdup("audit-relay cert request | ssh CA-HOST audit-relay cert issue $(hostname) | audit-relay cert install    # audit-relay-tls(7)"));
         add_step(&steps, strdup("systemctl disable auditd && service auditd stop"));
         if (client)
                 add_step(&steps, strdup("systemctl enable --now audit-relay-client.target"));
