@@ -44,6 +44,10 @@ def catalog_problems(names, text):
             yield f'{CATALOG}: {what} lacks its Subject: or "Defined-By: audit-relay"'
         if len([p for p in body.split('\n\n') if p]) < 2:
             yield f'{CATALOG}: {what} must say what happened and, in a paragraph of its own, what to do'
+        if body.split('\n\n')[-1].startswith('Reason:'):
+            yield f'{CATALOG}: {what} must end with what to do'
+        if re.match('MESSAGE_ID_(DISPATCHER|REMOTE|AGGREGATOR)_', what) and '@REASON@' not in body:
+            yield f'{CATALOG}: {what}, a condition, must give its reason'
         for field in re.findall(r'@(\w+)@', headers.get('Subject', '') + body):
             if field not in FIELDS:
                 yield f'{CATALOG}: {what}: no message has the field {field}='
@@ -119,7 +123,7 @@ def tree(**changes):
     good = {
         'ids': f'#define MESSAGE_ID_STARTED "{A}"\n#define MESSAGE_ID_REMOTE_DOWN "{B}"\n',
         'catalog': f'-- {A}\nSubject: S\nDefined-By: audit-relay\n\nWhat.\n\nDo.\n\n'
-                   f'-- {B}\nSubject: @REASON@\nDefined-By: audit-relay\n\nWhat.\n\nDo.\n',
+                   f'-- {B}\nSubject: S\nDefined-By: audit-relay\n\nBecause @REASON@.\n\nDo.\n',
         'table': '        { "remote", "down", LOG_ERR, MESSAGE_ID_REMOTE_DOWN },\n',
         'document': '### remote\n| `remote/down` | x | `90-down` |\n',
         'page': HERE,
@@ -136,7 +140,9 @@ CASES = [
     ('an id without an entry', tree(catalog=GOOD[CATALOG].split(f'-- {B}')[0]), 1),
     ('an entry without an id', tree(catalog=GOOD[CATALOG] + f'-- {"c" * 32}\nSubject: S\nDefined-By: audit-relay\n\nW\n\nD\n'), 1),
     ('an entry that says too little', tree(catalog=GOOD[CATALOG].replace('What.\n\nDo.\n\n', 'What.\n\n')), 1),
-    ('a field that no message has', tree(catalog=GOOD[CATALOG].replace('@REASON@', '@SEASON@')), 1),
+    ('an entry that does not end with what to do', tree(catalog=GOOD[CATALOG].replace('Do.\n', 'Reason: @REASON@\n', 1)), 1),
+    ('a condition without its reason', tree(catalog=GOOD[CATALOG].replace('Because @REASON@', 'Because')), 1),
+    ('a field that no message has', tree(catalog=GOOD[CATALOG].replace('Do.', '@SEASON@')), 2),
     ('a page without the catalog', tree(page=''), 1),
     ('an id that is none', tree(ids=GOOD[IDS].replace(B, 'b' * 31), catalog=GOOD[CATALOG].replace(B, 'b' * 31)), 1),
     ('an id nobody uses', tree(code='state_raise(state, "down", x);\n'), 1),

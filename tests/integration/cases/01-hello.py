@@ -30,6 +30,10 @@ def story(t):
     # What `systemctl status` shows of each.
     for unit, line in STATUS_LINES.items():
         until(lambda: re.fullmatch(line, t.host_of(unit).show(unit, "StatusText")), f"{unit}'s status is like {line}")
+    # What its messages mean, and what to do (a package has this run by a trigger).
+    t.client.sh("journalctl --update-catalog")
+    explained = t.client.sh(f"journalctl --no-pager --catalog --unit={DISPATCHER} --lines=20")
+    assert "The program is ready: it has its descriptors" in explained and "Nothing need be done." in explained, explained
     # Lines that come later go to the same place, in order.
     more = records(1000, "hello-again")
     t.send(more)
