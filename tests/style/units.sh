@@ -62,7 +62,8 @@ verify_reaction() {
 # It is for each of these units, whichever a site takes.
 verify_refusal() {
     local unit drop_ins
-    for unit in audit-relay-client.target audit-relay-collector.target audit-relay-{dispatcher,remote,aggregator}.service; do
+    for unit in audit-relay-{client,collector}.target audit-relay-{dispatcher,remote,aggregator}.{service,socket} \
+                audit-relay-dispatcher-kernel.socket; do
         drop_ins=$work/units/$unit.d
         mkdir -p "$drop_ins"
         cp "$work/root/usr/share/audit-relay/refuse-manual-stop.conf" "$drop_ins/"

@@ -31,6 +31,9 @@ def story(t):
     for host in t.client, t.collector:
         expect(wrong(host))
 
+    why = t.client.sh("audit-relay doctor input")
+    assert "this container may not read its audit (conditions of audit-relay-dispatcher-multicast.socket)" in why, why
+
     authority = t.client.read(f"{TLS}/ca.pem")
     t.client.write("/etc/audit-relay/remote.conf", "[Remote]\nCollector=nobody.invalid collector\n")
     t.client.systemctl("stop", LINES)

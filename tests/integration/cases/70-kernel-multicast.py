@@ -32,6 +32,8 @@ MARKS = 500
 def story(t):
     assert t.client.is_active("audit-relay-dispatcher-multicast.socket"), "the generator has not chosen the multicast socket"
     assert not t.client.is_active("audit-relay-dispatcher-kernel.socket")
+    why = t.client.sh("audit-relay doctor input")
+    assert "multicast.socket (the generator's choice, this is a container" in why, why
 
     seen = WORK / "witnessed"
     watcher = subprocess.Popen([*WITNESS, "watch", str(seen)], stderr=subprocess.PIPE)
