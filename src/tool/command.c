@@ -10,6 +10,7 @@
 #include "runtime/loop.h"
 #include "runtime/outlet.h"
 #include "tool/json.h"
+#include "tool/number.h"
 #include "tool/reason.h"
 #include "tool/tool.h"
 
@@ -37,7 +38,7 @@ typedef struct Ask {
         const char *node; /* NULL: it is for this host */
         const char *verb;
         char *arguments; /* KEY=VALUE lines */
-        uint32_t timeout_sec;
+        uint64_t timeout_sec;
         bool json;
         Loop *loop;
         Outlet *outlet;
@@ -75,7 +76,7 @@ static void on_connected(Outlet *outlet, const LinkWelcome *welcome)
         Ask *ask = outlet_userdata(outlet);
         LinkCommand command = {
                 .id = 1,
-                .timeout_sec = ask->timeout_sec,
+                .timeout_sec = (uint32_t) ask->timeout_sec,
                 .verb = link_string(ask->verb),
                 .arguments = link_string(ask->arguments),
         };
@@ -241,20 +242,6 @@ static void help(void)
                "knows the verb; 5 failed.\n");
 }
 
-static bool parse_timeout(const char *text, uint32_t *ret_sec)
-{
-        char *end_of_number;
-        unsigned long seconds;
-
-        errno = 0;
-        seconds = strtoul(text, &end_of_number, 10);
-        if (errno != 0 || *end_of_number || text[0] < '0' || text[0] > '9' || seconds < 1 ||
-            seconds > TIMEOUT_SEC_MAX)
-                return false;
-        *ret_sec = (uint32_t) seconds;
-        return true;
-}
-
 /* The words as lines, and for which node. */
 static char *join(const char *node, int argc, char **argv)
 {
@@ -316,7 +303,7 @@ static int parse(Ask *ask, int argc, char **argv)
                         ask->socket = optarg;
                         break;
                 case 't':
-                        if (!parse_timeout(optarg, &ask->timeout_sec)) {
+                        if (!number_parse(optarg, 1, TIMEOUT_SEC_MAX, &ask->timeout_sec)) {
                                 fprintf(stderr, "--timeout=%s: 1 to 60 seconds are expected\n", optarg);
                                 return -EINVAL;
                         }

@@ -17,6 +17,7 @@
 #include "runtime/loop.h"
 #include "runtime/outlet.h"
 #include "tool/json.h"
+#include "tool/number.h"
 #include "tool/reason.h"
 #include "tool/tool.h"
 
@@ -368,12 +369,9 @@ static void help(void)
 
 static bool parse_timeout(const char *text, uint64_t *ret_usec)
 {
-        char *end;
-        unsigned long seconds;
+        uint64_t seconds;
 
-        errno = 0;
-        seconds = strtoul(text, &end, 10);
-        if (errno != 0 || end == text || *end || text[0] == '-' || seconds > UINT32_MAX)
+        if (!number_parse(text, 0, UINT32_MAX, &seconds))
                 return false;
         *ret_usec = seconds > 0 ? seconds * USEC_PER_SEC : USEC_INFINITY;
         return true;

@@ -15,6 +15,7 @@
 #include "runtime/state.h"
 #include "tool/component.h"
 #include "tool/json.h"
+#include "tool/number.h"
 #include "tool/systemctl.h"
 #include "tool/terminal.h"
 #include "tool/tool.h"
@@ -25,6 +26,7 @@
 
 #define STOP_EXIT_RECORDS_LEFT 3
 #define TIMEOUT_DEFAULT_SEC 30U
+#define TIMEOUT_MAX_SEC 86400U
 #define LOOK_USEC (200 * USEC_PER_MSEC)
 /* A status that is older was there before the last step. */
 #define STATUS_NEXT_USEC (1500 * USEC_PER_MSEC)
@@ -32,7 +34,7 @@
 typedef struct Options {
         const char *state_directory;
         bool client, collector, json;
-        unsigned timeout_sec;
+        uint64_t timeout_sec;
 } Options;
 
 /* What a component still has to hand over. */
@@ -246,15 +248,11 @@ static int stop(const Options *options)
         return status;
 }
 
-static bool parse_timeout(const char *text, unsigned *ret)
+static bool parse_timeout(const char *text, uint64_t *ret)
 {
-        char *end;
-        unsigned long n = strtoul(text, &end, 10);
-
-        *ret = (unsigned) n;
-        if (*text >= '0' && *text <= '9' && *end == '\0' && n <= 86400)
+        if (number_parse(text, 0, TIMEOUT_MAX_SEC, ret))
                 return true;
-        fprintf(stderr, "audit-relay stop: --timeout=%s: expected a number of seconds, at most 86400\n", text);
+        fprintf(stderr, "audit-relay stop: --timeout=%s: expected a number of seconds, at most %u\n", text, TIMEOUT_MAX_SEC);
         return false;
 }
 

@@ -9,6 +9,7 @@
 #include "lib/audit-relay.h"
 #include "record/record-filter.h"
 #include "tool/json.h"
+#include "tool/number.h"
 #include "tool/reason.h"
 #include "tool/tool.h"
 
@@ -273,13 +274,7 @@ static int parse_from(Tail *tail, const char *value)
 
 static int parse_number(Tail *tail, const char *value)
 {
-        char *end;
-
-        errno = 0;
-        tail->most = strtoull(value, &end, 10);
-        if (errno != 0 || end == value || *end || value[0] == '-' || tail->most == 0)
-                return wrong("-n ", value, "a number above 0");
-        return 0;
+        return number_parse(value, 1, UINT64_MAX, &tail->most) ? 0 : wrong("-n ", value, "a number above 0");
 }
 
 static int parse_types(Tail *tail, const char *value)

@@ -171,6 +171,17 @@ def nothing_is_left_out(build):
         assert own == set(re.findall(r'(?:^|; )([3-9]) ', table.get(verb, ''))), f'{verb}: {own}, {table.get(verb)}'
 
 
+def wrong_numbers(build):
+    """a number is digits within its bounds, for each verb that takes one"""
+    with Relay(build) as relay:
+        host = Host(relay)
+        for most, *arguments in ((86400, 'stop', '--timeout='), (30, 'drill', '--seconds='), (60, 'command', '--timeout='),
+                                 (2 ** 32 - 1, 'send', '--timeout='), (36500, 'cert', 'init', '--days='), (2 ** 64 - 1, 'tail', '-n')):
+            *verb, option = arguments
+            for wrong in '', '-1', '+1', ' 1', '1x', 'x', most + 1, '1' * 30:
+                host.run(*verb, f'{option}{wrong}', status=2)
+
+
 def on_a_terminal(host, *arguments, environment=None):
     """What it writes when both outputs are a terminal."""
     leader, follower = pty.openpty()
@@ -205,4 +216,4 @@ def for_terminals(build):
 
 
 if __name__ == '__main__':
-    main([of_records, of_a_host, of_certificates, nothing_is_left_out, for_terminals])
+    main([of_records, of_a_host, of_certificates, nothing_is_left_out, wrong_numbers, for_terminals])

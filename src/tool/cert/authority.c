@@ -60,7 +60,7 @@ static bool is_free(const CertOptions *options, const char *directory, const cha
 /* `key_of`: as in IssueRequest. */
 static int make(const CertOptions *options, Made *made, const char *key_of)
 {
-        unsigned long days = options->days > 0 ? options->days : made->kind == ISSUE_CA ? CERT_AUTHORITY_DAYS : CERT_DAYS;
+        uint64_t days = options->days > 0 ? options->days : made->kind == ISSUE_CA ? CERT_AUTHORITY_DAYS : CERT_DAYS;
         time_t now = time(NULL);
         IssueRequest request = {
                 .kind = made->kind,

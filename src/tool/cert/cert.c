@@ -18,6 +18,7 @@
 #include "tool/cert/list.h"
 #include "tool/cert/show.h"
 #include "tool/cert/sign.h"
+#include "tool/number.h"
 #include "tool/tool.h"
 
 #include <getopt.h>
@@ -82,13 +83,9 @@ static bool parse_date(const char *text, time_t *ret)
         return false;
 }
 
-static bool parse_days(const char *text, unsigned long *ret)
+static bool parse_days(const char *text, uint64_t *ret)
 {
-        char *end;
-
-        errno = 0;
-        *ret = strtoul(text, &end, 10);
-        if (errno == 0 && *end == '\0' && *text >= '1' && *text <= '9' && *ret <= DAYS_MAX)
+        if (number_parse(text, 1, DAYS_MAX, ret))
                 return true;
         fprintf(stderr, "\"%s\" is not a number of days from 1 to %d\n", text, DAYS_MAX);
         return false;

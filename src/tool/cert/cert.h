@@ -16,7 +16,7 @@
 typedef struct CertOptions {
         const char *directory; /* of the CA */
         const char *out;       /* NULL: where the command puts it by itself */
-        unsigned long days;    /* 0: as usual for the kind */
+        uint64_t days;         /* 0: as usual for the kind */
         time_t not_before, not_after; /* 0: by the days */
         bool collector;        /* in place of a client */
         bool force, ed25519, json;

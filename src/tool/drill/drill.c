@@ -7,6 +7,7 @@
 #include "runtime/config.h"
 #include "runtime/state.h"
 #include "tool/json.h"
+#include "tool/number.h"
 #include "tool/reason.h"
 #include "tool/systemctl.h"
 #include "tool/table.h"
@@ -24,7 +25,7 @@
 typedef struct Options {
         const char *state_directory;
         bool json, yes;
-        unsigned seconds;
+        uint64_t seconds;
 } Options;
 
 static void help(void)
@@ -202,7 +203,7 @@ static int show_one(const Condition *condition, const Options *options)
                 print_plan(&plan);
         (void) fflush(stdout);
         if (options->yes)
-                result = drill_try(&plan, options->state_directory, options->seconds, options->json);
+                result = drill_try(&plan, options->state_directory, (unsigned) options->seconds, options->json);
         if (options->json)
                 print_json(&plan, result);
         status = exit_status(&plan, result, options->yes);
@@ -224,13 +225,9 @@ static const Condition *find(const char *name)
         return condition;
 }
 
-static bool parse_seconds(const char *text, unsigned *ret)
+static bool parse_seconds(const char *text, uint64_t *ret)
 {
-        char *end;
-        unsigned long n = strtoul(text, &end, 10);
-
-        *ret = (unsigned) n;
-        if (*text >= '0' && *text <= '9' && *end == '\0' && n >= 1 && n <= SECONDS_MAX)
+        if (number_parse(text, 1, SECONDS_MAX, ret))
                 return true;
         fprintf(stderr, "audit-relay drill: --seconds=%s: expected a number from 1 to %u\n", text, SECONDS_MAX);
         return false;
