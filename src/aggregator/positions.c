@@ -86,7 +86,6 @@ int positions_add(Positions *positions, const StoreLoopOptions *store, const cha
                 .store = {
                         .hash = store->store.hash,
                         .segment_size_max = store->store.segment_size_max,
-                        .links = store->store.links,
                         .progress = notify_starting,
                 },
         };

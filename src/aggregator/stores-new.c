@@ -193,7 +193,8 @@ static int make(Stores *stores)
         if (r >= 0)
                 r = load_positions(stores, names);
         if (r >= 0)
-                r = store_workers_new(stores->event, stores->options.pack, &stores->workers);
+                r = store_workers_new(stores->event, stores->options.pack, stores->options.store.store.links,
+                                      &stores->workers);
         if (r >= 0 && stores->options.by_node)
                 r = make_by_node(stores, names);
         if (r < 0) {

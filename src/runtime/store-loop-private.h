@@ -23,6 +23,7 @@ struct StoreLoop {
         Intake *intake;
         StoreWorkers *workers, *own_workers; /* the latter NULL: they are shared */
         StoreCommit commit;
+        uint64_t links_rest_until; /* monotonic */
         sd_event_source *retry;
         int failed;   /* to step back from, once no job is in flight */
         bool blocked; /* the intake is, for want of room */

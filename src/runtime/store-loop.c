@@ -111,6 +111,13 @@ static void note_boot(StoreLoop *loop)
                 loop->boot_known = true;
 }
 
+/* Who ends is freed when its last commit is, and makes them then. */
+static void make_links(StoreLoop *loop)
+{
+        if (loop->ending == ENDING_NOT)
+                store_workers_links(loop->workers, loop->store, &loop->links_rest_until);
+}
+
 static void after_commit(StoreLoop *loop)
 {
         loop->commits++;
@@ -118,6 +125,7 @@ static void after_commit(StoreLoop *loop)
         if (store_gaps_told(&loop->gaps))
                 note_boot(loop);
         store_loop_calm(loop, true);
+        make_links(loop);
         if (loop->options.handler->durable)
                 loop->options.handler->durable(loop, loop->options.userdata);
 }
@@ -265,6 +273,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 
         store_loop_check_space(loop);
         store_loop_check_store(loop);
+        make_links(loop);
         if (loop->ending == ENDING_NOT)
                 store_workers_pack(loop->workers, loop->store);
         if (loop->ending == ENDING_NOT) {
@@ -480,7 +489,7 @@ static int make_sources(StoreLoop *loop, sd_event *event)
         loop->commit = (StoreCommit) { .begin = on_commit_begin, .end = on_commit_end };
         loop->workers = loop->options.workers;
         if (!loop->workers) {
-                r = store_workers_new(event, loop->options.pack, &loop->own_workers);
+                r = store_workers_new(event, loop->options.pack, loop->options.store.links, &loop->own_workers);
                 if (r < 0)
                         return r;
                 loop->workers = loop->own_workers;
@@ -554,6 +563,8 @@ StoreLoop *store_loop_free(StoreLoop *loop)
         store_workers_free(loop->own_workers);
         if (!loop->own_workers && loop->workers)
                 store_workers_leave(loop->workers, &loop->commit);
+        /* Of what came just before the end. */
+        (void) store_links_now(loop->store);
         if (loop->retry)
                 sd_event_source_disable_unref(loop->retry);
         intake_free(loop->intake);

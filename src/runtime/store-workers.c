@@ -15,8 +15,13 @@
 
 #include <inttypes.h>
 
-/* After packing failed: room does not come back at once, and trying costs a segment's worth of work. */
-#define PACK_REST_USEC (60 * USEC_PER_SEC)
+/* After packing or the links failed: room does not come back at once, and trying costs a segment's worth of work, or a name for
+ * each segment. */
+#define TROUBLE_REST_USEC (60 * USEC_PER_SEC)
+/* Between two makings of a store's links: this, or so many times what one took, which goes with the number of segments. So no
+ * disk does more than a tenth of the time for names. */
+#define LINKS_REST_USEC USEC_PER_SEC
+#define LINKS_REST_TIMES 9U
 
 typedef TAILQ_HEAD(CommitList, StoreCommit) CommitList;
 
@@ -30,6 +35,12 @@ struct StoreWorkers {
         Store *packed;  /* being worked on, NULL: none is */
         StorePack pack;
         uint64_t rest_until; /* monotonic */
+
+        Worker *linker; /* NULL: stores have no links */
+        Store *linked;  /* whose are made, NULL: none are */
+        StoreLinks links;
+        uint64_t links_usec; /* monotonic, when that began */
+        uint64_t *links_rest_until;
 };
 
 /* --- Commits --- */
@@ -123,7 +134,7 @@ static void on_pack_done(int result, void *userdata)
         if (store_pack_end(store, &workers->pack, result) < 0) {
                 log_warning("The segment that begins at %" PRIu64 " stays uncompressed until it is tried again: %s",
                             workers->pack.first, strerror(-result));
-                workers->rest_until = monotonic_usec() + PACK_REST_USEC;
+                workers->rest_until = monotonic_usec() + TROUBLE_REST_USEC;
         }
         store_workers_pack(workers, store);
 }
@@ -137,11 +148,46 @@ void store_workers_pack(StoreWorkers *workers, Store *store)
         worker_start(workers->packer, run_pack, on_pack_done, workers);
 }
 
+/* --- Links --- */
+
+static int run_links(void *userdata)
+{
+        StoreWorkers *workers = userdata;
+
+        return store_links_run(&workers->links);
+}
+
+static void on_links_done(int result, void *userdata)
+{
+        StoreWorkers *workers = userdata;
+        Store *store = workers->linked;
+        uint64_t now = monotonic_usec();
+        uint64_t rest_usec = MAX(LINKS_REST_USEC, LINKS_REST_TIMES * (now - workers->links_usec));
+
+        workers->linked = NULL;
+        if (store_links_end(store, &workers->links, result) < 0) {
+                log_warning("The store's links for ausearch cannot be made, and are tried again in a minute: %s", strerror(-result));
+                rest_usec = MAX(rest_usec, TROUBLE_REST_USEC);
+        }
+        *workers->links_rest_until = now + rest_usec;
+}
+
+void store_workers_links(StoreWorkers *workers, Store *store, uint64_t *rest_until)
+{
+        if (!workers->linker || workers->linked || monotonic_usec() < *rest_until ||
+            !store_links_begin(store, &workers->links))
+                return;
+        workers->linked = store;
+        workers->links_usec = monotonic_usec();
+        workers->links_rest_until = rest_until;
+        worker_start(workers->linker, run_links, on_links_done, workers);
+}
+
 /* --- Life --- */
 
 bool store_workers_busy(const StoreWorkers *workers, const StoreCommit *commit, const Store *store)
 {
-        return commit->in_flight || workers->packed == store;
+        return commit->in_flight || workers->packed == store || workers->linked == store;
 }
 
 void store_workers_leave(StoreWorkers *workers, StoreCommit *commit)
@@ -152,12 +198,14 @@ void store_workers_leave(StoreWorkers *workers, StoreCommit *commit)
         commit->asked = false;
 }
 
-static int make(StoreWorkers *workers, sd_event *event, bool pack)
+static int make(StoreWorkers *workers, sd_event *event, bool pack, bool links)
 {
         int r = worker_new(event, "store", LOOP_DATA, &workers->committer);
 
         if (r == 0 && pack)
                 r = worker_new(event, "store-packer", LOOP_STATUS, &workers->packer);
+        if (r == 0 && links)
+                r = worker_new(event, "store-links", LOOP_STATUS, &workers->linker);
         if (r < 0)
                 return r;
         r = sd_event_add_defer(event, &workers->round, on_round, workers);
@@ -168,7 +216,7 @@ static int make(StoreWorkers *workers, sd_event *event, bool pack)
         return sd_event_source_set_priority(workers->round, LOOP_COMMIT);
 }
 
-int store_workers_new(sd_event *event, bool pack, StoreWorkers **ret)
+int store_workers_new(sd_event *event, bool pack, bool links, StoreWorkers **ret)
 {
         _cleanup_(store_workers_freep) StoreWorkers *workers = calloc(1, sizeof *workers);
         int r;
@@ -177,7 +225,7 @@ int store_workers_new(sd_event *event, bool pack, StoreWorkers **ret)
                 return -ENOMEM;
         TAILQ_INIT(&workers->asked);
         TAILQ_INIT(&workers->flying);
-        r = make(workers, event, pack);
+        r = make(workers, event, pack, links);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(workers);
@@ -200,6 +248,9 @@ StoreWorkers *store_workers_free(StoreWorkers *workers)
                 return NULL;
         worker_free(workers->committer);
         worker_free(workers->packer);
+        worker_free(workers->linker);
+        if (workers->linked)
+                (void) store_links_end(workers->linked, &workers->links, -ECANCELED);
         if (workers->round)
                 sd_event_source_disable_unref(workers->round);
         let_go(&workers->asked);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The threads that stores have in common: one makes groups durable, one compresses closed segments. A thousand
- * stores need no more than one does: all whose groups wait when the thread is free go out in one round.
+/* The threads that stores have in common: one makes groups durable, one compresses closed segments, one makes the links for
+ * ausearch. A thousand stores need no more than one does: all whose groups wait when the thread is free go out in one round.
  */
 
 #include "store/store.h"
@@ -25,8 +25,8 @@ struct StoreCommit {
         TAILQ_ENTRY(StoreCommit) entries;
 };
 
-/* `pack`: closed segments are to be compressed. */
-int store_workers_new(sd_event *event, bool pack, StoreWorkers **ret) _must_check_;
+/* `pack`: closed segments are to be compressed; `links`: stores have links. */
+int store_workers_new(sd_event *event, bool pack, bool links, StoreWorkers **ret) _must_check_;
 /* Waits for what runs, of which nobody hears. All stores are let go. */
 StoreWorkers *store_workers_free(StoreWorkers *workers);
 DEFINE_CLEANUP(StoreWorkers *, store_workers_free)
@@ -36,6 +36,9 @@ DEFINE_CLEANUP(StoreWorkers *, store_workers_free)
 void store_workers_commit(StoreWorkers *workers, StoreCommit *commit);
 /* Compresses its segments, if that is asked for and nothing else is being compressed. Once a second. */
 void store_workers_pack(StoreWorkers *workers, Store *store);
+/* Makes its links, if they are due, no other's are being made, and those of this were not just before: so when segments came or
+ * went, and once a second. *rest_until is kept here, 0 at first, and lives as long as the store. */
+void store_workers_links(StoreWorkers *workers, Store *store, uint64_t *rest_until);
 /* Whether a thread is at work on the store: it cannot be freed now. */
 bool store_workers_busy(const StoreWorkers *workers, const StoreCommit *commit, const Store *store);
 /* The store is to be freed, and nothing is at work on it: it asks for nothing more. */

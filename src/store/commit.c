@@ -204,6 +204,8 @@ static void make_job(Store *store, StoreJob *ret)
         if (store->fresh) {
                 strcpy(ret->from, STORE_INDEX_NEW);
                 segment_name(store->current.first, ".idx", ret->to);
+                if (store->options.links)
+                        segment_name(store->current.first, ".log", ret->newest);
         }
         store->directory_dirty = false;
         for (size_t i = 0; i < store->n_victims; i++)
@@ -277,6 +279,8 @@ int store_job_run(const StoreJob *job)
         r = job->directory ? job->disk->sync_directory(job->disk) : 0;
         if (r < 0)
                 return r;
+        if (job->newest[0] != '\0')
+                links_follow(job->disk, job->newest);
         for (size_t i = 0; i < job->n_gone; i++)
                 retention_remove_files(job->disk, &job->gone[i]);
         return 0;
@@ -361,7 +365,6 @@ int store_commit_end(Store *store, int error, uint64_t now_usec)
                 store->checkpoint = store->flight_checkpoint;
         store->flight_checkpoint.kind = 0;
         commit_write_mark(store, now_usec);
-        links_update(store);
         return 0;
 }
 

@@ -110,12 +110,16 @@ static int real_remove_directory(Disk *disk, const char *name)
         return errno_or(unlinkat(directory_of(disk), name, AT_REMOVEDIR));
 }
 
-/* symlinkat() does not replace: made beside and renamed, so that the name is never missing. */
+/* symlinkat() does not replace: where there is one, it is made beside and renamed, so that the name is never missing. */
 static int real_link(Disk *disk, const char *target, const char *name)
 {
         char beside[NAME_MAX + 1];
         int n = snprintf(beside, sizeof beside, "%s.new", name);
 
+        if (symlinkat(target, directory_of(disk), name) == 0)
+                return 0;
+        if (errno != EEXIST)
+                return -errno;
         if (n < 0 || (size_t) n >= sizeof beside)
                 return -ENAMETOOLONG;
         if (unlinkat(directory_of(disk), beside, 0) < 0 && errno != ENOENT)

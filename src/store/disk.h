@@ -41,7 +41,7 @@ struct Disk {
         /* Reserves room behind the end without changing the size. */
         int (*allocate)(Disk *disk, int handle, uint64_t offset, uint64_t size);
         /* The two syncs, a rename between them and unlinks behind them may be called from another thread than the rest; packing,
-         * which has files of its own, calls from a third. */
+         * which has files of its own, calls from a third, and making the links, which nobody else looks at, from a fourth. */
         int (*sync)(Disk *disk, int handle);
         int (*sync_directory)(Disk *disk);
         int (*rename)(Disk *disk, const char *from, const char *to);

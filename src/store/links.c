@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Names for the tools that know only auditd's: `audit.log` is a link to the open segment, and the folder
+/* Names for the tools that know only auditd's: `audit.log` is a link to the newest segment, and the folder
  * `ausearch` has links audit.log, audit.log.1, audit.log.2 … from the newest to the oldest, as ausearch and
  * aureport -if want them.
  *
- * The folder is a link to one of two directories; the new one is built beside and switched to by one
- * rename, so that a reader sees the old names or the new, never a mixture. All this is convenience: what
- * fails is tried again at the next change, and nothing of it is synced, as it is made again at start where
- * it does not agree.
+ * 1. The folder is a link to one of two directories; the new one is built beside and switched to by one
+ *    rename, so that a reader sees the old names or the new, never a mixture, wherever the building ended.
+ * 2. audit.log itself, which somebody may be following, goes on with the commit that begins a segment.
+ * 3. With each new segment all numbers in the folder are others. Numbers kept free for those to come would spare that, but
+ *    ausearch judges by the first record of each file where to begin, and at one without any it would begin too late. So
+ *    all are made anew, from a list that was taken before, beside everything else, however many came meanwhile.
+ * 4. All this is convenience: what fails is tried again at the next change, and nothing of it is synced, as it is
+ *    made again at start where it does not agree.
  */
 
 #include "store/store-internal.h"
@@ -26,48 +30,34 @@ static void link_name(const char *folder, size_t i, char ret[static STORE_NAME_M
                 (void) snprintf(ret, STORE_NAME_MAX, "%s/" LINK_NAME ".%zu", folder, i);
 }
 
-static void link_target(const Store *store, size_t i, const char *prefix, char ret[static STORE_NAME_MAX])
+static void link_target(const StoreLinks *links, size_t i, char ret[static STORE_NAME_MAX])
 {
-        (void) snprintf(ret, STORE_NAME_MAX, "%s%020" PRIu64 ".log", prefix,
-                        store->segments[store->n_segments - 1 - i].first);
+        (void) snprintf(ret, STORE_NAME_MAX, "../%020" PRIu64 ".log", links->firsts[i]);
 }
 
-static bool points_to(const Store *store, const char *name, const char *target)
+static bool points_to(Disk *disk, const char *name, const char *target)
 {
         char is[STORE_NAME_MAX];
 
-        return store->disk->read_link(store->disk, name, is, sizeof is) == 0 && strcmp(is, target) == 0;
-}
-
-/* Whom ausearch can read: from the newest back to the first that is packed. */
-static size_t n_linked(const Store *store)
-{
-        size_t n = 1;
-
-        while (n < store->n_segments && !store->segments[store->n_segments - 1 - n].packed)
-                n++;
-        return n;
+        return disk->read_link(disk, name, is, sizeof is) == 0 && strcmp(is, target) == 0;
 }
 
 /* Newest and oldest name right and none behind: then those between are, too. */
-static bool agree(const Store *store)
+static bool agree(const StoreLinks *links)
 {
-        size_t n = n_linked(store);
+        Disk *disk = links->disk;
         char name[STORE_NAME_MAX], target[STORE_NAME_MAX];
 
-        link_target(store, 0, "", target);
-        if (!points_to(store, LINK_NAME, target))
-                return false;
         link_name(FOLDER, 0, name);
-        link_target(store, 0, "../", target);
-        if (!points_to(store, name, target))
+        link_target(links, 0, target);
+        if (!points_to(disk, name, target))
                 return false;
-        link_name(FOLDER, n - 1, name);
-        link_target(store, n - 1, "../", target);
-        if (!points_to(store, name, target))
+        link_name(FOLDER, links->n - 1, name);
+        link_target(links, links->n - 1, target);
+        if (!points_to(disk, name, target))
                 return false;
-        link_name(FOLDER, n, name);
-        return store->disk->read_link(store->disk, name, target, sizeof target) == -ENOENT;
+        link_name(FOLDER, links->n, name);
+        return disk->read_link(disk, name, target, sizeof target) == -ENOENT;
 }
 
 typedef struct Emptying {
@@ -93,21 +83,20 @@ static void remove_folder(Disk *disk, const char *folder)
         (void) disk->remove_directory(disk, folder);
 }
 
-static int build(Store *store)
+static int build(const StoreLinks *links)
 {
         static const char *const folders[] = { FOLDER ".0", FOLDER ".1" };
-        const char *beside = folders[points_to(store, FOLDER, folders[0])];
+        Disk *disk = links->disk;
+        const char *beside = folders[points_to(disk, FOLDER, folders[0])];
         const char *old = folders[beside == folders[0]];
         char name[STORE_NAME_MAX], target[STORE_NAME_MAX];
-        size_t n = n_linked(store);
-        Disk *disk = store->disk;
         int r;
 
         remove_folder(disk, beside);
         r = disk->make_directory(disk, beside);
-        for (size_t i = 0; r == 0 && i < n; i++) {
+        for (size_t i = 0; r == 0 && i < links->n; i++) {
                 link_name(beside, i, name);
-                link_target(store, i, "../", target);
+                link_target(links, i, target);
                 r = disk->link(disk, target, name);
         }
         if (r == 0)
@@ -115,13 +104,64 @@ static int build(Store *store)
         if (r < 0)
                 return r;
         remove_folder(disk, old);
-        link_target(store, 0, "", target);
-        return disk->link(disk, target, LINK_NAME);
+        return 0;
 }
 
-void links_update(Store *store)
+bool store_links_begin(Store *store, StoreLinks *ret)
 {
-        if (!store->options.links || !store->links_due || store->n_segments == 0)
+        /* One that has nothing durable may be taken back. */
+        size_t n = store->n_segments - store->fresh;
+
+        if (!store->options.links || !store->links_due || store->linking || n == 0)
+                return false;
+        *ret = (StoreLinks) { .disk = store->disk, .firsts = calloc(n, sizeof *ret->firsts) };
+        if (!ret->firsts)
+                return false;
+        /* What ausearch can read: from the newest back to the first that is packed. */
+        while (ret->n < n && (ret->n == 0 || !store->segments[n - 1 - ret->n].packed)) {
+                ret->firsts[ret->n] = store->segments[n - 1 - ret->n].first;
+                ret->n++;
+        }
+        store->links_due = false;
+        store->linking = true;
+        return true;
+}
+
+int store_links_run(const StoreLinks *links)
+{
+        return agree(links) ? 0 : build(links);
+}
+
+int store_links_end(Store *store, StoreLinks *links, int error)
+{
+        assert(store->linking);
+        store->linking = false;
+        store->links_due = store->links_due || error < 0;
+        free(links->firsts);
+        return error;
+}
+
+int store_links_now(Store *store)
+{
+        StoreLinks links;
+
+        return store_links_begin(store, &links) ? store_links_end(store, &links, store_links_run(&links)) : 0;
+}
+
+void links_follow(Disk *disk, const char *newest)
+{
+        (void) disk->link(disk, newest, LINK_NAME);
+}
+
+void links_settle(Store *store)
+{
+        char target[STORE_NAME_MAX];
+
+        if (!store->options.links || store->n_segments == 0)
                 return;
-        store->links_due = !agree(store) && build(store) < 0;
+        segment_name(store->segments[store->n_segments - 1].first, ".log", target);
+        if (!points_to(store->disk, LINK_NAME, target))
+                links_follow(store->disk, target);
+        store->links_due = true;
+        (void) store_links_now(store);
 }

@@ -186,7 +186,6 @@ int store_pack_end(Store *store, const StorePack *pack, int error)
         segment_set_bytes(store, segment, segment_file_size(store->disk, pack->first, STORE_PACKED) +
                                                   segment_file_size(store->disk, pack->first, ".idx"));
         store->links_due = true;
-        links_update(store);
         return 0;
 }
 

@@ -169,8 +169,7 @@ static int recover(Store *store, uint64_t now_usec, const Listing *listing, Stor
                 r = write_down_damage(store, now_usec);
         else if (!report->created && !report->clean_end)
                 commit_write_mark(store, now_usec);
-        store->links_due = true;
-        links_update(store);
+        links_settle(store);
         return r;
 }
 

@@ -219,7 +219,8 @@ struct Store {
         bool finished; /* it is written and nothing followed */
         bool begin;    /* … and something is to follow, so that it does not stand any more */
         bool directory_dirty;
-        bool links_due;
+        bool links_due; /* the segments are others than when the links were made */
+        bool linking;   /* a StoreLinks is out */
         bool flight_began; /* the job in flight gives a new segment its name */
         bool flight_restarts;
         IndexEntry flight_restart, flight_deleted, flight_checkpoint;
@@ -437,5 +438,7 @@ int replay_entry(Replay *replay, const IndexEntry *entry) _must_check_;
 
 /* --- links.c --- */
 
-/* Makes the links agree with the segments; failures are tried again at the next change. */
-void links_update(Store *store);
+/* audit.log leads to this text from now on, or, should that fail, from the next on. */
+void links_follow(Disk *disk, const char *newest);
+/* At start: all of them right. */
+void links_settle(Store *store);

@@ -116,6 +116,7 @@ typedef struct StoreJob {
         int cut[2]; /* of a poisoned segment, cut at its last durable batch: synced too, negative: none */
         char from[64], to[64]; /* the rename behind the syncs that makes a new segment count; empty: none */
         bool directory;
+        char newest[64]; /* to which audit.log leads from now on; empty: as it did */
         StoreGone gone[STORE_VICTIMS_MAX]; /* whose files go, when all else is done */
         size_t n_gone;
 } StoreJob;
@@ -185,6 +186,25 @@ bool store_pack_begin(Store *store, StorePack *ret);
 int store_pack_run(const StorePack *pack) _must_check_;
 /* With 0 the plain text goes; with an error all is as it was. Returns `error`. */
 int store_pack_end(Store *store, const StorePack *pack, int error);
+
+/* --- Links --- */
+
+/* The names for ausearch: made anew when segments came or went, by whom and when the owner likes; one at a time. At a
+ * start they are right. */
+typedef struct StoreLinks {
+        Disk *disk;
+        uint64_t *firsts; /* of the segments, the newest first */
+        size_t n;
+} StoreLinks;
+
+/* Returns whether they are to be made: run it, then store_links_end(). */
+bool store_links_begin(Store *store, StoreLinks *ret);
+/* On any thread, beside everything else. Returns 0 or the first error. */
+int store_links_run(const StoreLinks *links);
+/* With an error they are due again. Returns `error`. */
+int store_links_end(Store *store, StoreLinks *links, int error);
+/* All of it at once, if they are to be made. Returns 0 or the first error. */
+int store_links_now(Store *store);
 
 /* --- Sending --- */
 

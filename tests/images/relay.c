@@ -147,6 +147,8 @@ int host_commit_end(Host *host)
         if (r < 0)
                 return r;
         r = store_commit_end(host->store, host->job_result, fixed_time());
+        if (r == 0)
+                (void) store_links_now(host->store);
         intake_commit_end(host->intake, r);
         return r;
 }

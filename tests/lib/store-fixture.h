@@ -98,7 +98,7 @@ static inline bool fixture_checkpoint(Store *store, uint64_t now_usec)
         return store_checkpoint(store, &entry) == 0;
 }
 
-/* One whole commit. Returns 1: done; 0: nothing to do; or the error. */
+/* One whole commit, and the links. Returns 1: done; 0: nothing to do; or the error. */
 static inline int fixture_commit(Store *store, uint64_t now_usec)
 {
         StoreJob job;
@@ -107,5 +107,8 @@ static inline int fixture_commit(Store *store, uint64_t now_usec)
         if (r <= 0)
                 return r;
         r = store_commit_end(store, store_job_run(&job), now_usec);
-        return r < 0 ? r : 1;
+        if (r < 0)
+                return r;
+        (void) store_links_now(store);
+        return 1;
 }

@@ -188,10 +188,14 @@ START_TEST(errors_are_the_systems)
         handle = disk->open(disk, "l.new", O_RDONLY | O_DIRECTORY);
         ck_assert_int_eq(disk->size(disk, handle, &size), -EBADF);
         disk->close(disk, handle);
-        ck_assert_int_lt(disk->link(disk, "target", "l"), 0); /* its place beside is taken */
+        ck_assert_int_eq(disk->link(disk, "target", "l"), 0);
+        ck_assert_int_lt(disk->link(disk, "other", "l"), 0); /* its place beside is taken */
         memset(text, 'x', sizeof text - 1);
         text[sizeof text - 1] = '\0';
         ck_assert_int_eq(disk->link(disk, "target", text), -ENAMETOOLONG);
+        text[NAME_MAX] = '\0';
+        ck_assert_int_eq(disk->link(disk, "target", text), 0);
+        ck_assert_int_eq(disk->link(disk, "other", text), -ENAMETOOLONG); /* so is one beside */
         ck_assert_int_eq(disk->link(disk, "", "m"), -ENOENT);
         ck_assert_int_eq(disk->link(disk, "target", "m"), 0);
         ck_assert_int_eq(disk->read_link(disk, "m", target, sizeof target), -ENAMETOOLONG);

@@ -624,6 +624,7 @@ static int live(const char *directory)
         if (r < 0)
                 return r;
         options.disk = disk;
+        options.links = true;
         r = store_open(&options, now, &store, &report);
         if (r < 0) {
                 (void) disk_free(disk);
@@ -713,6 +714,7 @@ START_TEST(each_request_for_memory_may_fail)
                         break;
         }
         ck_assert_uint_gt(n, 20);
+        options.links = false;
         open_store();
 }
 END_TEST

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Rounds of commits of several stores, whose jobs are the test's: no files, but a directory that is synced. */
+/* Rounds of commits of several stores, whose jobs are the test's: no files, but a directory that is synced. And the links of
+ * stores on a real disk.
+ */
 
+#include "capture.h"
 #include "check-main.h"
 #include "runtime/loop.h"
 #include "runtime/store-workers.h"
+#include "store-fixture.h"
 
 #include <pthread.h>
 
@@ -73,7 +77,7 @@ static void on_end(StoreCommit *commit, int result)
 static void setup(void)
 {
         ck_assert_int_ge(sd_event_new(&event), 0);
-        ck_assert_int_eq(store_workers_new(event, false, &workers), 0);
+        ck_assert_int_eq(store_workers_new(event, false, false, &workers), 0);
         memset(fakes, 0, sizeof fakes);
         memset(order, 0, sizeof order);
         for (size_t i = 0; i < N; i++)
@@ -187,10 +191,197 @@ START_TEST(at_the_end_nobody_hears_of_what_runs)
 }
 END_TEST
 
+/* --- Links --- */
+
+static char directory[64];
+static Disk *disk;
+static Store *store;
+static uint64_t rest_until;
+static int (*read_link_really)(Disk *disk, const char *name, char *ret_target, size_t size);
+static pthread_t loop_thread;
+static uint64_t n_reads; /* of links, by the thread */
+
+static int read_link_when_let(Disk *of, const char *name, char *ret_target, size_t size)
+{
+        if (!pthread_equal(pthread_self(), loop_thread)) {
+                pthread_mutex_lock(&gate);
+                n_reads++;
+                pthread_mutex_unlock(&gate);
+        }
+        return read_link_really(of, name, ret_target, size);
+}
+
+static void setup_links(void)
+{
+        StoreReport report;
+        StoreOptions options;
+
+        setup();
+        workers = store_workers_free(workers);
+        ck_assert_int_eq(store_workers_new(event, false, true, &workers), 0);
+        scratch_make(directory);
+        ck_assert_int_eq(disk_open(directory, &disk), 0);
+        loop_thread = pthread_self();
+        read_link_really = disk->read_link;
+        disk->read_link = read_link_when_let;
+        options = fixture_options(disk);
+        options.links = true;
+        ck_assert_int_eq(store_open(&options, 1, &store, &report), 0);
+        store_report_done(&report);
+        rest_until = n_reads = 0;
+}
+
+static void teardown_links(void)
+{
+        workers = store_workers_free(workers);
+        store = store_free(store);
+        scratch_remove(directory);
+        teardown();
+}
+
+/* One more segment, durable; the links are left to the workers. */
+static void add_segment(uint64_t seq)
+{
+        StreamId id = fixture_stream(1);
+        Sink *sink = store_sink(store);
+        StoreJob job;
+        char text[1024];
+        Batch batch = fixture_batch(1, seq, seq, text);
+
+        store_rotate(store);
+        ck_assert_int_eq(sink->append(sink, &id, "owner", &batch, &batch, seq), 0);
+        ck_assert_int_eq(store_commit_begin(store, seq, &job), 1);
+        ck_assert_int_eq(store_commit_end(store, store_job_run(&job), seq), 0);
+}
+
+static void expect_link(const char *name, uint64_t first)
+{
+        char target[128], expected[64];
+
+        if (read_link_really(disk, name, target, sizeof target) < 0)
+                target[0] = '\0';
+        (void) snprintf(expected, sizeof expected, first == 0 ? "" : "../%020llu.log", (unsigned long long) first);
+        ck_assert_msg(strcmp(target, expected) == 0, "%s leads to %s, not to %s", name, target, expected);
+}
+
+/* A folder of links from this segment back to the first. */
+static void expect_links(uint64_t newest)
+{
+        char name[64];
+
+        expect_link("ausearch/audit.log", newest);
+        for (uint64_t i = 1; i <= newest; i++) {
+                (void) snprintf(name, sizeof name, "ausearch/audit.log.%llu", (unsigned long long) i);
+                expect_link(name, newest - i);
+        }
+}
+
+/* However many segments come meanwhile: the loop goes on, and the links are made once more. */
+START_TEST(links_are_made_beside_the_loop)
+{
+        Store *other = (Store *) fakes;
+        StoreCommit idle = { .in_flight = false };
+
+        add_segment(1);
+        add_segment(2);
+        pthread_mutex_lock(&gate);
+        store_workers_links(workers, store, &rest_until);
+        ck_assert(store_workers_busy(workers, &idle, store));
+        add_segment(3);
+        add_segment(4);
+        store_workers_links(workers, store, &rest_until);
+        /* Of another one at a time; it is not even looked at. */
+        store_workers_links(workers, other, &rest_until);
+        run();
+        expect_link("ausearch/audit.log", 0);
+        pthread_mutex_unlock(&gate);
+        run();
+        ck_assert(!store_workers_busy(workers, &idle, store));
+        expect_links(2);
+        expect_link("ausearch/audit.log.2", 0);
+        /* Not at once again … */
+        ck_assert_uint_gt(rest_until, 0);
+        rest_until = UINT64_MAX;
+        store_workers_links(workers, store, &rest_until);
+        ck_assert(!store_workers_busy(workers, &idle, store));
+        rest_until = 0;
+        store_workers_links(workers, store, &rest_until);
+        run();
+        expect_links(4);
+        /* … and not when nothing has changed. */
+        n_reads = rest_until = 0;
+        store_workers_links(workers, store, &rest_until);
+        ck_assert(!store_workers_busy(workers, &idle, store));
+        run();
+        ck_assert_uint_eq(n_reads, 0);
+}
+END_TEST
+
+/* Something of that name is in the way. */
+START_TEST(links_that_cannot_be_made_are_tried_again)
+{
+        uint64_t now = monotonic_usec();
+
+        ck_assert_int_eq(disk->make_directory(disk, "ausearch"), 0);
+        add_segment(1);
+        store_workers_links(workers, store, &rest_until);
+        run();
+        expect_link("ausearch/audit.log", 0);
+        ck_assert_uint_ge(rest_until, now + 30 * USEC_PER_SEC);
+        ck_assert_int_eq(disk->remove_directory(disk, "ausearch"), 0);
+        rest_until = 0;
+        store_workers_links(workers, store, &rest_until);
+        run();
+        expect_links(1);
+}
+END_TEST
+
+START_TEST(links_that_are_made_at_the_end_are_made_again)
+{
+        add_segment(1);
+        pthread_mutex_lock(&gate);
+        store_workers_links(workers, store, &rest_until);
+        add_segment(2);
+        pthread_mutex_unlock(&gate);
+        workers = store_workers_free(workers);
+        ck_assert_int_eq(store_links_now(store), 0);
+        expect_links(2);
+        ck_assert_int_eq(store_workers_new(event, false, false, &workers), 0);
+        /* Nobody is there to make them. */
+        add_segment(3);
+        store_workers_links(workers, store, &rest_until);
+        run();
+        expect_links(2);
+}
+END_TEST
+
+/* What has nothing durable may be taken back, and nobody is to see it. */
+START_TEST(a_segment_that_is_only_begun_has_no_link)
+{
+        StreamId id = fixture_stream(1);
+        Sink *sink = store_sink(store);
+        char text[1024];
+        Batch batch = fixture_batch(1, 2, 2, text);
+        StoreJob job;
+
+        add_segment(1);
+        store_rotate(store);
+        ck_assert_int_eq(sink->append(sink, &id, "owner", &batch, &batch, 2), 0);
+        ck_assert_int_eq(store_links_now(store), 0);
+        expect_links(1);
+        ck_assert_int_eq(store_commit_begin(store, 2, &job), 1);
+        ck_assert_int_eq(store_links_now(store), 0);
+        expect_links(1);
+        ck_assert_int_eq(store_commit_end(store, store_job_run(&job), 2), 0);
+        ck_assert_int_eq(store_links_now(store), 0);
+        expect_links(2);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("store-workers");
-        TCase *tcase = tcase_create("store-workers");
+        TCase *tcase = tcase_create("store-workers"), *links = tcase_create("links");
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, all_who_wait_go_out_in_one_round);
@@ -200,5 +391,11 @@ int main(void)
         tcase_add_test(tcase, who_leaves_is_not_called);
         tcase_add_test(tcase, at_the_end_nobody_hears_of_what_runs);
         suite_add_tcase(suite, tcase);
+        tcase_add_checked_fixture(links, setup_links, teardown_links);
+        tcase_add_test(links, links_are_made_beside_the_loop);
+        tcase_add_test(links, links_that_cannot_be_made_are_tried_again);
+        tcase_add_test(links, links_that_are_made_at_the_end_are_made_again);
+        tcase_add_test(links, a_segment_that_is_only_begun_has_no_link);
+        suite_add_tcase(suite, links);
         return check_main(suite);
 }

@@ -39,6 +39,7 @@ def story(t):
         t.send(lines)
         t.expect_stored(lines)
     assert len(t.segments()) >= segments + 3, "rotation has made no further segments"
+    t.expect_links()
 
     def search(*arguments):
         return t.collector.sh(["ausearch", "-if", DIRECTORY, "--raw", *arguments]).splitlines()

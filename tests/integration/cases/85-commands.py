@@ -38,6 +38,7 @@ def who_asked(t):
     assert line.endswith(' args="PRIORITY\\x3d4\\x0aMESSAGE\\x3dsomebody\\x20was\\x20here" answer=done res=success'), line
     t.client.expect_journal(DISPATCHER, "uid:0 says: somebody was here")
     # audit's own tools find it.
+    t.expect_links()
     found = t.collector.sh(["ausearch", "--input", "/var/log/audit-relay/ausearch", "--message", "DAEMON_CONFIG", "--loginuid", "1234"],
                            check=False)
     assert "op=relay-command" in found, found

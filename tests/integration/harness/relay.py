@@ -88,6 +88,11 @@ class Hosts:
         found = self.collector.path(LOG).glob("[0-9]*.log")
         return sorted(found, key=lambda path: int(path.name.split(".")[0], 10))
 
+    def expect_links(self):
+        """The folder for ausearch is made beside the rest, for all segments that came meanwhile."""
+        link = self.collector.path(f"{LOG}/ausearch/audit.log")
+        until(lambda: link.exists() and link.samefile(self.segments()[-1]), "the newest segment in the folder for ausearch")
+
     def stored(self, behind=0):
         """The whole log of the collector, or what is behind so many bytes of it."""
         def look():
