@@ -44,6 +44,7 @@ PAGES = [
     ("audit-relay-security", 7, "the security model: who may do what, and what is not protected", "docs/security.md"),
     ("audit-relay-compliance", 7, "notes on STIG, CIS and PCI DSS", "docs/compliance.md"),
     ("audit-relay-packages", 7, "what is in which package; installation, upgrade, removal", "docs/packages.md"),
+    ("audit-relay-containers", 7, "the collector and the sender in containers of podman", "docs/containers.md"),
     ("audit-relay-tls", 7, "certificates and keys", "docs/tls.md"),
     ("audit-relay-collectors", 7, "several collectors: failover and spreading", "docs/collectors.md"),
     ("audit-relay-enrich", 7, "names of users and system calls, beside each record", "docs/enrich.md"),

@@ -21,7 +21,7 @@ IN_EXAMPLE = re.compile(r'^(?:    )?#?([A-Z]\w*)=', re.MULTILINE)
 IN_TABLE = re.compile(r'`([A-Z]\w*)=')
 # A row of a table whose second column is the default: it is about keys of ours alone.
 TABLE = re.compile(r'^\|[^|]*\| default \|.*\n\|[-|: ]+\n((?:^\|.*\n?)*)', re.MULTILINE)
-# A key in a sentence. systemd's are those in our units and drop-ins, and a few more that pages name.
+# A key in a sentence. systemd's are those in our units and drop-ins (Quadlet's in its files), and a few more that pages name.
 MENTIONED = re.compile(r'(?<![\w/+])([A-Z][a-z]\w{2,30})=(?![\w+/]*[^\w`]*=)')
 DIRECTIVE = re.compile(r'^#? ?([A-Z]\w+)=', re.MULTILINE)
 SYSTEMD = {'DeviceAllow', 'EnvironmentFile', 'FreeBind', 'IOWeight', 'LoadCredential', 'LoadCredentialEncrypted', 'MemoryHigh', 'Nice',
@@ -48,7 +48,8 @@ def key_problems(root):
 def stale_problems(root):
     """Pages do not have a key that nobody reads: ours by the tables of the code, systemd's by our units."""
     ours = {key for code in KEYS for key in IN_CODE.findall(check.read(root, code))}
-    directives = {key for name in check.files(root) if name.startswith(('units/', 'plugins/', 'conf/journald')) and not name.endswith(('.c', '.h', '.md'))
+    units = 'units/', 'plugins/', 'conf/journald', 'contrib/containers/'
+    directives = {key for name in check.files(root) if name.startswith(units) and not name.endswith(('.c', '.h', '.md'))
                   for key in DIRECTIVE.findall(check.read(root, name))}
     for name in check.files(root):
         if not re.fullmatch(r'(docs/[\w-]+|README|plugins/[\w-]+/README)\.md|catalog/[\w.-]+', name) or name[5:] in OURS:

@@ -19,6 +19,8 @@ packages_coverage=("${packages_quick[@]}" gcovr)
 # shellcheck disable=SC2034
 packages_package=("${packages_build[@]}" git systemd-container mmdebstrap debian-archive-keyring util-linux mount)
 # shellcheck disable=SC2034
+packages_image=(buildah mmdebstrap debian-archive-keyring util-linux mount)
+# shellcheck disable=SC2034
 packages_bench=("${packages_build[@]}" python3 util-linux mount)
 # A virtual machine: the emulator, and what its image is made with.
 # shellcheck disable=SC2034

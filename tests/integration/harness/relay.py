@@ -28,10 +28,11 @@ REMOTE_CONF = "[Remote]\nCollector=collector\n"
 class Hosts:
     """The pair. `client` and `collector` are Machines; the rest is about records. bare: booted, and nothing typed yet."""
 
-    def __init__(self, trees, switch, client_options=(), client_environment=None, client_files=None, bare=False):
+    def __init__(self, trees, switch, client_options=(), client_environment=None, client_files=None, bare=False,
+                 collector_options=(), collector_environment=None):
         self.switch = switch
         self.client = Machine("client", ADDRESSES["client"], trees, client_options, client_environment)
-        self.collector = Machine("collector", ADDRESSES["collector"], trees)
+        self.collector = Machine("collector", ADDRESSES["collector"], trees, collector_options, collector_environment)
         self.seen = 0  # bytes of the collector's log that cases have looked at
         for path, content in (client_files or {}).items():
             self.client.write(path, content)
