@@ -321,6 +321,10 @@ static void make_key(void)
         scratch_write(directory, "key", verifier);
 }
 
+#define RECEIPT_STREAM "01000000000000000000000000000000"
+
+static unsigned receipt_seq = 2; /* of that stream, as its client was told */
+
 /* Signed, written, and kept by a client. */
 static void checkpoint(Store *store, const char *receipts)
 {
@@ -340,7 +344,7 @@ static void checkpoint(Store *store, const char *receipts)
         (void) snprintf(path, sizeof path, "%s/receipts/%s", directory, receipts);
         file = fopen(path, "ae");
         ck_assert_ptr_nonnull(file);
-        ck_assert_int_gt(fprintf(file, "\n# stream 01 up to 3\n%s", note), 0);
+        ck_assert_int_gt(fprintf(file, "\n# stream %s up to %u\n%s", RECEIPT_STREAM, receipt_seq, note), 0);
         ck_assert_int_eq(fclose(file), 0);
 }
 
@@ -517,6 +521,52 @@ START_TEST(a_missing_period)
 }
 END_TEST
 
+/* The collector signs, and has not written down what it told a client that it had. */
+START_TEST(a_receipt_for_what_is_not_there)
+{
+        Store *store;
+
+        make_signed_store("a");
+        store = open_store("a", true);
+        append(store, 1, 8, 1);
+        receipt_seq = 8;
+        checkpoint(store, "log1");
+        expect("--key=key --receipts=receipts a", INTACT);
+        receipt_seq = 11;
+        checkpoint(store, "log1");
+        store_free(store);
+        receipt_seq = 2;
+        expect("--key=key a", INTACT);
+        expect("--key=key --receipts=receipts a", DAMAGED);
+        expect_output("9..11  receipts/log1  these seqs of the client's stream are not here, which its receipt says were\n");
+        expect("--json --key=key --receipts=receipts a", DAMAGED);
+        expect_output("\"kind\": \"receipt\"");
+        expect_output("\"stream\": \"" RECEIPT_STREAM "\"");
+        /* Of another client's stream, or of none, the same is told of nobody who is here. */
+        attack("sed -i 's/^# stream 01/# stream 03/' ../receipts/log1");
+        expect("--key=key --receipts=receipts a", INTACT);
+        attack("sed -i 's/^# stream 03.*/# a line of somebody/' ../receipts/log1");
+        expect("--key=key --receipts=receipts a", INTACT);
+}
+END_TEST
+
+/* What was copied of a store, without its owner: from the middle on, or up to there. Only what was left out is found. */
+START_TEST(a_part_of_a_store)
+{
+        make_signed_store("a");
+        attack("mkdir ../end ../begin && cp 00000000000000000007.* 00000000000000000010.* ../end && "
+               "cp 00000000000000000001.* 00000000000000000007.* ../begin");
+        expect("--key=key --receipts=receipts end", DAMAGED);
+        expect_output("00000000000000000007.idx       0      0  1..6  -       segments are missing, and no entry says that they "
+                    "were deleted\n");
+        expect_output("\nDAMAGED in 1 place. ");
+        ck_assert_ptr_null(strstr(output, "Evidence against it"));
+        expect("--key=key begin", INTACT);
+        expect("--key=key --receipts=receipts begin", DAMAGED);
+        expect_output("the store ends before what a checkpoint says it had");
+}
+END_TEST
+
 START_TEST(evidence_that_says_nothing_here)
 {
         make_signed_store("a");
@@ -578,6 +628,8 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, all_of_it_computed_again);
         tcase_add_test(tcase, signatures_of_another_history);
         tcase_add_test(tcase, a_missing_period);
+        tcase_add_test(tcase, a_receipt_for_what_is_not_there);
+        tcase_add_test(tcase, a_part_of_a_store);
         tcase_add_test(tcase, evidence_that_says_nothing_here);
         tcase_add_test(tcase, evidence_that_cannot_be_used);
         suite_add_tcase(suite, tcase);

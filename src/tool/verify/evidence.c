@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <gnutls/crypto.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 /* Of receipts, and by far. */
@@ -70,7 +71,21 @@ static int judge_note(const Evidence *evidence, const char *text, size_t size, N
         return r == 0 ? 1 : r == -ENOKEY ? 0 : r;
 }
 
-static int keep_note(Evidence *evidence, const Note *note, const char *path)
+/* What the client wrote before a note: up to which seq of its own stream it is. */
+static void parse_receipt(const char *text, const char *note, EvidenceNote *ret)
+{
+        const char *line = note;
+        int end = 0;
+
+        if (line > text)
+                line--;
+        while (line > text && line[-1] != '\n')
+                line--;
+        if (sscanf(line, "# stream %32[0-9a-f] up to %" SCNu64 "%n", ret->stream, &ret->stream_seq, &end) != 2 || line + end + 1 != note)
+                ret->stream_seq = 0;
+}
+
+static int keep_note(Evidence *evidence, const EvidenceNote *note, const char *path)
 {
         size_t allocated = MAX(2 * evidence->allocated, (size_t) 64);
         EvidenceNote *notes;
@@ -86,7 +101,8 @@ static int keep_note(Evidence *evidence, const Note *note, const char *path)
         copy = strdup(path);
         if (!copy)
                 return -ENOMEM;
-        evidence->notes[evidence->n_notes++] = (EvidenceNote) { .note = *note, .path = copy };
+        evidence->notes[evidence->n_notes] = *note;
+        evidence->notes[evidence->n_notes++].path = copy;
         return 0;
 }
 
@@ -103,14 +119,16 @@ int evidence_add_file(Evidence *evidence, const char *path)
         size_t size, broken = 0, n = 0;
         _cleanup_(freep) char *text = read_file(path, &size);
         const char *next;
-        Note note;
         int r;
 
         if (!text)
                 return -EIO;
         for (const char *p = next_note(text, text); p; p = next) {
+                EvidenceNote note = { .stream_seq = 0 };
+
                 next = next_note(text, p + 1);
-                r = judge_note(evidence, p, (size_t) ((next ? next : text + size) - p), &note);
+                r = judge_note(evidence, p, (size_t) ((next ? next : text + size) - p), &note.note);
+                parse_receipt(text, p, &note);
                 if (r > 0)
                         r = keep_note(evidence, &note, path);
                 else if (r == 0)
@@ -293,9 +311,36 @@ static void judge_kept(EvidenceNote *kept, const Evidence *evidence, const Verif
                 worst[truncated] = proof;
 }
 
+/* Of a stream that has ended or is forgotten nothing can be said. */
+static void judge_receipt(const EvidenceNote *kept, const VerifyResult *result, Proof *worst)
+{
+        const VerifyStream *stream = NULL;
+        char id[33];
+        Proof proof = {
+                .kind = PROOF_STREAM,
+                .last = kept->stream_seq,
+                .number = kept->note.number,
+                .time_sec = kept->note.time_sec,
+                .store = kept->note.store,
+                .path = kept->path,
+        };
+
+        for (size_t i = 0; kept->seen && i < result->n_streams; i++) {
+                stream_id_format(&result->streams[i].id, id);
+                if (strcmp(id, kept->stream) == 0)
+                        stream = &result->streams[i];
+        }
+        if (!stream || stream->last == 0 || stream->last >= kept->stream_seq)
+                return;
+        proof.first = stream->last + 1;
+        strcpy(proof.stream, kept->stream);
+        if (worst->number == 0 || proof.last - proof.first > worst->last - worst->first)
+                *worst = proof;
+}
+
 void evidence_end(Evidence *evidence, const VerifyResult *result)
 {
-        Proof worst[2] = { { .number = 0 } };
+        Proof worst[3] = { { .number = 0 } };
 
         /* Of a spool, which has no chain, nothing is ever signed. */
         if (evidence->n_keys > 0 && evidence->signed_sec == 0 && result->unchained < result->segments)
@@ -303,8 +348,10 @@ void evidence_end(Evidence *evidence, const VerifyResult *result)
                                            .store = result->stream },
                                 evidence->userdata);
         for (size_t i = 0; i < evidence->n_notes; i++)
-                if (is_of(&evidence->notes[i], result))
+                if (is_of(&evidence->notes[i], result)) {
                         judge_kept(&evidence->notes[i], evidence, result, worst);
+                        judge_receipt(&evidence->notes[i], result, &worst[2]);
+                }
         for (size_t i = 0; i < ELEMENTSOF(worst); i++)
                 if (worst[i].number > 0)
                         evidence->found(&worst[i], evidence->userdata);

@@ -12,13 +12,15 @@ typedef enum ProofKind {
         PROOF_UNSIGNED,  /* nothing here is signed by the keys that were given */
         PROOF_TRUNCATED, /* the store ends before what a checkpoint says it had */
         PROOF_HISTORY,   /* a checkpoint is of another history than this store's */
+        PROOF_STREAM,    /* it has less of a client's stream than the client's receipt says it had */
         PROOF_STORE,     /* a checkpoint is of a store that was not looked at */
         _PROOF_KIND_MAX,
 } ProofKind;
 
 typedef struct Proof {
         ProofKind kind;
-        uint64_t first, last; /* own seqs; last = first - 1: none */
+        uint64_t first, last; /* own seqs; of PROOF_STREAM, the stream's; last = first - 1: none */
+        char stream[33];      /* PROOF_STREAM: its id; else empty */
         uint64_t number;      /* of the checkpoint; 0: none */
         uint64_t time_sec;    /* … when it was signed */
         StreamId store;
@@ -29,6 +31,8 @@ typedef struct Proof {
 typedef struct EvidenceNote {
         Note note;
         char *path;
+        char stream[33];     /* id of that of the client who kept it, … */
+        uint64_t stream_seq; /* … which had been told that all up to here is covered; 0: that is not said */
         bool seen;   /* in the store that is read */
         bool placed; /* in some store */
 } EvidenceNote;

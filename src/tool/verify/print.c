@@ -59,6 +59,9 @@ static const struct {
         [PROOF_HISTORY] = { "history", "a checkpoint that was kept is of another history",
                             "Records of these seqs were changed, removed or inserted, and the chain was computed again; or the store was "
                             "set back and went on" },
+        [PROOF_STREAM] = { "receipt", "these seqs of the client's stream are not here, which its receipt says were",
+                           "The collector told the client that it had them, and did not write them down. They may still be with the client "
+                           "(KeepAcked=)" },
         [PROOF_STORE] = { "store", "a checkpoint that was kept is of a store that is not here", "Name that store, too; or it is gone" },
 };
 
@@ -424,6 +427,7 @@ static void put_proofs(Json *json, const Report *report)
                 json_unsigned(json, "first", proof->first);
                 json_unsigned(json, "last", proof->last);
                 json_string(json, "file", proof->path);
+                json_string(json, "stream", proof->stream[0] != '\0' ? proof->stream : NULL);
                 json_string(json, "what", proofs[proof->kind].what);
                 json_string(json, "advice", proofs[proof->kind].advice);
                 json_object_end(json);
