@@ -24,6 +24,7 @@ static const char *manual;
 static char directory[64];
 static Doctor doctor;
 static char *units;
+static struct statvfs disk;
 
 /* --- The host --- */
 
@@ -48,9 +49,38 @@ static void good_client(void)
         unit("audit-relay-remote.socket", "active", "static", "");
 }
 
+static void make_executable(const char *file)
+{
+        char path[128];
+
+        (void) snprintf(path, sizeof path, "%s/%s", directory, file);
+        ck_assert_int_eq(chmod(path, 0755), 0);
+}
+
+static void remove_file(const char *file)
+{
+        char path[128];
+
+        (void) snprintf(path, sizeof path, "%s/%s", directory, file);
+        ck_assert_int_eq(unlink(path), 0);
+}
+
+/* A disk with room; 1,000 blocks of a MiB each are a GB. */
+static int planted_statvfs(const char *path, struct statvfs *ret)
+{
+        if (access(path, F_OK) < 0)
+                return -1;
+        *ret = disk;
+        return 0;
+}
+
 static void setup(void)
 {
         scratch_make(directory);
+        disk = (struct statvfs) { .f_frsize = 1 << 20, .f_blocks = 100000, .f_bavail = 50000, .f_files = 1000000, .f_favail = 500000 };
+        /* Whoever needs it missing removes it. */
+        scratch_write(directory, "usr/sbin/augenrules", "");
+        make_executable("usr/sbin/augenrules");
         log_init("test", -1);
         /* A name server that is not there is not waited for. */
         ck_assert_int_eq(setenv("RES_OPTIONS", "timeout:1 attempts:1", 1), 0);
@@ -65,6 +95,7 @@ static void setup(void)
                         .clock_synchronised = true,
                         .now = NOW,
                         .timeout_usec = 5 * USEC_PER_SEC,
+                        .statvfs = planted_statvfs,
                 },
         };
 }
@@ -101,6 +132,20 @@ static void check_again(const char *name)
         doctor.facts = facts;
         units = facts.units;
         check(name);
+}
+
+/* The same, and the units that were added meanwhile. */
+static void check_more(const char *name)
+{
+        DoctorFacts facts = doctor.facts;
+        char *added = units;
+
+        ck_assert_int_ge(asprintf(&units, "%s\n%s", facts.units, added), 0);
+        free(added);
+        free(facts.units);
+        doctor.facts.units = units;
+        units = NULL;
+        check_again(name);
 }
 
 static void expect(DoctorVerdict verdict, const char *what, const char *todo)
@@ -150,7 +195,8 @@ START_TEST(units_that_are_not)
         check("units");
         expect(DOCTOR_WRONG, "audit-relay-remote.service cannot use its configuration", "journalctl -u audit-relay-remote.service");
         expect(DOCTOR_WRONG, "audit-relay-aggregator.service does not come up (failed, result signal)", "journalctl -u audit-relay-aggregator.service");
-        expect(DOCTOR_WRONG, "audit-relay-aggregator.socket is masked", "systemctl unmask audit-relay-aggregator.socket");
+        expect(DOCTOR_WRONG, "audit-relay-aggregator.socket is masked",
+               "`systemctl unmask audit-relay-aggregator.socket && systemctl restart audit-relay-collector.target`");
         expect(DOCTOR_WARNING, "audit-relay-collector.target is not enabled", "systemctl enable --now audit-relay-collector.target");
         expect(DOCTOR_WARNING, "unit files were changed", "systemctl daemon-reload");
 }
@@ -160,9 +206,11 @@ START_TEST(units_that_are_missing)
 {
         unit("audit-relay-client.target", "inactive", "enabled", "");
         unit("audit-relay-dispatcher.service", "inactive", "static", "");
+        unit("audit-relay-dispatcher.socket", "inactive", "static", "");
         check("units");
+        expect(DOCTOR_WRONG, "audit-relay-dispatcher.socket is not active", "`systemctl restart audit-relay-client.target`");
         expect(DOCTOR_WRONG, "audit-relay-client.target is not active", "systemctl enable --now audit-relay-client.target");
-        expect(DOCTOR_WRONG, "audit-relay-dispatcher.service is not active", "systemctl start audit-relay-dispatcher.service");
+        expect(DOCTOR_WRONG, "audit-relay-dispatcher.service is not active", "`systemctl start audit-relay-dispatcher.service`");
         expect(DOCTOR_WRONG, "audit-relay-remote.service is not installed", "install audit-relay again");
 }
 END_TEST
@@ -194,6 +242,22 @@ START_TEST(the_socket_that_the_generator_chose)
 }
 END_TEST
 
+START_TEST(a_kernel_booted_without_audit)
+{
+        good_client();
+        unit("audit-relay-dispatcher-kernel.socket", "inactive", "static", "ConditionResult=no\n");
+        scratch_write(directory, "proc/cmdline", "quiet audit=0\n");
+        check("input");
+        expect_only(DOCTOR_WRONG, "no record comes from the kernel: it was booted without audit", "see kernel");
+        doctor.facts.kernel = (DoctorKernel) { .error = -EPROTONOSUPPORT };
+        check_again("kernel");
+        expect_only(DOCTOR_WRONG, "switched off on the kernel's command line", "take audit=0 out");
+        scratch_write(directory, "proc/cmdline", "quiet\n");
+        check_again("kernel");
+        expect_only(DOCTOR_WRONG, "this kernel has no audit", "CONFIG_AUDIT");
+}
+END_TEST
+
 START_TEST(a_container_without_audit)
 {
         good_client();
@@ -213,6 +277,20 @@ START_TEST(auditd_is_enabled)
         scratch_write(directory, "etc/audit/plugins.d/audit-relay.conf", "active = yes\n");
         check_again("input");
         expect_only(DOCTOR_OK, "auditd hands its records over", NULL);
+        scratch_write(directory, "etc/audit/plugins.d/audit-relay.conf", "active = no\n");
+        unit("audit-relay-dispatcher-multicast.socket", "active", "static", "");
+        check_more("input");
+        expect_only(DOCTOR_OK, "multicast: audit-relay-dispatcher-multicast.socket (the generator's choice, auditd.service is enabled)", NULL);
+}
+END_TEST
+
+START_TEST(auditd_that_is_to_hand_over_and_does_not_run)
+{
+        good_client();
+        unit("auditd.service", "failed", "enabled", "");
+        scratch_write(directory, "etc/audit/plugins.d/audit-relay.conf", "active = yes\n");
+        check("input");
+        expect_only(DOCTOR_WRONG, "auditd is to hand its records over, and does not run", "`service auditd start`");
 }
 END_TEST
 
@@ -256,9 +334,23 @@ START_TEST(the_kernel_is_not_well)
         expect(DOCTOR_WRONG, "the kernel's audit is off", "auditctl -e 1");
         expect(DOCTOR_WARNING, "backlog is 5000 of 8192", "auditctl -l");
         expect(DOCTOR_WRONG, "nobody is the kernel's audit daemon", "systemctl restart audit-relay-dispatcher");
-        scratch_write(directory, "proc/cmdline", "audit=0\n");
-        check_again("kernel");
-        expect(DOCTOR_WRONG, "switched off on the kernel's command line", "take audit=0 out");
+}
+END_TEST
+
+START_TEST(a_locked_kernel)
+{
+        good_client();
+        scratch_write(directory, "proc/cmdline", "audit=1\n");
+        scratch_write(directory, "etc/audit/rules.d/10.rules", "-w /etc -p wa\n");
+        doctor.facts.kernel = (DoctorKernel) { .enabled = 2, .failure = 2, .pid = 321, .backlog_limit = 64 };
+        check("kernel");
+        expect(DOCTOR_OK, "audit is on, since boot, and locked until the next", NULL);
+        expect(DOCTOR_WARNING, "backlog_limit is 64", "-b 8192\" in a file of /etc/audit/rules.d, and boot");
+        expect(DOCTOR_WARNING, "panics", "-f 1\" in a file of /etc/audit/rules.d, and boot");
+        for (size_t i = 0; i < doctor.n_findings; i++)
+                ck_assert_msg(!doctor.findings[i].todo || !strstr(doctor.findings[i].todo, "auditctl"), "%s", doctor.findings[i].todo);
+        check_again("rules");
+        expect(DOCTOR_WRONG, "1 rules are written in /etc/audit/rules.d, and none is loaded", "locked until then");
 }
 END_TEST
 
@@ -296,7 +388,19 @@ START_TEST(rules_that_are_not_loaded)
         expect_only(DOCTOR_OK, "12 rules are loaded", NULL);
         doctor.facts.kernel.rules = 0;
         check_again("rules");
-        expect_only(DOCTOR_WRONG, "2 rules are written in /etc/audit/rules.d, and none is loaded", "audit-relay-rules.service");
+        expect_only(DOCTOR_WRONG, "2 rules are written in /etc/audit/rules.d, and none is loaded", "`systemctl restart audit-relay-rules.service`");
+        doctor.facts.kernel.rules = 1;
+        check_again("rules");
+        expect_only(DOCTOR_WARNING, "2 rules are written in /etc/audit/rules.d, and 1 are loaded", "`journalctl -u audit-relay-rules.service");
+        remove_file("usr/sbin/augenrules");
+        doctor.facts.kernel.rules = 2;
+        check_again("rules");
+        expect(DOCTOR_OK, "2 rules are loaded", NULL);
+        expect(DOCTOR_WARNING, "augenrules and auditctl are not installed", "`systemctl mask auditd.service && apt-get install");
+        unit("auditd.service", "active", "enabled", "");
+        doctor.facts.kernel.rules = 0;
+        check_more("rules");
+        expect_only(DOCTOR_WRONG, "none is loaded", "`augenrules --load`");
 }
 END_TEST
 
@@ -336,7 +440,7 @@ START_TEST(disks)
         good_client();
         unit("audit-relay-collector.target", "active", "enabled", "");
         scratch_write(directory, "etc/audit-relay/remote.conf", "[Remote]\nColour=blue\nDirectory=/spool\nSpaceLeft=0\nInodesLeft=0\n");
-        scratch_write(directory, "etc/audit-relay/aggregator.conf", "[Aggregator]\nDirectory=/log\nSpaceLeft=100T\nInodesLeft=100%\nMaxUse=200T\n");
+        scratch_write(directory, "etc/audit-relay/aggregator.conf", "[Aggregator]\nDirectory=/log\nSpaceLeft=100T\nInodesLeft=50%\nMaxUse=200T\n");
         scratch_write(directory, "spool/x", "");
         scratch_write(directory, "log/x", "");
         check("disk");
@@ -346,6 +450,32 @@ START_TEST(disks)
         scratch_write(directory, "etc/audit-relay/remote.conf", "[Remote]\nDirectory=/none\n");
         check_again("disk");
         expect(DOCTOR_OK, "the remote's store /none: No such file", NULL);
+}
+END_TEST
+
+START_TEST(disks_that_run_out)
+{
+        good_client();
+        scratch_write(directory, "etc/audit-relay/remote.conf", "[Remote]\nDirectory=/spool\nSpaceLeft=1G\nInodesLeft=1000\n");
+        scratch_write(directory, "spool/x", "");
+        disk.f_bavail = 1023;
+        check("disk");
+        expect_only(DOCTOR_WARNING, "the remote's disk is low: 1023 MB are left at /spool, less than SpaceLeft=", "make room");
+        disk.f_bavail = 31;
+        check_again("disk");
+        expect_only(DOCTOR_WRONG, "the remote's disk is full: 31 MB are left at /spool", "make room");
+        disk.f_bavail = 1024;
+        disk.f_favail = 999;
+        check_again("disk");
+        expect_only(DOCTOR_WARNING, "the remote's disk has 999 inodes left, less than InodesLeft=", "delete small files");
+        disk.f_favail = 2;
+        check_again("disk");
+        expect_only(DOCTOR_WRONG, "the remote's disk is full: 2 inodes are left at /spool", "delete small files");
+        /* btrfs says of itself that it has none, and none free. */
+        disk.f_files = disk.f_favail = 0;
+        disk.f_flag = ST_RDONLY;
+        check_again("disk");
+        expect_only(DOCTOR_WRONG, "the remote's file system is mounted read-only at /spool", "`mount -o remount,rw $(findmnt -no TARGET -T /spool)`");
 }
 END_TEST
 
@@ -373,8 +503,8 @@ START_TEST(access_control)
         scratch_write(directory, "sys/fs/selinux/enforce", "1");
         scratch_write(directory, "sys/kernel/security/apparmor/profiles", "/usr/lib/audit-relay/remote (enforce)\n");
         check_again("security");
-        expect(DOCTOR_WARNING, "SELinux enforces", "ausearch -m AVC");
-        expect(DOCTOR_WARNING, "AppArmor has a profile", "journalctl -k");
+        expect(DOCTOR_WARNING, "SELinux enforces", "`audit-relay log --type=AVC --node=web1`; audit2allow");
+        expect(DOCTOR_WARNING, "AppArmor has a profile", "`audit-relay log --type=AVC --node=web1`; aa-complain");
         ck_assert_uint_eq(doctor.n_findings, 2);
 }
 END_TEST
@@ -400,9 +530,12 @@ END_TEST
 static void write_certificates(Fixture *fixture, IssueKind kind, const char *name, const IssuePair *ca, int end)
 {
         IssuePair pair = fixture_issue(kind, name, ca, -10, end);
+        char path[128];
 
         scratch_write(directory, "etc/audit-relay/tls/cert.pem", pair.certificate);
         scratch_write(directory, "etc/audit-relay/tls/key.pem", pair.key);
+        (void) snprintf(path, sizeof path, "%s/etc/audit-relay/tls/key.pem", directory);
+        ck_assert_int_eq(chmod(path, 0640), 0);
         scratch_write(directory, "etc/audit-relay/tls/ca.pem", fixture->ca.certificate);
         issue_pair_done(&pair);
 }
@@ -420,14 +553,12 @@ START_TEST(certificates)
         expect_only(DOCTOR_WRONG, "remote: Cannot read the certificate ", "audit-relay cert client");
         write_certificates(&fixture, ISSUE_CLIENT, "web1", &fixture.ca, 50);
         (void) snprintf(path, sizeof path, "%s/etc/audit-relay/tls/key.pem", directory);
-        ck_assert_int_eq(chmod(path, 0640), 0);
         check_again("certificates");
         expect_only(DOCTOR_OK, "remote's certificate is for \"web1\"", NULL);
         ck_assert_int_eq(chmod(path, 0644), 0);
         check_again("certificates");
-        expect_only(DOCTOR_WRONG, "everybody may read remote's key ", "systemd-tmpfiles");
+        expect_only(DOCTOR_WRONG, "everybody may read remote's key ", "`chmod o= /");
         write_certificates(&fixture, ISSUE_CLIENT, "web2", &fixture.other_ca, 20);
-        ck_assert_int_eq(chmod(path, 0640), 0);
         check_again("certificates");
         expect(DOCTOR_WARNING, "remote's certificate expires in ", "audit-relay cert");
         expect(DOCTOR_WARNING, "is not issued by the CA in ", "copy ca.pem");
@@ -438,6 +569,52 @@ START_TEST(certificates)
         check_again("certificates");
         expect(DOCTOR_WRONG, "remote's certificate expired ", "audit-relay cert");
         ck_assert_uint_eq(doctor.n_findings, 2);
+        fixture_teardown(&fixture);
+}
+END_TEST
+
+START_TEST(a_clock_that_is_behind_the_certificate)
+{
+        Fixture fixture;
+
+        fixture_setup(&fixture);
+        good_client();
+        doctor.facts.now = time(NULL) - 11 * FIXTURE_DAY;
+        write_certificates(&fixture, ISSUE_CLIENT, "web1", &fixture.ca, 50);
+        check("certificates");
+        expect_only(DOCTOR_WRONG, "remote's certificate is not valid yet, but 24.0 hours from now", "`date` here and on the host with the CA");
+        fixture_teardown(&fixture);
+}
+END_TEST
+
+/* Ours say that they hold as long as their CA. */
+START_TEST(an_old_revocation_list)
+{
+        Fixture fixture;
+        IssuePair ca, revoked;
+        size_t added;
+        char *list, *why;
+
+        fixture_setup(&fixture);
+        good_client();
+        doctor.facts.now = time(NULL);
+        ca = fixture_issue(ISSUE_CA, "short", NULL, -10, 40);
+        revoked = fixture_issue(ISSUE_CLIENT, "web2", &ca, -10, 30);
+        ck_assert_int_eq(issue_revocations(&ca, NULL, &revoked.certificate, 1, &list, &added, &why), 0);
+        write_certificates(&fixture, ISSUE_CLIENT, "web1", &ca, 40);
+        scratch_write(directory, "etc/audit-relay/tls/ca.pem", ca.certificate);
+        scratch_write(directory, "etc/audit-relay/tls/crl.pem", list);
+        check("certificates");
+        expect_only(DOCTOR_OK, "remote's certificate is for \"web1\"", NULL);
+        doctor.facts.now += 20 * FIXTURE_DAY;
+        check_again("certificates");
+        expect(DOCTOR_WARNING, "remote's revocation list expires in ", "`systemctl reload audit-relay-remote.service`");
+        doctor.facts.now += 30 * FIXTURE_DAY;
+        check_again("certificates");
+        expect(DOCTOR_WRONG, "remote's revocation list expired ", "copy a newer one of its CA");
+        free(list);
+        issue_pair_done(&revoked);
+        issue_pair_done(&ca);
         fixture_teardown(&fixture);
 }
 END_TEST
@@ -699,21 +876,27 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, units_that_are_missing);
         tcase_add_test(tcase, no_role_and_no_systemd);
         tcase_add_test(tcase, the_socket_that_the_generator_chose);
+        tcase_add_test(tcase, a_kernel_booted_without_audit);
         tcase_add_test(tcase, a_container_without_audit);
         tcase_add_test(tcase, auditd_is_enabled);
+        tcase_add_test(tcase, auditd_that_is_to_hand_over_and_does_not_run);
         tcase_add_test(tcase, auditd_runs_unasked);
         tcase_add_test(tcase, the_kernel_is_well);
         tcase_add_test(tcase, the_kernel_is_not_well);
+        tcase_add_test(tcase, a_locked_kernel);
         tcase_add_test(tcase, the_pid_of_an_earlier_dispatcher);
         tcase_add_test(tcase, a_kernel_that_cannot_be_asked);
         tcase_add_test(tcase, rules_that_are_not_loaded);
         tcase_add_test(tcase, no_rules_at_all);
         tcase_add_test(tcase, journald);
         tcase_add_test(tcase, disks);
+        tcase_add_test(tcase, disks_that_run_out);
         tcase_add_test(tcase, the_clock);
         tcase_add_test(tcase, access_control);
         tcase_add_test(tcase, conditions_that_hold);
         tcase_add_test(tcase, certificates);
+        tcase_add_test(tcase, a_clock_that_is_behind_the_certificate);
+        tcase_add_test(tcase, an_old_revocation_list);
         tcase_add_test(tcase, certificates_as_credentials);
         tcase_add_test(tcase, collectors_that_cannot_be_reached);
         tcase_add_test(tcase, collectors_and_their_certificates);

@@ -9,6 +9,7 @@
 #include "tool/systemctl.h"
 
 #include <gnutls/x509.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -66,7 +67,7 @@ static void judge_chain(Doctor *doctor, const char *who, const Paths *paths)
 
         if (n_own > 0 && n_ca > 0 &&
             gnutls_x509_crt_list_verify(own, n_own, ca, n_ca, NULL, 0, GNUTLS_VERIFY_DISABLE_TIME_CHECKS, &status) >= 0 && status != 0)
-                doctor_say(doctor, DOCTOR_WARNING, "right if the other side has a CA of its own; else copy ca.pem and cert.pem from one `audit-relay cert`",
+                doctor_say(doctor, DOCTOR_WARNING, "right if the other side has a CA of its own; else copy ca.pem and cert.pem of one CA here",
                            "%s's certificate is not issued by the CA in %s", who, paths->authority);
         free_list(own, n_own);
         free_list(ca, n_ca);
@@ -82,12 +83,28 @@ static void judge_days(Doctor *doctor, const char *who, const char *what, int64_
                            expiry_text(expires, doctor->facts.now, text, sizeof text));
 }
 
+/* A certificate of today that is not valid yet is a sign of a clock that is behind, here or with the CA. */
+static void judge_begin(Doctor *doctor, const char *who, const char *path)
+{
+        gnutls_x509_crt_t own[CERTIFICATES_MAX];
+        unsigned n = read_list(path, own);
+        time_t begin = n > 0 ? gnutls_x509_crt_get_activation_time(own[0]) : 0;
+
+        if (begin > doctor->facts.now)
+                doctor_say(doctor, DOCTOR_WRONG, "`date` here and on the host with the CA, which issued it: one of the clocks is wrong",
+                           "%s's certificate is not valid yet, but %.1f hours from now: nobody accepts it before", who,
+                           (double) (begin - doctor->facts.now) / 3600);
+        free_list(own, n);
+}
+
 static void judge_key(Doctor *doctor, const char *who, const char *path)
 {
+        char todo[PATH_MAX + 64];
         struct stat st;
 
+        (void) snprintf(todo, sizeof todo, "`chmod o= %s`, and make a new key: others may have this one", path);
         if (!is_url(path) && stat(path, &st) == 0 && st.st_mode & 07)
-                doctor_say(doctor, DOCTOR_WRONG, "systemd-tmpfiles --create --prefix=/etc/audit-relay; and make a new key: others may have this one",
+                doctor_say(doctor, DOCTOR_WRONG, todo,
                            "everybody may read %s's key %s (mode %04o)", who, path, (unsigned) st.st_mode & 07777);
 }
 
@@ -95,12 +112,16 @@ static void judge_key(Doctor *doctor, const char *who, const char *path)
 static void judge_name(Doctor *doctor, const char *name)
 {
         const char *node = doctor->dispatcher.node ? doctor->dispatcher.node : doctor->facts.host;
-        char todo[512];
+        char todo[1024];
 
         if (!name || !node || strcasecmp(name, node) == 0)
                 return;
-        (void) snprintf(todo, sizeof todo, "printf '[Dispatcher]\\nNode=%s\\n' >/etc/audit-relay/dispatcher.conf.d/50-node.conf, "
-                                           "or audit-relay cert client %s", name, node);
+        /* A ring keeps its node: with another one it has to be another ring. */
+        (void) snprintf(todo, sizeof todo,
+                        "a new host: `mkdir -p /etc/audit-relay/dispatcher.conf.d && printf '[Dispatcher]\\nNode=%s\\n' >/etc/audit-relay/dispatcher.conf.d/50-node.conf "
+                        "&& audit-relay stop --client && rm -f /run/audit-relay/dispatcher/ring && systemctl start audit-relay-client.target`; one that has "
+                        "delivered before: on the host with the CA, `audit-relay cert client %s`",
+                        name, node);
         doctor_say(doctor, DOCTOR_WRONG, todo, "the certificate is for \"%s\", and the node in the records is \"%s\": the collector refuses them", name,
                    node);
 }
@@ -127,7 +148,12 @@ static void judge_files(Doctor *doctor, const char *who, const Paths *paths, boo
         _cleanup_(freep) char *why = NULL;
         _cleanup_(tls_unrefp) Tls *tls = NULL;
         size_t before = doctor->n_findings;
+        char renew[160], list[PATH_MAX + 128];
 
+        (void) snprintf(renew, sizeof renew,
+                        "`audit-relay cert` makes a new one on the host with the CA; then `systemctl reload audit-relay-%s.service`", who);
+        (void) snprintf(list, sizeof list,
+                        "copy a newer one of its CA to %s; then `systemctl reload audit-relay-%s.service`", paths->revocation, who);
         if (tls_new(&options, &tls, &why) < 0) {
                 doctor_say(doctor, DOCTOR_WRONG,
                            client ? "audit-relay cert client NODE on the host with the CA; copy its files to /etc/audit-relay/tls"
@@ -135,9 +161,10 @@ static void judge_files(Doctor *doctor, const char *who, const Paths *paths, boo
                            "%s: %s", who, why ? why : "no certificate");
                 return;
         }
-        judge_days(doctor, who, "certificate", tls_expires(tls), "audit-relay cert makes a new one; then systemctl reload the service");
+        judge_days(doctor, who, "certificate", tls_expires(tls), renew);
         if (tls_revocation_expires(tls) != 0)
-                judge_days(doctor, who, "revocation list", tls_revocation_expires(tls), "make a new list (audit-relay cert revoke), and copy it");
+                judge_days(doctor, who, "revocation list", tls_revocation_expires(tls), list);
+        judge_begin(doctor, who, paths->certificate);
         judge_chain(doctor, who, paths);
         judge_key(doctor, who, paths->key);
         if (client)

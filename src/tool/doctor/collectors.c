@@ -139,7 +139,7 @@ static Tls *load_credentials(const Doctor *doctor)
 
 static void judge_tls(Doctor *doctor, const Target *target, int fd)
 {
-        static const char compare[] = "compare both: audit-relay cert show /etc/audit-relay/tls/cert.pem, and ca.pem, here and there";
+        static const char compare[] = "compare cert.pem and ca.pem here and there: `audit-relay cert show /etc/audit-relay/tls/cert.pem`";
         _cleanup_(transport_freep) Transport *transport = NULL;
         _cleanup_(tls_unrefp) Tls *tls = load_credentials(doctor);
         _cleanup_(freep) char *why = NULL;
@@ -178,14 +178,14 @@ static void judge_target(Doctor *doctor, const Target *target)
         int r = getaddrinfo(target->host, target->port, &hints, &addresses);
 
         if (r != 0) {
-                (void) snprintf(todo, sizeof todo, "getent hosts %s; correct Collector=, /etc/hosts or /etc/resolv.conf", target->host);
+                (void) snprintf(todo, sizeof todo, "`getent hosts %s`; correct Collector=, /etc/hosts or /etc/resolv.conf", target->host);
                 doctor_say(doctor, DOCTOR_WRONG, todo, "collector %s: its name is not found: %s", target->text, gai_strerror(r));
                 return;
         }
         r = connect_any(addresses, doctor->facts.timeout_usec, &fd);
         freeaddrinfo(addresses);
         if (r < 0) {
-                (void) snprintf(todo, sizeof todo, "there: systemctl status audit-relay-aggregator.socket; between: is port %s open in each firewall?", target->port);
+                (void) snprintf(todo, sizeof todo, "there, `systemctl status audit-relay-aggregator.socket`; between, is port %s open in each firewall?", target->port);
                 doctor_say(doctor, DOCTOR_WRONG, todo, "collector %s: no connection to port %s: %s", target->text, target->port, strerror(-r));
         } else if (target->stock) {
                 doctor_say(doctor, DOCTOR_OK, NULL, "collector %s, a stock auditd, takes connections", target->text);
@@ -229,7 +229,7 @@ static void judge_service(Doctor *doctor, const char *text)
         size = res_query(name, ns_c_in, ns_t_srv, answer, sizeof answer);
         if (size > 0)
                 judge_answer(doctor, text, answer, MIN(size, (int) sizeof answer), &found);
-        (void) snprintf(todo, sizeof todo, "resolvectl service %s; add SRV records to the zone", name);
+        (void) snprintf(todo, sizeof todo, "`resolvectl service %s`; add SRV records to the zone", name);
         if (!found)
                 doctor_say(doctor, DOCTOR_WRONG, todo, "collector %s: the DNS knows no host of %s", text, name);
 }
@@ -239,7 +239,8 @@ void doctor_collectors(Doctor *doctor)
         if (!doctor->client)
                 return;
         if (strings_count(doctor->remote.collectors) == 0)
-                doctor_say(doctor, DOCTOR_WRONG, "mkdir -p /etc/audit-relay/remote.conf.d && printf '[Remote]\\nCollector=HOST\\n' >/etc/audit-relay/remote.conf.d/50-collector.conf",
+                doctor_say(doctor, DOCTOR_WRONG, "`mkdir -p /etc/audit-relay/remote.conf.d && printf '[Remote]\\nCollector=HOST\\n' >/etc/audit-relay/remote.conf.d/50-collector.conf`, with its name for "
+                           "HOST",
                            "no collector is named (Collector= in remote.conf)");
         for (char **c = doctor->remote.collectors; c && *c; c++) {
                 Target target;

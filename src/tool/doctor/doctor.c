@@ -82,7 +82,7 @@ static bool is_check(const char *name)
 
 static int examine(int n, char **names, bool json)
 {
-        Doctor doctor = { .facts = { .root = "", .state_directory = STATE_DIRECTORY, .timeout_usec = TIMEOUT_USEC } };
+        Doctor doctor = { .facts = { .root = "", .state_directory = STATE_DIRECTORY, .timeout_usec = TIMEOUT_USEC, .statvfs = statvfs } };
         int status = EXIT_SUCCESS;
 
         doctor_facts_read(&doctor.facts);

@@ -8,6 +8,8 @@
 #include "runtime/credentials.h"
 #include "store/disk.h"
 
+#include <sys/statvfs.h>
+
 typedef enum DoctorVerdict {
         DOCTOR_OK,
         DOCTOR_WARNING,
@@ -19,7 +21,7 @@ typedef struct DoctorFinding {
         const char *check;
         DoctorVerdict verdict;
         char *what; /* one line */
-        char *todo; /* one line; NULL: nothing */
+        char *todo; /* one line; NULL: nothing. What is in backquotes can be typed as it stands */
 } DoctorFinding;
 
 /* The answers of the kernel's audit. */
@@ -38,6 +40,7 @@ typedef struct DoctorFacts {
         bool clock_known, clock_synchronised;
         int64_t now;          /* seconds since 1970 */
         uint64_t timeout_usec; /* for each step with a collector */
+        int (*statvfs)(const char *path, struct statvfs *ret);
 } DoctorFacts;
 
 /* What the checks need of a program's configuration. */
@@ -75,7 +78,7 @@ void doctor_facts_read(DoctorFacts *facts);
 void doctor_begin(Doctor *doctor);
 void doctor_done(Doctor *doctor);
 
-/* A finding of the check that is being made. `todo` is a command, or a sentence; NULL: nothing. */
+/* A finding of the check that is being made. `todo` is a sentence, with commands in backquotes; NULL: nothing. */
 void doctor_say(Doctor *doctor, DoctorVerdict verdict, const char *todo, const char *format, ...) _printf_(4, 5);
 
 /* A file of the host, the caller's to free; NULL: it cannot be read. */
@@ -86,6 +89,12 @@ bool doctor_unit_is(const Doctor *doctor, const char *unit, const char *property
 /* As the generator judges it. */
 bool doctor_in_container(const Doctor *doctor);
 bool doctor_auditd_enabled(const Doctor *doctor);
+/* Whether this word is on the kernel's command line. */
+bool doctor_booted_with(const Doctor *doctor, const char *word);
+/* Whether it says that there is to be no audit. */
+bool doctor_booted_without_audit(const Doctor *doctor);
+/* Whether the kernel's audit takes no change before the next boot (auditctl -e 2). */
+bool doctor_audit_is_locked(const Doctor *doctor);
 
 /* The checks */
 void doctor_units(Doctor *doctor);

@@ -93,3 +93,19 @@ bool doctor_auditd_enabled(const Doctor *doctor)
 {
         return doctor_unit_is(doctor, "auditd.service", "UnitFileState", "enabled");
 }
+
+bool doctor_booted_with(const Doctor *doctor, const char *word)
+{
+        _cleanup_(freep) char *text = doctor_read(doctor, "/proc/cmdline");
+        char *position = NULL;
+
+        for (char *p = text ? strtok_r(text, " \n", &position) : NULL; p; p = strtok_r(NULL, " \n", &position))
+                if (strcmp(p, word) == 0)
+                        return true;
+        return false;
+}
+
+bool doctor_booted_without_audit(const Doctor *doctor)
+{
+        return doctor_booted_with(doctor, "audit=0") || doctor_booted_with(doctor, "audit=off");
+}

@@ -43,9 +43,22 @@ static unsigned count_all_rules(const Doctor *doctor)
         return n;
 }
 
+/* Who loads them where no auditd does: a program of its package, which starts its daemon unless that is masked. */
+static void judge_loader(Doctor *doctor)
+{
+        if (!doctor_auditd_enabled(doctor) && access(doctor_path(doctor, "/usr/sbin/augenrules"), X_OK) < 0)
+                doctor_say(doctor, DOCTOR_WARNING,
+                           "`systemctl mask auditd.service && apt-get install --yes auditd && systemctl restart audit-relay-rules.service`: masked, its "
+                           "daemon does not start",
+                           "augenrules and auditctl are not installed: nobody loads /etc/audit/rules.d");
+}
+
 void doctor_rules(Doctor *doctor)
 {
-        const char *load = doctor_auditd_enabled(doctor) ? "augenrules --load" : "systemctl restart audit-relay-rules.service";
+        const char *load = doctor_audit_is_locked(doctor)  ? "boot: the rules are locked until then (-e 2)"
+                           : doctor_auditd_enabled(doctor) ? "`augenrules --load`"
+                                                           : "`systemctl restart audit-relay-rules.service`; `journalctl -u audit-relay-rules.service -n 20` "
+                                                             "says what it cannot load";
         unsigned written = count_all_rules(doctor), loaded = doctor->facts.kernel.rules;
 
         if (!doctor->client || doctor_in_container(doctor))
@@ -53,13 +66,18 @@ void doctor_rules(Doctor *doctor)
         if (access(doctor_path(doctor, OWN_RULES), R_OK) < 0 && errno == ENOENT)
                 doctor_say(doctor, DOCTOR_WARNING, "install audit-relay again: it brings that file",
                            OWN_RULES " is missing: a rule on files or the network would also record what our programs do with each record");
+        judge_loader(doctor);
         if (doctor->facts.kernel.error < 0)
                 return;
         if (loaded == 0 && written > 0)
                 doctor_say(doctor, DOCTOR_WRONG, load, "%u rules are written in /etc/audit/rules.d, and none is loaded", written);
         else if (loaded == 0)
-                doctor_say(doctor, DOCTOR_WARNING, "write rules into /etc/audit/rules.d (those of a STIG or of CIS), then load them",
+                doctor_say(doctor, DOCTOR_WARNING, "write rules into /etc/audit/rules.d (those of a STIG or of CIS), then `systemctl restart audit-relay-rules.service`",
                            "there are no rules: logins and denials alone are recorded");
+        else if (loaded < written)
+                doctor_say(doctor, DOCTOR_WARNING, load,
+                           "%u rules are written in /etc/audit/rules.d, and %u are loaded: the first that the kernel refuses ends the loading", written,
+                           loaded);
         else
                 doctor_say(doctor, DOCTOR_OK, NULL, "%u rules are loaded", loaded);
 }
@@ -112,8 +130,8 @@ static void read_journald(const Doctor *doctor, Journald *ret)
 
 void doctor_journald(Doctor *doctor)
 {
-        static const char todo[] = "printf '[Journal]\\nAudit=\\n' >/etc/systemd/journald.conf.d/zz-audit-relay.conf && "
-                                   "systemctl restart systemd-journald";
+        static const char todo[] = "`mkdir -p /etc/systemd/journald.conf.d && printf '[Journal]\\nAudit=\\n' "
+                                   ">/etc/systemd/journald.conf.d/zz-audit-relay.conf && systemctl restart systemd-journald`";
         Journald journald = { 0 };
 
         if (!doctor->client)

@@ -26,23 +26,25 @@ static bool judge_unit(Doctor *doctor, const char *target, const char *unit)
         _cleanup_(freep) char *active = systemctl_property(doctor->facts.units, unit, "ActiveState");
         _cleanup_(freep) char *result = systemctl_property(doctor->facts.units, unit, "Result");
         _cleanup_(freep) char *status = systemctl_property(doctor->facts.units, unit, "ExecMainStatus");
+        /* Restarting the target opens sockets that are not open, which systemd does not do while their service runs. */
+        bool is_socket = strstr(unit, ".socket");
         char todo[256];
 
         if (doctor_unit_is(doctor, unit, "LoadState", "masked")) {
-                (void) snprintf(todo, sizeof todo, "systemctl unmask %s && systemctl start %s", unit, target);
+                (void) snprintf(todo, sizeof todo, "`systemctl unmask %s && systemctl restart %s`", unit, target);
                 doctor_say(doctor, DOCTOR_WRONG, todo, "%s is masked", unit);
         } else if (!doctor_unit_is(doctor, unit, "LoadState", "loaded")) {
-                doctor_say(doctor, DOCTOR_WRONG, "install audit-relay again, then: systemctl daemon-reload", "%s is not installed", unit);
+                doctor_say(doctor, DOCTOR_WRONG, "install audit-relay again, then `systemctl daemon-reload`", "%s is not installed", unit);
         } else if (active && strcmp(active, "active") == 0) {
                 return false;
         } else if (status && strcmp(status, EXIT_CONFIG) == 0) {
-                (void) snprintf(todo, sizeof todo, "journalctl -u %s -p err -n 5 names file and line", unit);
+                (void) snprintf(todo, sizeof todo, "`journalctl -u %s -p err -n 5` names file and line", unit);
                 doctor_say(doctor, DOCTOR_WRONG, todo, "%s cannot use its configuration", unit);
         } else if (active && (strcmp(active, "failed") == 0 || strcmp(active, "activating") == 0)) {
-                (void) snprintf(todo, sizeof todo, "journalctl -u %s -p warning -n 10 says why", unit);
+                (void) snprintf(todo, sizeof todo, "`journalctl -u %s -p warning -n 10` says why", unit);
                 doctor_say(doctor, DOCTOR_WRONG, todo, "%s does not come up (%s, result %s)", unit, active, result ? result : "unknown");
         } else {
-                (void) snprintf(todo, sizeof todo, "systemctl start %s", unit);
+                (void) snprintf(todo, sizeof todo, is_socket ? "`systemctl restart %s`" : "`systemctl start %s`", is_socket ? target : unit);
                 doctor_say(doctor, DOCTOR_WRONG, todo, "%s is not active", unit);
         }
         return true;
@@ -55,7 +57,7 @@ static void judge_role(Doctor *doctor, const char *what, const char *target, con
 
         for (size_t i = 0; units[i]; i++)
                 wrong = judge_unit(doctor, target, units[i]) || wrong;
-        (void) snprintf(todo, sizeof todo, "systemctl enable --now %s", target);
+        (void) snprintf(todo, sizeof todo, "`systemctl enable --now %s`", target);
         if (!doctor_unit_is(doctor, target, "UnitFileState", "enabled")) {
                 doctor_say(doctor, DOCTOR_WARNING, todo, "%s is not enabled: after the next boot nothing runs", target);
                 wrong = true;
@@ -70,12 +72,12 @@ static void judge_role(Doctor *doctor, const char *what, const char *target, con
 void doctor_units(Doctor *doctor)
 {
         if (!doctor->facts.units) {
-                doctor_say(doctor, DOCTOR_WARNING, "look at the programs by `audit-relay status`", "systemd does not run here");
+                doctor_say(doctor, DOCTOR_WARNING, "`audit-relay status` shows the programs", "systemd does not run here");
                 return;
         }
         if (!doctor->client && !doctor->collector) {
                 doctor_say(doctor, DOCTOR_WRONG,
-                           "systemctl enable --now audit-relay-client.target (its records are to be sent), or audit-relay-collector.target",
+                           "`systemctl enable --now audit-relay-client.target` (its records are to be sent), or the same of audit-relay-collector.target",
                            "this host is neither a client nor a collector: no target is enabled");
                 return;
         }
@@ -84,7 +86,7 @@ void doctor_units(Doctor *doctor)
         if (doctor->collector)
                 judge_role(doctor, "collector", "audit-relay-collector.target", collector_units);
         if (strstr(doctor->facts.units, "NeedDaemonReload=yes"))
-                doctor_say(doctor, DOCTOR_WARNING, "systemctl daemon-reload", "unit files were changed since systemd read them");
+                doctor_say(doctor, DOCTOR_WARNING, "`systemctl daemon-reload`", "unit files were changed since systemd read them");
 }
 
 /* --- The kernel's socket --- */
@@ -109,9 +111,11 @@ static bool plugin_is_active(const Doctor *doctor)
 
 static void judge_socket(Doctor *doctor, const char *unit, const char *other, const char *kind, const char *why)
 {
-        static const char again[] = "systemctl daemon-reload && systemctl restart audit-relay-client.target";
+        static const char again[] = "`systemctl daemon-reload && systemctl restart audit-relay-client.target`";
 
-        if (!is_active(doctor, unit) && doctor_unit_is(doctor, unit, "ConditionResult", "no") && doctor_in_container(doctor))
+        if (!is_active(doctor, unit) && doctor_booted_without_audit(doctor))
+                doctor_say(doctor, DOCTOR_WRONG, "see kernel", "no record comes from the kernel: it was booted without audit");
+        else if (!is_active(doctor, unit) && doctor_unit_is(doctor, unit, "ConditionResult", "no") && doctor_in_container(doctor))
                 doctor_say(doctor, DOCTOR_WARNING, "give the container CAP_AUDIT_READ and the host's network, if it is to see the host's records",
                            "no record comes from the kernel: this container may not read its audit (conditions of %s)", unit);
         else if (is_active(doctor, unit))
@@ -134,7 +138,7 @@ void doctor_input(Doctor *doctor)
                         doctor_say(doctor, DOCTOR_OK, NULL,
                                    "auditd hands its records over (the generator's choice: it is enabled, plugins.d/audit-relay.conf is active)");
                 else
-                        doctor_say(doctor, DOCTOR_WRONG, "service auditd start", "auditd is to hand its records over, and does not run");
+                        doctor_say(doctor, DOCTOR_WRONG, "`service auditd start`", "auditd is to hand its records over, and does not run");
         } else if (doctor_in_container(doctor))
                 judge_socket(doctor, multicast, kernel, "multicast", "this is a container, where the kernel gives the unicast role to nobody");
         else if (auditd)
@@ -142,6 +146,6 @@ void doctor_input(Doctor *doctor)
         else
                 judge_socket(doctor, kernel, multicast, "unicast, we are the audit daemon", "auditd.service is not enabled");
         if (!auditd && is_active(doctor, "auditd.service"))
-                doctor_say(doctor, DOCTOR_WRONG, "service auditd stop && systemctl restart audit-relay-client.target",
+                doctor_say(doctor, DOCTOR_WRONG, "`service auditd stop && systemctl restart audit-relay-client.target`",
                            "auditd runs though it is not enabled: it takes the kernel's records");
 }
