@@ -91,7 +91,7 @@ static void judge_absence(Doctor *doctor)
                 doctor_say(doctor, DOCTOR_WRONG, "take audit=0 out of GRUB_CMDLINE_LINUX in /etc/default/grub, then `update-grub`, and boot",
                            "audit is switched off on the kernel's command line: nothing is recorded");
         else
-                doctor_say(doctor, DOCTOR_WRONG, "boot a kernel that is built with CONFIG_AUDIT, as those of distributions are",
+                doctor_say(doctor, DOCTOR_WRONG, "boot another kernel: those of distributions have it",
                            "this kernel has no audit: nothing is recorded");
 }
 
