@@ -151,7 +151,7 @@ static void judge_files(Doctor *doctor, const char *who, const Paths *paths, boo
         char renew[160], list[PATH_MAX + 128];
 
         (void) snprintf(renew, sizeof renew,
-                        "`audit-relay cert` makes a new one on the host with the CA; then `systemctl reload audit-relay-%s.service`", who);
+                        "the host with the CA makes a new one (audit-relay cert); then `systemctl reload audit-relay-%s.service`", who);
         (void) snprintf(list, sizeof list,
                         "copy a newer one of its CA to %s; then `systemctl reload audit-relay-%s.service`", paths->revocation, who);
         if (tls_new(&options, &tls, &why) < 0) {

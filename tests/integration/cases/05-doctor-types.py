@@ -102,11 +102,11 @@ def disks(t):
 def certificates(t):
     t.client.sh(f"chmod 644 {TLS}/key.pem")
     cure(t.client, "certificates", "everybody may read remote's key")
-    t.collector.sh(f"audit-relay cert client web2 --dir {CA}")
+    t.collector.sh(f"audit-relay cert client web2 --dir {CA} --force")
     t.install_certificate(t.client, "web2")
     cure(t.client, "certificates", "the certificate is for \"web2\", and the node in the records is")
     t.client.sh(["audit-relay", "send"], data="type=USER msg=audit(1.000:1): of web2\n")
-    until(lambda: b"node=web2 type=USER msg=audit(1.000:1): of web2" in t.stored(), "records of node web2 are taken")
+    until(lambda: b"node=web2 type=USER msg=audit(1.000:1): of web2" in t.stored_since(), "records of node web2 are taken")
 
     t.client.remove("/etc/audit-relay/dispatcher.conf.d/50-node.conf")
     t.install_certificate(t.client, "client")
