@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* The documented default of each key is the one that the program has: of the examples in conf/ and of the tables
- * "| … | default |" in docs/. The calls that read a file are wrapped (-Wl,--wrap): there the tables of keys come by, and
+ * "| … | default |" in docs/, and in what plugins say of themselves. The calls that read a file are wrapped (-Wl,--wrap): there the tables of keys come by, and
  * the configuration with its defaults, before anything is read.
  */
 
@@ -26,6 +26,8 @@ static char directory[64];
 static const ConfigKey *seen_keys;
 static const char *seen_config;
 static void (*look)(void);
+/* Beside these: not after it. */
+static bool look_only;
 
 int __real_config_load(const char *name, const char *path, const ConfigKey *keys, void *config);
 int __wrap_config_load(const char *name, const char *path, const ConfigKey *keys, void *config);
@@ -42,7 +44,7 @@ static void see(const ConfigKey *keys, const void *config)
 int __wrap_config_load(const char *name, const char *path, const ConfigKey *keys, void *config)
 {
         see(keys, config);
-        return __real_config_load(name, path, keys, config);
+        return look_only ? -ECANCELED : __real_config_load(name, path, keys, config);
 }
 
 int __wrap_config_load_file(const char *path, const ConfigKey *keys, void *config)
@@ -96,9 +98,22 @@ static bool text_is_default(const ConfigKey *key, const char *value)
         const char *text = *(char *const *) (seen_config + key->offset);
 
         /* Files of TLS have theirs where they are read, as a credential of systemd comes first. */
+        if (!text && look_only)
+                return strcmp(value, "/run/audit-relay/subscribe") == 0; /* the library's, audit-relay.h */
         if (!text)
                 return strncmp(value, CREDENTIALS_DIRECTORY "/", strlen(CREDENTIALS_DIRECTORY "/")) == 0;
         return strcmp(text, value) == 0;
+}
+
+/* What a list has, or will have where nothing is assigned. */
+static bool list_is_default(const ConfigKey *key, const char *value)
+{
+        char *const *list = *(char **const *) (seen_config + key->offset);
+        char text[256] = "";
+
+        for (size_t i = 0, n = 0; list && list[i]; i++)
+                n += (size_t) snprintf(text + n, sizeof text - n, "%s%s", i > 0 ? " " : "", list[i]);
+        return strcmp(list || !key->argument ? text : key->argument, value) == 0;
 }
 
 static bool value_is_default(const ConfigKey *key, const char *value)
@@ -114,7 +129,7 @@ static bool value_is_default(const ConfigKey *key, const char *value)
         if (is_text(key))
                 return text_is_default(key, value);
         if (key->parse == config_parse_strings)
-                return key->argument && strcmp(key->argument, value) == 0;
+                return list_is_default(key, value);
         memset(&said, 0, sizeof said);
         ck_assert_msg(key->parse(key, value, &said) == 0, "%s=%s is none", key->name, value);
         /* A negative one: it depends on other keys, as the explanation says. */
@@ -161,18 +176,25 @@ static char *document(const char *name)
         return text;
 }
 
-/* "#Key=value" */
+/* "#Key=value", and behind two blanks what it means */
 static unsigned judge_example(const char *name)
 {
         unsigned n = 0;
 
         for (char *rest = NULL, *line = strtok_r(document(name), "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-                size_t size = strspn(line + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
-                char *equals = line + 1 + size;
+                size_t size;
+                char *equals, *end;
+
+                line += strspn(line, " ");
+                size = strspn(line + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
+                equals = line + 1 + size;
 
                 if (line[0] != '#' || size == 0 || *equals != '=')
                         continue;
                 *equals = '\0';
+                end = strstr(equals + 1, "  ");
+                if (end)
+                        *end = '\0';
                 ck_assert_msg(judge(line + 1, equals[1] != '\0' ? equals + 1 : NULL), "there is no %s=", line + 1);
                 n++;
         }
@@ -305,6 +327,38 @@ START_TEST(peer)
 }
 END_TEST
 
+/* The example plugins, whose main() has another name here. They end when they have no configuration. */
+int guard_main(int argc, char **argv);
+int nft_block_main(int argc, char **argv);
+
+static void look_guard(void)
+{
+        ck_assert_uint_gt(judge_example("plugins/guard/README.md"), 6);
+}
+
+START_TEST(guard)
+{
+        look = look_guard;
+        look_only = true;
+        ck_assert_int_eq(guard_main(1, (char *[]) { (char *) "guard", NULL }), EXIT_FAILURE);
+}
+END_TEST
+
+#if HAVE_NFTABLES
+static void look_nft_block(void)
+{
+        ck_assert_uint_gt(judge_example("plugins/nft-block/README.md"), 4);
+}
+
+START_TEST(nft_block)
+{
+        look = look_nft_block;
+        look_only = true;
+        ck_assert_int_eq(nft_block_main(1, (char *[]) { (char *) "nft-block", NULL }), EXIT_FAILURE);
+}
+END_TEST
+#endif
+
 /* The comparison can fail. */
 static const ConfigKey one_key[] = {
         { "A", "Size", config_parse_size, 0, "a size", NULL },
@@ -348,6 +402,10 @@ int main(int argc, char **argv)
         tcase_add_test(c, aggregator);
         tcase_add_test(c, subscriber);
         tcase_add_test(c, peer);
+        tcase_add_test(c, guard);
+#if HAVE_NFTABLES
+        tcase_add_test(c, nft_block);
+#endif
         tcase_add_test(c, another_value_is_found);
         suite_add_tcase(suite, c);
         return check_main(suite);
