@@ -242,6 +242,10 @@ static const Line lines[] = {
         { AUDITD, "", "max_log_file_action = rotate", "not needed", "KeepAcked=" },
         { AUDITD, "", "space_left_action = rotate", "not needed", "WhenFull=drop-oldest" },
         { AUDITD, "", "disk_full_action = suspend", "not needed", "nothing is acked" },
+        { AUDITD, "", "space_left_action = suspend", "not needed", "goes on until the disk is full" },
+        { REMOTE, "", "disk_low_action = suspend", "taken", "reaction `suspend` to remote/collector_disk_low" },
+        { REMOTE, "", "network_failure_action = exec /bin/page", "taken", "/bin/page runs as root" },
+        { REMOTE, "", "generic_error_action = stop", "taken", "reaction `stop` to remote/collector_error" },
         { AUDITD, "", "overflow_action = suspend", "not possible", "too slow" },
         { AUDITD, "", "admin_space_left = x", "unknown", "megabytes" },
         { REMOTE, "", "port = 60", "not needed", "6560" },
@@ -350,6 +354,83 @@ static const char *const known[3][64] = {
         { "active", "direction", "path", "type", "args", "format" },
 };
 
+/* The keys that name an action, and the words that auditd 3.0.9 or 4.2 takes there. */
+#define OWN_ACTIONS "ignore syslog suspend single halt"
+#define DISK_ACTIONS OWN_ACTIONS " rotate exec"
+#define FAILURE_ACTIONS OWN_ACTIONS " exec warn_once_continue warn_once stop"
+
+static const struct {
+        const char *file, *key, *words;
+} actions[] = {
+        { AUDITD, "max_log_file_action", "ignore syslog suspend exec rotate keep_logs" },
+        { AUDITD, "space_left_action", DISK_ACTIONS " email" },
+        { AUDITD, "admin_space_left_action", DISK_ACTIONS " email" },
+        { AUDITD, "disk_full_action", DISK_ACTIONS },
+        { AUDITD, "disk_error_action", OWN_ACTIONS " exec" },
+        { AUDITD, "overflow_action", OWN_ACTIONS },
+        { REMOTE, "network_failure_action", FAILURE_ACTIONS },
+        { REMOTE, "disk_low_action", FAILURE_ACTIONS },
+        { REMOTE, "disk_full_action", FAILURE_ACTIONS },
+        { REMOTE, "disk_error_action", FAILURE_ACTIONS },
+        { REMOTE, "remote_ending_action", FAILURE_ACTIONS " reconnect" },
+        { REMOTE, "generic_error_action", FAILURE_ACTIONS },
+        { REMOTE, "generic_warning_action", FAILURE_ACTIONS },
+        { REMOTE, "queue_error_action", FAILURE_ACTIONS },
+        { REMOTE, "overflow_action", OWN_ACTIONS },
+        { REMOTE, "startup_failure_action", "ignore syslog warn_once_continue warn_once exec" },
+};
+
+/* What is taken is a reaction of that name; what is not says why. */
+static void expect_action(const char *key, const char *word)
+{
+        bool exec = strcmp(word, "exec") == 0;
+        char setting[128], reaction[64];
+
+        (void) snprintf(setting, sizeof setting, "%s = %s", key, word);
+        (void) snprintf(reaction, sizeof reaction, exec ? "/bin/page runs as root when " : "reaction `%s` to ",
+                        strcmp(word, "warn_once_continue") == 0 ? "warn_once" : word);
+        if (strstr(output, " taken "))
+                expect_fate(setting, "taken", reaction);
+        else
+                ck_assert_msg(strstr(output, " not needed ") || strstr(output, " not possible "), "%s: %s", setting, output);
+        ck_assert_msg(!strstr(output, " unknown "), "%s: %s", setting, output);
+}
+
+START_TEST(every_action)
+{
+        char words[256], text[256], *position = NULL;
+
+        ck_assert_uint_lt(strlen(actions[_i].words), sizeof words);
+        strcpy(words, actions[_i].words);
+        for (char *word = strtok_r(words, " ", &position); word; word = strtok_r(NULL, " ", &position)) {
+                (void) snprintf(text, sizeof text, "%s = %s%s\n", actions[_i].key, word, strcmp(word, "exec") == 0 ? " /bin/page" : "");
+                scratch_write(directory, actions[_i].file, text);
+                (void) run("");
+                expect_action(actions[_i].key, word);
+        }
+}
+END_TEST
+
+/* So that none of them is forgotten above. */
+START_TEST(every_key_of_an_action_is_among_them)
+{
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < 2; i++)
+                for (const char *const *key = known[i]; *key; key++) {
+                        bool found = false;
+
+                        if (!strstr(*key, "_action"))
+                                continue;
+                        n++;
+                        for (size_t a = 0; a < ELEMENTSOF(actions); a++)
+                                found = found || (strcmp(actions[a].key, *key) == 0 && strcmp(actions[a].file, i == 0 ? AUDITD : REMOTE) == 0);
+                        ck_assert_msg(found, "%s", *key);
+                }
+        ck_assert_uint_eq(n, ELEMENTSOF(actions));
+}
+END_TEST
+
 START_TEST(every_key_is_in_the_table_and_the_table_in_the_manual)
 {
         static const char *const files[] = { "auditd.conf", "audisp-remote.conf", "plugins.d" };
@@ -398,6 +479,8 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, plugins);
         tcase_add_test(tcase, the_next_import_replaces_the_one_before);
         tcase_add_test(tcase, nothing_to_read);
+        tcase_add_loop_test(tcase, every_action, 0, ELEMENTSOF(actions));
+        tcase_add_test(tcase, every_key_of_an_action_is_among_them);
         tcase_add_test(tcase, every_key_is_in_the_table_and_the_table_in_the_manual);
         suite_add_tcase(suite, tcase);
         return check_main(suite);

@@ -91,6 +91,9 @@ static bool needs_none(Import *import, const ImportKey *key, ImportSetting *sett
                 import_became(import, setting, IMPORT_UNNEEDED, "remote connects again by itself");
         else if (is_word(setting, "rotate"))
                 import_became(import, setting, IMPORT_UNNEEDED, "MaxUse= and KeepFree= with WhenFull=drop-oldest are what deletes the oldest");
+        else if (is_word(setting, "suspend") && strstr(conditions, "_low") && !strstr(conditions, "/collector_"))
+                import_became(import, setting, IMPORT_UNNEEDED, "%s suspends nothing: the log goes on until the disk is full, and then nothing is acked",
+                              conditions);
         else if (is_word(setting, "suspend") && strncmp(key->argument, "remote-collector", 16) != 0 && strstr(key->argument, "disk_"))
                 import_became(import, setting, IMPORT_UNNEEDED, "while %s holds nothing is acked, and it goes on when there is room",
                               conditions);
