@@ -98,6 +98,9 @@ def of_records(build):
         host.json('log, a record', *query, lines=True)
         host.json('log --event, an event', *query, '--event', lines=True)
         host.json('verify', 'verify', store)
+        log = ' '.join(map(str, (host.tool, 'log', f'--store={store}')))
+        assert b'\x1b[KLooking at what was received' in on_a_terminal(host, program=('sh', '-c', f'{log} >/dev/null'))
+        assert b'Looking' not in on_a_terminal(host, program=(*log.split(), '-n1'))
         (relay.path / 'state/aggregator').mkdir()
         (relay.path / 'state/aggregator/status').write_text(PEER)
         host.json('status --peers', 'status', '--peers', state, status=4)
@@ -182,10 +185,10 @@ def wrong_numbers(build):
                 host.run(*verb, f'{option}{wrong}', status=2)
 
 
-def on_a_terminal(host, *arguments, environment=None):
+def on_a_terminal(host, *arguments, environment=None, program=None):
     """What it writes when both outputs are a terminal."""
     leader, follower = pty.openpty()
-    process = subprocess.Popen([str(host.tool), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=follower, stderr=follower,
+    process = subprocess.Popen(program or [str(host.tool), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=follower, stderr=follower,
                                env=environment or host.environment)
     os.close(follower)
     text = b''

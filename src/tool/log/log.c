@@ -15,6 +15,7 @@
 #include "tool/log/options.h"
 #include "tool/log/stores.h"
 #include "tool/reason.h"
+#include "tool/terminal.h"
 #include "tool/tool.h"
 
 #include <stdio.h>
@@ -32,6 +33,7 @@
 #define BACK_FACTOR 16U
 /* Events that may have begun before the place from where we look, and would be shown in part. */
 #define EVENTS_CUT 256U
+#define PROGRESS_USEC (200 * USEC_PER_MSEC)
 
 typedef struct Log {
         LogOptions options;
@@ -47,6 +49,8 @@ typedef struct Log {
         LogCursor cursor; /* where we were last time, or are */
         const char *cursor_file; /* NULL: it is not kept */
         bool damaged;
+        bool progress; /* it is worth while, and does not get between the records */
+        uint64_t shown_usec;
 } Log;
 
 /* --- From batches to what is printed --- */
@@ -137,6 +141,7 @@ static int take_batch(Log *log, const ViewBatch *batch, const char *directory)
 
         if (batch->damaged) {
                 log->damaged = true;
+                terminal_progress_end();
                 return log->counting ? 0 : log_print_damage(&log->print, batch, directory);
         }
         if (log->options.reverse)
@@ -148,6 +153,19 @@ static int take_batch(Log *log, const ViewBatch *batch, const char *directory)
 
 /* --- Passes --- */
 
+static void show_progress(Log *log, const ViewBatch *batch)
+{
+        time_t received = (time_t) (batch->received_usec / USEC_PER_SEC);
+        uint64_t now = monotonic_usec();
+        char text[32];
+        struct tm tm;
+
+        if (now < log->shown_usec + PROGRESS_USEC || !localtime_r(&received, &tm) || strftime(text, sizeof text, "%F %T", &tm) == 0)
+                return;
+        log->shown_usec = now;
+        terminal_progress("Looking at what was received at %s", text);
+}
+
 /* All that is there now. */
 static int pass(Log *log)
 {
@@ -156,12 +174,16 @@ static int pass(Log *log)
         int r = 0, error;
 
         while (log->left > 0 && (r = log_merge_next(log->merge, &batch, &directory)) > 0) {
+                if (log->progress)
+                        show_progress(log, &batch);
                 error = take_batch(log, &batch, directory);
                 if (error < 0) {
+                        terminal_progress_end();
                         fprintf(stderr, "Cannot write to standard output: %s\n", tool_reason(error));
                         return error;
                 }
         }
+        terminal_progress_end();
         if (r < 0) {
                 fprintf(stderr, "Cannot read %s: %s\n", directory, log_merge_reason(r));
                 return r;
@@ -299,6 +321,7 @@ static int set_up(Log *log)
         }
         log->print.format = log->options.format;
         log->print.event = log->options.event;
+        log->progress = !log->options.follow && !isatty(STDOUT_FILENO);
         log->stores = (LogStores) {
                 .merge = log->merge,
                 .follow = log->follow,
