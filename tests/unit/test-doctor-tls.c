@@ -38,7 +38,7 @@ START_TEST(certificates)
         unit("audit-relay-remote.service", "active", "static", "DropInPaths=/etc/x.conf\n");
         doctor.facts.now = time(NULL);
         check("certificates");
-        expect_only(DOCTOR_WRONG, "remote: Cannot read the certificate ", "audit-relay cert client");
+        expect_only(DOCTOR_WRONG, "remote: Cannot read the certificate ", "audit-relay cert issue");
         write_certificates(&fixture, ISSUE_CLIENT, "web1", &fixture.ca, 50);
         (void) snprintf(path, sizeof path, "%s/etc/audit-relay/tls/key.pem", directory);
         check_again("certificates");
@@ -48,7 +48,7 @@ START_TEST(certificates)
         expect_only(DOCTOR_WRONG, "everybody may read remote's key ", "`chmod o= /");
         write_certificates(&fixture, ISSUE_CLIENT, "web2", &fixture.other_ca, 20);
         check_again("certificates");
-        expect(DOCTOR_WARNING, "remote's certificate expires in ", "audit-relay cert");
+        expect(DOCTOR_WARNING, "remote's certificate expires in ", "audit-relay cert renew");
         expect(DOCTOR_WARNING, "is not issued by the CA in ", "copy ca.pem");
         expect(DOCTOR_WRONG, "the certificate is for \"web2\", and the node in the records is \"web1\"", "Node=web2");
         ck_assert_uint_eq(doctor.n_findings, 3);

@@ -148,19 +148,19 @@ static void judge_files(Doctor *doctor, const char *who, const Paths *paths, boo
         _cleanup_(freep) char *why = NULL;
         _cleanup_(tls_unrefp) Tls *tls = NULL;
         size_t before = doctor->n_findings;
-        char renew[160], list[PATH_MAX + 128];
+        char renew[512], list[PATH_MAX + 128];
 
-        (void) snprintf(renew, sizeof renew,
-                        "the host with the CA makes a new one (audit-relay cert); then `systemctl reload audit-relay-%s.service`", who);
         (void) snprintf(list, sizeof list,
                         "copy a newer one of its CA to %s; then `systemctl reload audit-relay-%s.service`", paths->revocation, who);
         if (tls_new(&options, &tls, &why) < 0) {
                 doctor_say(doctor, DOCTOR_WRONG,
-                           client ? "audit-relay cert client NODE on the host with the CA; copy its files to /etc/audit-relay/tls"
+                           client ? "audit-relay cert request | ssh CA-HOST audit-relay cert issue NODE | audit-relay cert install"
                                   : "audit-relay cert init, then audit-relay cert collector NAME; copy its files to /etc/audit-relay/tls",
                            "%s: %s", who, why ? why : "no certificate");
                 return;
         }
+        (void) snprintf(renew, sizeof renew, "on the host with the CA, audit-relay cert renew %s | ssh root@%s audit-relay cert install",
+                        tls_name(tls) ? tls_name(tls) : "NAME", doctor->facts.host);
         judge_days(doctor, who, "certificate", tls_expires(tls), renew);
         if (tls_revocation_expires(tls) != 0)
                 judge_days(doctor, who, "revocation list", tls_revocation_expires(tls), list);
