@@ -398,6 +398,8 @@ BUGS = [
     simulated('deleted-unacked', 'store/retention.c',
               'custody_until(store, store->segments[i].first) >= store->segments[i + 1].first - 1',
               'store->segments[i + 1].first - 1 <= store->durable.last'),
+    simulated('deletes-with-room-left', 'store/retention.c', 'deletes_for_use(store) && held > options->use_max',
+              'deletes_for_use(store) && held > options->use_max / 2', options=('--drop-oldest',)),
     simulated('death-not-told', 'store/commit.c', 'store->begin = store->finished || store->n_segments == 0;', 'store->begin = false;',
               seed=1000),
     simulated('clean-end-without-goodbye', 'runtime/store-loop-owed.c',

@@ -160,6 +160,17 @@ static void note_records(unsigned client, const StoreStatus *status)
         reader_scan(sim.current->machine->disk, senders[client].noted + 1, note_batch, &note);
 }
 
+/* Without the last segment that went there was room. What the store has now it had when it chose, and what the group has brought. */
+static void judge_need(unsigned client, const StoreStatus *status)
+{
+        uint64_t bytes = reader_deleted(sim.current->machine->disk, status->oldest - 1);
+
+        if (bytes > 0 && status->bytes + bytes <= sim.use_max)
+                sim_fail("c%u deletes %" PRIu64 " bytes up to %" PRIu64 " that no collector has, and with them had only %" PRIu64
+                         " of %" PRIu64,
+                         client, bytes, status->oldest - 1, status->bytes + bytes, sim.use_max);
+}
+
 /* What is written down to be with a collector is never told as lost. */
 static void note_deleted(unsigned client, const StoreStatus *status)
 {
@@ -171,6 +182,7 @@ static void note_deleted(unsigned client, const StoreStatus *status)
         if (first > last)
                 return;
         sim_trace("%" PRIu64 " to %" PRIu64 " are deleted, and no collector is known to have them", first, last);
+        judge_need(client, status);
         for (size_t i = 0; i < n_losses; i++)
                 if (losses[i].collector == SIM_COLLECTORS_MAX && stream_id_equal(&losses[i].stream, &status->stream) &&
                     losses[i].last + 1 == first) {

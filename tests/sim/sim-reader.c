@@ -17,7 +17,7 @@
 #define CHAIN 32U
 #define SEGMENTS_MAX 4096U
 
-enum { KIND_SEGMENT = 1, KIND_STREAM = 2, KIND_BATCH = 3, KIND_CUSTODY = 5, KIND_RESTART = 10 };
+enum { KIND_SEGMENT = 1, KIND_STREAM = 2, KIND_BATCH = 3, KIND_CUSTODY = 5, KIND_DELETED = 6, KIND_RESTART = 10 };
 
 void reader_hash(const void *data, size_t size, uint8_t ret_digest[static 32])
 {
@@ -355,4 +355,20 @@ uint64_t reader_custody(const SimDisk *disk, const char *collector)
                         seq = get_le64(entry + 24);
         }
         return seq;
+}
+
+uint64_t reader_deleted(const SimDisk *disk, uint64_t last)
+{
+        uint64_t newest, size, bytes = 0;
+        const uint8_t *index = newest_index(disk, &newest, &size);
+
+        for (uint32_t i = 0; index && i < size / ENTRY; i++) {
+                const uint8_t *entry = index + (size_t) i * ENTRY;
+
+                if (!entry_is_good(entry, i))
+                        break;
+                if (get_le16(entry + 4) == KIND_DELETED && get_le64(entry + 32) == last)
+                        bytes = get_le64(entry + 48);
+        }
+        return bytes;
 }

@@ -367,5 +367,7 @@ void reader_scan(const SimDisk *disk, uint64_t from, void (*found)(const ReaderB
 uint64_t reader_durable(const SimDisk *disk, const StreamId *stream);
 /* What the medium says of a collector's custody. */
 uint64_t reader_custody(const SimDisk *disk, const char *collector);
+/* … and how many bytes the segment had that ended with this own seq, and was deleted; 0: nothing. */
+uint64_t reader_deleted(const SimDisk *disk, uint64_t last);
 /* The chain's hash: not SHA-256, but 32 bytes that depend on everything. */
 void reader_hash(const void *data, size_t size, uint8_t ret_digest[static 32]);
