@@ -256,11 +256,12 @@ static void add_segment(uint64_t seq)
 
 static void expect_link(const char *name, uint64_t first)
 {
-        char target[128], expected[64];
+        char target[128], expected[64] = "";
 
         if (read_link_really(disk, name, target, sizeof target) < 0)
                 target[0] = '\0';
-        (void) snprintf(expected, sizeof expected, first == 0 ? "" : "../%020llu.log", (unsigned long long) first);
+        if (first > 0)
+                (void) snprintf(expected, sizeof expected, "../%020llu.log", (unsigned long long) first);
         ck_assert_msg(strcmp(target, expected) == 0, "%s leads to %s, not to %s", name, target, expected);
 }
 
