@@ -11,6 +11,7 @@ from harness.machine import until
 from harness.records import records
 from harness.relay import AGGREGATOR, DISPATCHER, LOG, REMOTE
 
+STARTED = "4a1426cf15ec46268a09127c09b6e1ac"
 STATUS_LINES = {
     DISPATCHER: r"no kernel, \d+ records, remote acked",
     REMOTE: r"connected to collector \(.*\), 0 records waiting",
@@ -32,7 +33,7 @@ def story(t):
         until(lambda: re.fullmatch(line, t.host_of(unit).show(unit, "StatusText")), f"{unit}'s status is like {line}")
     # What its messages mean, and what to do (a package has this run by a trigger).
     t.client.sh("journalctl --update-catalog")
-    explained = t.client.sh(f"journalctl --no-pager --catalog --unit={DISPATCHER} --lines=20")
+    explained = t.client.sh(f"journalctl --no-pager --catalog --lines=1 _SYSTEMD_UNIT={DISPATCHER} MESSAGE_ID={STARTED}")
     assert "The program is ready: it has its descriptors" in explained and "Nothing need be done." in explained, explained
     # Lines that come later go to the same place, in order.
     more = records(1000, "hello-again")
