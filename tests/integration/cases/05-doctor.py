@@ -38,7 +38,7 @@ def story(t):
     t.client.write("/etc/audit-relay/remote.conf", "[Remote]\nCollector=nobody.invalid collector\n")
     t.client.systemctl("stop", LINES)
     t.client.systemctl("mask", LINES)
-    t.client.sh(f"chmod 644 {TLS}/key.pem && audit-relay cert init --dir /root/other-ca && cp /root/other-ca/ca.pem {TLS}/ca.pem")
+    t.client.sh(f"chmod 644 {TLS}/key.pem && rm -rf /root/other-ca && audit-relay cert init --dir /root/other-ca && cp /root/other-ca/ca.pem {TLS}/ca.pem")
     expect(wrong(t.client, "units", "certificates", "collectors"),
            ("units", f"{LINES} is masked"),
            ("certificates", "everybody may read remote's key"),
