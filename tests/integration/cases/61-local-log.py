@@ -13,7 +13,6 @@ from harness.relay import REMOTE, SPOOL
 
 DROP_IN = "/etc/audit-relay/remote.conf.d/50-keep.conf"
 DIRECTORY = f"{SPOOL}/ausearch"
-SERIAL = 800_000
 EVENTS = 20
 
 SYSCALL = ('type=SYSCALL msg=audit({time}): arch=c000003e syscall=257 success=no exit=-13 a0=ffffff9c a1=7ffe0000 a2=0 a3=0 items=1 '
@@ -27,12 +26,12 @@ EOE = "type=EOE msg=audit({time}): \n"
 def story(t):
     # A store keeps them for whoever plays this again.
     key = uuid.uuid4().hex
-    file = f"/etc/{key}"
+    file, serial = f"/etc/{key}", int(key[:7], 16)
     status, _ = t.client.sh("systemctl cat auditd.service", status=True)
     assert status != 0, "there is an auditd"
     t.client.write(DROP_IN, "[Remote]\nKeepAcked=7d\n")
     t.restart_remote()
-    lines = "".join(line.format(time=f"{TIME}.{number:03}:{SERIAL + number}", key=key, file=file) for number in range(EVENTS)
+    lines = "".join(line.format(time=f"{TIME}.{number:03}:{serial + number}", key=key, file=file) for number in range(EVENTS)
                     for line in (SYSCALL, PATH, EOE)).encode()
     t.send(lines)
     t.expect_stored(lines)
@@ -40,7 +39,7 @@ def story(t):
 
     found = t.client.sh(["ausearch", "-if", DIRECTORY, "-k", key, "--raw"]).splitlines()
     assert sum("type=SYSCALL" in line for line in found) == EVENTS and sum("type=PATH" in line for line in found) == EVENTS, found
-    assert t.client.sh(["ausearch", "-if", DIRECTORY, "-f", file, "--event", str(SERIAL + 7), "-i"]).count(f"name={file}") == 1
+    assert t.client.sh(["ausearch", "-if", DIRECTORY, "-f", file, "--event", str(serial + 7), "-i"]).count(f"name={file}") == 1
     report = t.client.sh(["aureport", "-if", DIRECTORY, "--file", "--summary", "--failed"])
     assert any(line.split() == [str(EVENTS), file] for line in report.splitlines()), report
     found = t.client.sh(["audit-relay", "log", "--store", SPOOL, f"--key={key}", "--event"])
