@@ -12,6 +12,7 @@ from harness.relay import CA, REMOTE, SPOOL, TLS
 
 LINES = "audit-relay-dispatcher-lines.socket"
 TARGET = "audit-relay-client.target"
+ANEW = f"rm -rf /run/audit-relay/dispatcher/ring {SPOOL}/*"
 JOURNALD = "/usr/lib/systemd/journald.conf.d/10-audit-relay.conf"
 
 
@@ -102,8 +103,11 @@ def disks(t):
 def certificates(t):
     t.client.sh(f"chmod 644 {TLS}/key.pem")
     cure(t.client, "certificates", "everybody may read remote's key")
+    # A host that has delivered nothing yet: of one that has, the collector knows whose records these are.
+    t.client.sh(f"systemctl stop {TARGET} && {ANEW}")
     t.collector.sh(f"audit-relay cert client web2 --dir {CA} --force")
     t.install_certificate(t.client, "web2")
+    t.client.systemctl("start", TARGET)
     cure(t.client, "certificates", "the certificate is for \"web2\", and the node in the records is")
     t.client.sh(["audit-relay", "send"], data="type=USER msg=audit(1.000:1): of web2\n")
     until(lambda: b"node=web2 type=USER msg=audit(1.000:1): of web2" in t.stored_since(), "records of node web2 are taken")
@@ -111,7 +115,7 @@ def certificates(t):
     t.client.remove("/etc/audit-relay/dispatcher.conf.d/50-node.conf")
     t.install_certificate(t.client, "client")
     # The collector has learnt that this ring and this store are of web2.
-    t.client.sh(f"systemctl stop {TARGET} && rm -rf /run/audit-relay/dispatcher/ring {SPOOL}/* && systemctl start {TARGET}")
+    t.client.sh(f"systemctl stop {TARGET} && {ANEW} && systemctl start {TARGET}")
     t.skip_stored()
 
 
