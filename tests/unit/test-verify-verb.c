@@ -542,9 +542,11 @@ START_TEST(a_receipt_for_what_is_not_there)
         expect("--json --key=key --receipts=receipts a", DAMAGED);
         expect_output("\"kind\": \"receipt\"");
         expect_output("\"stream\": \"" RECEIPT_STREAM "\"");
-        /* Of another client's stream, or of none, the same is told of nobody who is here. */
+        /* A client that was left out whole. */
         attack("sed -i 's/^# stream 01/# stream 03/' ../receipts/log1");
-        expect("--key=key --receipts=receipts a", INTACT);
+        expect("--key=key --receipts=receipts a", DAMAGED);
+        expect_output("1..11  receipts/log1  these seqs of the client's stream are not here, which its receipt says were\n");
+        /* Of none, nothing is told. */
         attack("sed -i 's/^# stream 03.*/# a line of somebody/' ../receipts/log1");
         expect("--key=key --receipts=receipts a", INTACT);
 }

@@ -90,7 +90,7 @@ static bool needs_none(Import *import, const ImportKey *key, ImportSetting *sett
         else if (is_word(setting, "reconnect"))
                 import_became(import, setting, IMPORT_UNNEEDED, "remote connects again by itself");
         else if (is_word(setting, "rotate"))
-                import_became(import, setting, IMPORT_UNNEEDED, "MaxUse= and KeepFree= with WhenFull=drop-oldest are what deletes the oldest");
+                import_became(import, setting, IMPORT_UNNEEDED, "nothing is deleted for it; what deletes the oldest is WhenFull=drop-oldest, at MaxUse= and KeepFree=");
         else if (is_word(setting, "suspend") && strstr(conditions, "_low") && !strstr(conditions, "/collector_"))
                 import_became(import, setting, IMPORT_UNNEEDED, "%s suspends nothing: the log goes on until the disk is full, and then nothing is acked",
                               conditions);

@@ -311,7 +311,8 @@ static void judge_kept(EvidenceNote *kept, const Evidence *evidence, const Verif
                 worst[truncated] = proof;
 }
 
-/* Of a stream that has ended or is forgotten nothing can be said. */
+/* Where the checkpoint is, its segment's header names all streams of that time; so one that is named nowhere was left out.
+ * Of one that has ended since nothing can be said. */
 static void judge_receipt(const EvidenceNote *kept, const VerifyResult *result, Proof *worst)
 {
         const VerifyStream *stream = NULL;
@@ -325,14 +326,16 @@ static void judge_receipt(const EvidenceNote *kept, const VerifyResult *result, 
                 .path = kept->path,
         };
 
-        for (size_t i = 0; kept->seen && i < result->n_streams; i++) {
+        if (!kept->seen || kept->stream_seq == 0)
+                return;
+        for (size_t i = 0; i < result->n_streams; i++) {
                 stream_id_format(&result->streams[i].id, id);
                 if (strcmp(id, kept->stream) == 0)
                         stream = &result->streams[i];
         }
-        if (!stream || stream->last == 0 || stream->last >= kept->stream_seq)
+        if (stream && (stream->last == 0 || stream->last >= kept->stream_seq))
                 return;
-        proof.first = stream->last + 1;
+        proof.first = stream ? stream->last + 1 : 1;
         strcpy(proof.stream, kept->stream);
         if (worst->number == 0 || proof.last - proof.first > worst->last - worst->first)
                 *worst = proof;
