@@ -114,13 +114,12 @@ static int real_remove_directory(Disk *disk, const char *name)
 static int real_link(Disk *disk, const char *target, const char *name)
 {
         char beside[NAME_MAX + 1];
-        int n = snprintf(beside, sizeof beside, "%s.new", name);
 
         if (symlinkat(target, directory_of(disk), name) == 0)
                 return 0;
         if (errno != EEXIST)
                 return -errno;
-        if (n < 0 || (size_t) n >= sizeof beside)
+        if ((size_t) snprintf(beside, sizeof beside, "%s.new", name) >= sizeof beside)
                 return -ENAMETOOLONG;
         if (unlinkat(directory_of(disk), beside, 0) < 0 && errno != ENOENT)
                 return -errno;

@@ -123,6 +123,27 @@ START_TEST(after_a_clean_end_everything_counts)
 }
 END_TEST
 
+/* Who wrote there was not the one who ended it. */
+START_TEST(a_clean_end_is_the_last_entry)
+{
+        uint8_t bytes[4096] = { 0 };
+        uint64_t size;
+        const uint8_t *index;
+
+        fill_three();
+        ck_assert_int_eq(store_finish(store, true, now), 0);
+        commit_all();
+        index = sim_disk_bytes(sim, FIRST_INDEX, &size);
+        ck_assert_uint_le(size + INDEX_ENTRY_SIZE, sizeof bytes);
+        memcpy(bytes, index, size);
+        sim_disk_put(sim, FIRST_INDEX, bytes, size + INDEX_ENTRY_SIZE);
+        reopen();
+        ck_assert(!report.clean_end);
+        ck_assert_uint_eq(report.n_damages, 0);
+        ck_assert_uint_eq(position(1), 9);
+}
+END_TEST
+
 START_TEST(damage_that_appears_while_open_is_told_to_the_reader)
 {
         StoreStatus status;
@@ -384,6 +405,7 @@ int main(void)
         tcase_add_loop_test(tcase, a_rotten_text_is_reported_and_passed_over, 0, 3);
         tcase_add_loop_test(tcase, a_rotten_entry_is_reported_and_passed_over, 0, 3);
         tcase_add_test(tcase, after_a_clean_end_everything_counts);
+        tcase_add_test(tcase, a_clean_end_is_the_last_entry);
         tcase_add_test(tcase, damage_that_appears_while_open_is_told_to_the_reader);
         tcase_add_test(tcase, damage_in_an_older_segment_is_told_to_the_reader);
         tcase_add_test(tcase, a_missing_text_is_damage);

@@ -581,6 +581,34 @@ START_TEST(links_are_to_what_ausearch_reads)
 }
 END_TEST
 
+/* The folder is built in one place at a time. */
+START_TEST(links_are_made_one_making_at_a_time)
+{
+        Disk *disk = sim_disk_attach(sim);
+        StoreLinks links, others;
+        char target[64];
+
+        options.links = true;
+        reopen();
+        for (unsigned i = 1; i < 4; i++) {
+                fill(i, 1);
+                rotate();
+        }
+        fill(4, 1);
+        ck_assert_int_eq(run_pack(), 0);
+        ck_assert(store_links_begin(store, &links));
+        ck_assert_int_eq(run_pack(), 0);
+        ck_assert(!store_links_begin(store, &others));
+        ck_assert_int_eq(store_links_end(store, &links, store_links_run(&links)), 0);
+        ck_assert(store_links_begin(store, &others));
+        ck_assert_int_eq(store_links_end(store, &others, store_links_run(&others)), 0);
+        ck_assert_int_eq(disk->read_link(disk, "ausearch/audit.log.1", target, sizeof target), 0);
+        ck_assert_str_eq(target, "../00000000000000000003.log");
+        ck_assert_int_eq(disk->read_link(disk, "ausearch/audit.log.2", target, sizeof target), -ENOENT);
+        (void) disk_free(disk);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("store-pack");
@@ -600,6 +628,7 @@ int main(void)
         tcase_add_test(tcase, large_and_failing);
         tcase_add_test(tcase, tables);
         tcase_add_test(tcase, links_are_to_what_ausearch_reads);
+        tcase_add_test(tcase, links_are_made_one_making_at_a_time);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
 }
