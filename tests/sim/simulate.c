@@ -384,6 +384,8 @@ int main(int argc, char **argv)
         Command command = { .seed = fresh_seed(), .histories = 300 };
         int option;
 
+        /* Whoever manages this process is nobody in the simulation. */
+        (void) unsetenv("NOTIFY_SOCKET");
         while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)
                 switch (option) {
                 case 'n':
