@@ -8,11 +8,12 @@ import json
 import re
 
 from harness.machine import until
-from harness.relay import CA, REMOTE, SPOOL, TLS
+from harness.relay import CA, DISPATCHER, REMOTE, SPOOL, TLS
 
 LINES = "audit-relay-dispatcher-lines.socket"
 TARGET = "audit-relay-client.target"
-ANEW = f"rm -rf /run/audit-relay/dispatcher/ring {SPOOL}/*"
+# systemctl waits for those that are named: not for what stops with the target.
+ANEW = f"systemctl stop {TARGET} {DISPATCHER} {REMOTE} && rm -rf /run/audit-relay/dispatcher/ring {SPOOL}/*"
 JOURNALD = "/usr/lib/systemd/journald.conf.d/10-audit-relay.conf"
 
 
@@ -104,7 +105,7 @@ def certificates(t):
     t.client.sh(f"chmod 644 {TLS}/key.pem")
     cure(t.client, "certificates", "everybody may read remote's key")
     # A host that has delivered nothing yet: of one that has, the collector knows whose records these are.
-    t.client.sh(f"systemctl stop {TARGET} && {ANEW}")
+    t.client.sh(ANEW)
     t.collector.sh(f"audit-relay cert client web2 --dir {CA} --force")
     t.install_certificate(t.client, "web2")
     t.client.systemctl("start", TARGET)
@@ -115,7 +116,7 @@ def certificates(t):
     t.client.remove("/etc/audit-relay/dispatcher.conf.d/50-node.conf")
     t.install_certificate(t.client, "client")
     # The collector has learnt that this ring and this store are of web2.
-    t.client.sh(f"systemctl stop {TARGET} && {ANEW} && systemctl start {TARGET}")
+    t.client.sh(f"{ANEW} && systemctl start {TARGET}")
     t.skip_stored()
 
 
