@@ -185,8 +185,8 @@ bool view_header_excludes(StoreView *view, uint64_t first, uint64_t before)
         uint8_t bytes[INDEX_ENTRY_SIZE];
         IndexEntry entry;
 
-        return view_read_index(view, first, bytes, sizeof bytes) > 0 && index_decode(bytes, 0, &entry) == 0 && entry.kind == INDEX_SEGMENT &&
-               entry.segment.previous == before &&
+        return view_read_index(view, first, bytes, sizeof bytes) > 0 && index_decode(bytes, 0, &entry) == 0 &&
+               entry.kind == INDEX_SEGMENT && entry.segment.previous == before &&
                !batch_span_meets(&entry.segment.before, view->since_usec, view->until_usec);
 }
 

@@ -7,6 +7,13 @@
 #include <gnutls/x509.h>
 #include <stdio.h>
 
+void cert_hex(char *ret, const uint8_t *bytes, size_t size)
+{
+        for (size_t i = 0; i < size; i++)
+                (void) sprintf(ret + 2 * i, "%02x", bytes[i]);
+        ret[2 * size] = '\0';
+}
+
 static int id_of_certificate(const gnutls_datum_t *pem, uint8_t *ret, size_t *size)
 {
         gnutls_x509_crt_t certificate;
@@ -64,7 +71,6 @@ int cert_key_id(const char *pem, char ret[static CERT_KEY_ID_SIZE])
                 r = id_of_certificate(&text, id, &size);
         if (r < 0 || size != sizeof id)
                 return -EINVAL;
-        for (size_t i = 0; i < sizeof id; i++)
-                (void) sprintf(ret + 2 * i, "%02x", id[i]);
+        cert_hex(ret, id, sizeof id);
         return 0;
 }

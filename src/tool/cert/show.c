@@ -6,6 +6,7 @@
 #include "runtime/config.h"
 #include "runtime/expiry.h"
 #include "tool/cert/files.h"
+#include "tool/cert/key.h"
 #include "tool/json.h"
 #include "tool/reason.h"
 
@@ -50,13 +51,6 @@ void cert_json_days(Json *json, time_t end)
 
 /* --- Reading --- */
 
-static void hex(char *ret, const uint8_t *bytes, size_t size)
-{
-        for (size_t i = 0; i < size; i++)
-                sprintf(ret + 2 * i, "%02x", bytes[i]);
-        ret[2 * size] = '\0';
-}
-
 static void serial_of(gnutls_x509_crt_t certificate, char ret[static 129])
 {
         uint8_t serial[64];
@@ -64,7 +58,7 @@ static void serial_of(gnutls_x509_crt_t certificate, char ret[static 129])
 
         if (gnutls_x509_crt_get_serial(certificate, serial, &size) < 0)
                 size = 0;
-        hex(ret, serial, size);
+        cert_hex(ret, serial, size);
 }
 
 static void fingerprint_of(gnutls_x509_crt_t certificate, char ret[static 65])
@@ -74,7 +68,7 @@ static void fingerprint_of(gnutls_x509_crt_t certificate, char ret[static 65])
 
         if (gnutls_x509_crt_get_fingerprint(certificate, GNUTLS_DIG_SHA256, fingerprint, &size) < 0)
                 size = 0;
-        hex(ret, fingerprint, size);
+        cert_hex(ret, fingerprint, size);
 }
 
 static void purposes_of(gnutls_x509_crt_t certificate, bool *ret_server, bool *ret_client)

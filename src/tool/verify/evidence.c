@@ -75,13 +75,16 @@ static int judge_note(const Evidence *evidence, const char *text, size_t size, N
 static void parse_receipt(const char *text, const char *note, EvidenceNote *ret)
 {
         const char *line = note;
+        char id[33];
+        size_t size = sizeof ret->stream;
         int end = 0;
 
         if (line > text)
                 line--;
         while (line > text && line[-1] != '\n')
                 line--;
-        if (sscanf(line, "# stream %32[0-9a-f] up to %" SCNu64 "%n", ret->stream, &ret->stream_seq, &end) != 2 || line + end + 1 != note)
+        if (sscanf(line, "# stream %32[0-9a-f] up to %" SCNu64 "%n", id, &ret->stream_seq, &end) != 2 || line + end + 1 != note ||
+            gnutls_hex2bin(id, strlen(id), &ret->stream, &size) < 0 || size != sizeof ret->stream)
                 ret->stream_seq = 0;
 }
 
@@ -316,27 +319,24 @@ static void judge_kept(EvidenceNote *kept, const Evidence *evidence, const Verif
 static void judge_receipt(const EvidenceNote *kept, const VerifyResult *result, Proof *worst)
 {
         const VerifyStream *stream = NULL;
-        char id[33];
         Proof proof = {
                 .kind = PROOF_STREAM,
                 .last = kept->stream_seq,
                 .number = kept->note.number,
                 .time_sec = kept->note.time_sec,
+                .stream = kept->stream,
                 .store = kept->note.store,
                 .path = kept->path,
         };
 
         if (!kept->seen || kept->stream_seq == 0)
                 return;
-        for (size_t i = 0; i < result->n_streams; i++) {
-                stream_id_format(&result->streams[i].id, id);
-                if (strcmp(id, kept->stream) == 0)
+        for (size_t i = 0; i < result->n_streams && !stream; i++)
+                if (stream_id_equal(&result->streams[i].id, &kept->stream))
                         stream = &result->streams[i];
-        }
         if (stream && (stream->last == 0 || stream->last >= kept->stream_seq))
                 return;
         proof.first = stream ? stream->last + 1 : 1;
-        strcpy(proof.stream, kept->stream);
         if (worst->number == 0 || proof.last - proof.first > worst->last - worst->first)
                 *worst = proof;
 }

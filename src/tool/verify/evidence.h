@@ -20,7 +20,7 @@ typedef enum ProofKind {
 typedef struct Proof {
         ProofKind kind;
         uint64_t first, last; /* own seqs; of PROOF_STREAM, the stream's; last = first - 1: none */
-        char stream[33];      /* PROOF_STREAM: its id; else empty */
+        StreamId stream;      /* PROOF_STREAM; else null */
         uint64_t number;      /* of the checkpoint; 0: none */
         uint64_t time_sec;    /* … when it was signed */
         StreamId store;
@@ -31,7 +31,7 @@ typedef struct Proof {
 typedef struct EvidenceNote {
         Note note;
         char *path;
-        char stream[33];     /* id of that of the client who kept it, … */
+        StreamId stream;     /* that of the client who kept it, … */
         uint64_t stream_seq; /* … which had been told that all up to here is covered; 0: that is not said */
         bool seen;   /* in the store that is read */
         bool placed; /* in some store */

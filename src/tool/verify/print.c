@@ -416,6 +416,8 @@ static void put_findings(Json *json, const Report *report, const char *name, boo
 
 static void put_proofs(Json *json, const Report *report)
 {
+        char stream[33];
+
         json_array_begin(json, "evidence");
         for (size_t i = 0; i < report->n_proofs; i++) {
                 const Proof *proof = &report->proofs[i];
@@ -427,7 +429,8 @@ static void put_proofs(Json *json, const Report *report)
                 json_unsigned(json, "first", proof->first);
                 json_unsigned(json, "last", proof->last);
                 json_string(json, "file", proof->path);
-                json_string(json, "stream", proof->stream[0] != '\0' ? proof->stream : NULL);
+                stream_id_format(&proof->stream, stream);
+                json_string(json, "stream", stream_id_is_null(&proof->stream) ? NULL : stream);
                 json_string(json, "what", proofs[proof->kind].what);
                 json_string(json, "advice", proofs[proof->kind].advice);
                 json_object_end(json);
