@@ -13,7 +13,7 @@
 #include <stdio.h>
 
 #define HANDLES_MAX 128U
-#define NAMES_MAX 4096U
+#define NAMES_MAX 65536U /* of a segment are up to four: text, index, a link in each of ausearch's folders */
 
 typedef struct SimProcess {
         Disk disk;
