@@ -194,12 +194,28 @@ static void forget(Clients *clients)
         clients->forgetting = n > 0;
 }
 
+/* Of a node that has too many streams the one that was silent longest, unless it is delivered just now. */
+static void forget_surplus(Clients *clients)
+{
+        for (RosterRow *row = NULL; (row = roster_next(clients->roster, row));) {
+                StoreStream stream = { .id = row->silent, .owner = row->node };
+
+                if (row->streams <= CLIENTS_STREAMS_MAX || find_session(clients, &row->silent))
+                        continue;
+                if (log_burst(&clients->forgotten, FORGOTTEN_LOG_USEC, FORGOTTEN_LOG_BURST))
+                        log_notice("%s has begun %u streams: its position in the longest silent one is forgotten", row->node,
+                                   row->streams);
+                stores_forget(clients->stores, &stream);
+        }
+}
+
 void clients_tick(Clients *clients)
 {
         inlet_tick(clients->inlet);
         refill(clients);
         forget(clients);
         look(clients);
+        forget_surplus(clients);
         watch_certificates(clients);
 }
 

@@ -13,6 +13,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #define REFUSED_LOG_USEC (10 * USEC_PER_SEC)
@@ -155,13 +156,24 @@ static const InletHandler inlet_handler = {
 
 /* --- The intake's handler --- */
 
+/* The node as the certificate spells it, so that one client is one however it spells itself; NULL: it does not name it. */
+static char *find_name(const TlsSession *tls, const char *node)
+{
+        char *name;
+
+        for (unsigned i = 0; (name = tls_session_peer_names(tls, i)) && strcasecmp(name, node) != 0; i++)
+                free(name);
+        return name;
+}
+
 static LinkByeCode on_judge(IntakeSession *session, const LinkHello *hello, const char **ret_why)
 {
         InletSession *client = inlet_session_of(session);
         Clients *clients = clients_of(client);
         TlsSession *tls = clients_tls(client);
+        _cleanup_(freep) char *name = NULL;
         char node[NODE_NAME_MAX + 1];
-        const char *name;
+        const RosterRow *row;
 
         *ret_why = clients->why;
         if (hello->node.size > NODE_NAME_MAX || memchr(hello->node.data, '\0', hello->node.size)) {
@@ -174,14 +186,21 @@ static LinkByeCode on_judge(IntakeSession *session, const LinkHello *hello, cons
                 (void) snprintf(clients->why, sizeof clients->why, "HELLO does not have a node's name");
                 return LINK_BYE_NODE;
         }
-        if (!tls_session_speaks_for(tls, node)) {
-                name = tls_session_peer_name(tls);
+        name = find_name(tls, node);
+        if (!name) {
+                const char *first = tls_session_peer_name(tls);
+
                 (void) snprintf(clients->why, sizeof clients->why,
                                 "the certificate of \"%.120s\" does not name node \"%s\": "
-                                "set Node= or issue a certificate for it", name ? name : "nobody", node);
+                                "set Node= or issue a certificate for it", first ? first : "nobody", node);
                 return LINK_BYE_NODE;
         }
-        if (intake_session_identify(session, node) < 0) {
+        row = roster_find(clients->roster, name);
+        if (row && row->streams >= CLIENTS_STREAMS_REFUSED) {
+                (void) snprintf(clients->why, sizeof clients->why, "the node has begun more streams than are remembered of one");
+                return LINK_BYE_OVERLOAD;
+        }
+        if (intake_session_identify(session, name, node) < 0) {
                 (void) snprintf(clients->why, sizeof clients->why, "out of memory");
                 return LINK_BYE_INTERNAL;
         }

@@ -12,6 +12,12 @@
 #include "runtime/log.h"
 #include "runtime/state.h"
 
+/* Streams of one node that are remembered: of more the longest silent is forgotten, one a second. A node has one, and another one
+ * whenever it was set back. Each is a row in the store's table, and that is in each segment: a node that begins them
+ * faster than they can be forgotten is turned away. */
+#define CLIENTS_STREAMS_MAX 64U
+#define CLIENTS_STREAMS_REFUSED (2U * CLIENTS_STREAMS_MAX)
+
 /* Why a handshake came to nothing. */
 typedef enum Refusal {
         REFUSAL_CERTIFICATE, /* none, of an unknown CA, or not for this use */

@@ -170,7 +170,7 @@ void roster_look_begin(Roster *roster)
 {
         for (RosterRow *row = NULL; (row = roster_next(roster, row));) {
                 row->live = (RosterCounters) { 0 };
-                row->known = false;
+                row->streams = 0;
                 if (row->sessions == 0)
                         row->seq = row->seen_usec = 0;
         }
@@ -193,7 +193,10 @@ int roster_look_stream(Roster *roster, const char *node, const StreamId *stream,
 
         if (!row)
                 return -ENOMEM;
-        row->known = true;
+        if (row->streams++ == 0 || seen_usec < row->silent_usec) {
+                row->silent = *stream;
+                row->silent_usec = seen_usec;
+        }
         /* The one that it delivers; of one that is not connected, the one that moved last. */
         if (row->sessions > 0 ? !stream_id_equal(&row->stream, stream) : seen_usec <= row->seen_usec)
                 return 0;
@@ -209,7 +212,7 @@ void roster_look_end(Roster *roster)
 
         for (row = roster_next(roster, NULL); row; row = next) {
                 next = roster_next(roster, row);
-                if (row->sessions == 0 && !row->known)
+                if (row->sessions == 0 && row->streams == 0)
                         row_free(roster, row);
         }
 }

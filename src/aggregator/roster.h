@@ -31,7 +31,9 @@ typedef struct RosterRow {
         uint64_t rate;       /* bytes a second that it may deliver; 0: any */
         int64_t tokens;      /* bytes of that left; negative: it has to wait */
         bool refused;        /* its last attempt was */
-        bool known;          /* during a look: the store has a stream of it */
+        unsigned streams;    /* of its that the store knew at the last look */
+        StreamId silent;     /* the one of them that moved last the longest ago */
+        uint64_t silent_usec; /* … when that was */
         uint64_t asked;      /* number of the last search for those who take commands that found it */
         LIST_ENTRY(RosterRow) bucket;
 } RosterRow;

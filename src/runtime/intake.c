@@ -18,6 +18,9 @@
 #include "runtime/intake-private.h"
 #include "runtime/intake-content.h"
 
+#include <stdio.h>
+#include <strings.h>
+
 /* --- Streams --- */
 
 static struct StreamList *bucket_of(Intake *intake, const StreamId *id)
@@ -128,7 +131,7 @@ static LinkByeCode attach(IntakeSession *session, const StreamId *id, const char
         int r;
 
         r = sink->position(sink, id, session->owner, &last, &checksum);
-        if (r == -EPERM || (stream && strcmp(stream->owner, session->owner) != 0)) {
+        if (r == -EPERM || (stream && strcasecmp(stream->owner, session->owner) != 0)) {
                 *ret_why = "this stream belongs to another node";
                 return LINK_BYE_NODE;
         }
@@ -358,17 +361,16 @@ int intake_session_init(IntakeSession *session, Intake *intake, Buffer *output, 
         return 0;
 }
 
-int intake_session_identify(IntakeSession *session, const char *name)
+int intake_session_identify(IntakeSession *session, const char *name, const char *node)
 {
-        char *owner;
+        char *both;
 
-        assert(strlen(name) <= NODE_NAME_MAX);
-        owner = strdup(name);
-        if (!owner)
+        assert(strlen(name) <= NODE_NAME_MAX && strlen(node) <= NODE_NAME_MAX);
+        if (asprintf(&both, "%s%c%s", name, '\0', node) < 0)
                 return -ENOMEM;
         free(session->owner);
-        session->owner = owner;
-        session->node = session->accept = owner;
+        session->owner = both;
+        session->node = session->accept = both + strlen(name) + 1;
         return 0;
 }
 

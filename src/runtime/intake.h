@@ -123,9 +123,9 @@ void *intake_userdata(const Intake *intake);
 int intake_session_init(IntakeSession *session, Intake *intake, Buffer *output, const char *owner,
                         const char *node, const char *accept, BatchOrigin origin,
                         void *userdata) _must_check_;
-/* From judge(): the session speaks for `name` (copied) and nobody else: its streams belong to it, lines must
- * have it as node. */
-int intake_session_identify(IntakeSession *session, const char *name) _must_check_;
+/* From judge(): the session speaks for `name` and nobody else: its streams belong to it. Lines must have `node`, which is how
+ * it spells that. Both are copied. */
+int intake_session_identify(IntakeSession *session, const char *name, const char *node) _must_check_;
 /* Those that wait for it; NULL begins and ends. Where one is placed or ended, ask for its successor before. */
 IntakeSession *intake_waiting_next(const Intake *intake, const IntakeSession *session);
 /* This intake takes the stream of a session that waits for it; flush() is called. */

@@ -243,10 +243,11 @@ static int prepare(Store *store, const Batch *stored, bool own, uint64_t now_use
         return r;
 }
 
-/* A row whose owner was lost to damage belongs to the first who knows the id. */
+/* A row whose owner was lost to damage belongs to the first who knows the id. In names of hosts case says nothing. */
 static bool may_own(const Stream *stream, const char *owner)
 {
-        return stream->written.last == 0 || stream->owner[0] == '\0' || strcmp(stream->owner, owner) == 0;
+        return stream->written.last == 0 || stream->owner[0] == '\0' ||
+               strcasecmp(stream->owner, owner) == 0;
 }
 
 /* The row of a stream that `owner` may write to, made if it is new. */

@@ -10,6 +10,7 @@
  *
  *              send K            each client gets K more records, at once; BATCH of them (1) are a batch, and K is a multiple
  *              trickle K SECONDS each gets K more, one by one, spread over that time
+ *              streams K FIRST   each delivers one record in each of K streams, numbered from FIRST, its own name in another case each time
  *              connected         answers when all are
  *              acked             answers when all that was sent is acked
  *              end               says BYE for all
@@ -39,6 +40,7 @@ typedef struct Client {
         char node[16];
         unsigned number;
         uint64_t newest, acked;
+        unsigned long streams, stream_number; /* to be begun still, and the number of the next */
         uint64_t checksum; /* of the batch that ends at `acked` */
         Tls *tls;
         Outlet *outlet;
@@ -212,9 +214,26 @@ static void trickle(void)
                 give(&clients[trickled % n_clients], 1);
 }
 
+/* Whose stream is acked begins the next one. */
+static void begin_streams(void)
+{
+        for (Client *client = clients; client < clients + n_clients; client++) {
+                if (client->streams == 0 || client->acked < client->newest)
+                        continue;
+                client->node[0] ^= ' ';
+                memcpy(client->stream.bytes + sizeof client->stream / 2, &client->stream_number, sizeof client->stream_number);
+                client->stream_number++;
+                client->streams--;
+                client->acked = 0;
+                client->newest = 1;
+                outlet_end(client->outlet, LINK_BYE_ENDING, "another stream", true);
+        }
+}
+
 static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 {
         trickle();
+        begin_streams();
         if ((strcmp(waiting_for, "connected") == 0 && count_connected() == n_clients) ||
             (strcmp(waiting_for, "acked") == 0 && trickled >= wanted_trickle && all_acked()))
                 answer();
@@ -224,7 +243,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 
 static int command(const char *line)
 {
-        unsigned long n;
+        unsigned long n, number;
         double seconds;
 
         asked_usec = monotonic_usec();
@@ -238,6 +257,12 @@ static int command(const char *line)
                 wanted_trickle = n * n_clients;
                 trickle_begin = monotonic_usec();
                 trickle_usec = (uint64_t) (seconds * (double) USEC_PER_SEC);
+                answer();
+        } else if (sscanf(line, "streams %lu %lu", &n, &number) == 2) {
+                for (unsigned i = 0; i < n_clients; i++) {
+                        clients[i].streams = n;
+                        clients[i].stream_number = number;
+                }
                 answer();
         } else if (strncmp(line, "connected", 9) != 0 && strncmp(line, "acked", 5) != 0) {
                 return sd_event_exit(event, strncmp(line, "end", 3) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
@@ -277,7 +302,7 @@ static int make_client(const char *directory, unsigned first, unsigned i)
                 .handler = &handler,
                 .connect_usec = PATIENCE_USEC,
                 .timeout_usec = PATIENCE_USEC,
-                .backoff_min_usec = 200 * USEC_PER_MSEC,
+                .backoff_min_usec = 20 * USEC_PER_MSEC,
                 .backoff_max_usec = 2 * USEC_PER_SEC,
                 .userdata = client,
         };

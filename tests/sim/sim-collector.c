@@ -71,7 +71,7 @@ static LinkByeCode on_judge(IntakeSession *session, const LinkHello *hello, cons
                 return 0;
         assert(hello->node.size < sizeof node);
         memcpy(node, hello->node.data, hello->node.size);
-        return intake_session_identify(session, node) < 0 ? LINK_BYE_INTERNAL : 0;
+        return intake_session_identify(session, node, node) < 0 ? LINK_BYE_INTERNAL : 0;
 }
 
 static void on_records_refused(IntakeSession *session, uint32_t n, RecordFault fault)

@@ -181,6 +181,29 @@ START_TEST(its_stream_is_the_one_it_delivers_or_the_last_that_moved)
 }
 END_TEST
 
+START_TEST(streams_are_counted_and_the_longest_silent_is_known)
+{
+        const uint64_t seen[] = { 300, 100, 200 };
+        const RosterRow *row;
+        StreamId id = stream(2);
+
+        roster_look_begin(roster);
+        for (uint8_t i = 0; i < ELEMENTSOF(seen); i++) {
+                StreamId one = stream(i + 1);
+
+                ck_assert_int_eq(roster_look_stream(roster, "web1", &one, 1, seen[i]), 0);
+        }
+        roster_look_end(roster);
+        row = roster_find(roster, "web1");
+        ck_assert_uint_eq(row->streams, 3);
+        ck_assert(stream_id_equal(&row->silent, &id));
+        row = look("web1", 7, 1, 900);
+        id = stream(7);
+        ck_assert_uint_eq(row->streams, 1);
+        ck_assert(stream_id_equal(&row->silent, &id));
+}
+END_TEST
+
 START_TEST(who_is_neither_connected_nor_known_leaves)
 {
         StreamId id = stream(1);
@@ -270,6 +293,7 @@ int main(void)
         tcase_add_test(tcase, a_wrong_file_changes_nothing);
         tcase_add_test(tcase, a_peer_that_is_away_keeps_its_row);
         tcase_add_test(tcase, its_stream_is_the_one_it_delivers_or_the_last_that_moved);
+        tcase_add_test(tcase, streams_are_counted_and_the_longest_silent_is_known);
         tcase_add_test(tcase, who_is_neither_connected_nor_known_leaves);
         tcase_add_test(tcase, a_rate_is_for_all_sessions_of_a_peer);
         tcase_add_test(tcase, each_warning_is_given_once);

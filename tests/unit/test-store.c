@@ -76,6 +76,8 @@ START_TEST(batches_come_in_order_from_their_owner)
         reopen();
         sink = store_sink(store);
         ck_assert_int_eq(sink->position(sink, &id, "thief", &last, &checksum), -EPERM);
+        ck_assert_int_eq(sink->position(sink, &id, "OWNER", &last, &checksum), 0);
+        ck_assert_uint_eq(last, 3);
         ck_assert_uint_eq(position(1), 3);
         /* A heartbeat is nothing to store. */
         batch = (Batch) { .first = 4, .last = 3, .origin = BATCH_ORIGIN_KERNEL };
