@@ -152,7 +152,12 @@ START_TEST(a_collector)
         ck_assert_uint_eq(config.use_max, 900U * 1024 * 1024);
         ck_assert(config.publish);
         aggregator_config_done(&config);
-        expect_output("systemctl enable --now audit-relay-collector.target\n");
+        expect_output("Next:\n"
+                      "  audit-relay import --write --collector=NAME    # its own records too: NAME as in its certificate\n"
+                      "  audit-relay cert collector NAME --out=/etc/audit-relay/tls    # NAME as clients call it; audit-relay-tls(7)\n"
+                      "  systemctl disable auditd && service auditd stop\n"
+                      "  systemctl enable audit-relay-aggregator-auditd.socket ");
+        expect_output("AuditdAllow=\n  systemctl enable --now audit-relay-collector.target\n  systemctl daemon-reload ");
 }
 END_TEST
 
@@ -189,6 +194,64 @@ START_TEST(a_stock_collector_stays)
 }
 END_TEST
 
+/* Most files in the world name an address; what remote would refuse is not written. */
+START_TEST(a_collector_by_address)
+{
+        RemoteConfig config;
+        char path[512];
+
+        scratch_write(directory, REMOTE, "remote_server = 192.0.2.7\n");
+        ck_assert_int_eq(run("--write"), 3);
+        ck_assert(!is_there(OURS "remote.conf.d/50-imported.conf"));
+        expect_output("audit-relay import --write --collector=ADDRESS#NAME ");
+        ck_assert_int_eq(run("--write --collector=192.0.2.7"), 2);
+        expect_output("192.0.2.7 is an address: put #NAME behind it");
+        ck_assert_int_eq(run("--write --collector=192.0.2.7#logs.example.org"), 0);
+        (void) snprintf(path, sizeof path, "%s/" OURS "remote.conf.d/50-imported.conf", directory);
+        ck_assert_int_eq(remote_config_load(path, &config), 0);
+        ck_assert_str_eq(config.collectors[0], "192.0.2.7#logs.example.org");
+        remote_config_done(&config);
+        ck_assert_int_eq(run("--write --stock-collector"), 0);
+        expect_text(OURS "remote.conf.d/50-imported.conf", "Collector=192.0.2.7\nProtocol=auditd\n");
+}
+END_TEST
+
+/* auditd's default; audit 2.4 had no word for it. */
+START_TEST(a_log_that_no_line_speaks_of)
+{
+        static const char ours[] = OURS "remote.conf.d/50-imported.conf";
+
+        scratch_write(directory, AUDITD, "log_format = RAW\n");
+        ck_assert_int_eq(run("--write"), 0);
+        expect_text(ours, "KeepAcked=7d\n");
+        scratch_write(directory, AUDITD, "log_format = NOLOG\n");
+        ck_assert_int_eq(run("--write"), 0);
+        ck_assert(!is_there(ours));
+        scratch_write(directory, AUDITD, "tcp_listen_port = 60\n");
+        ck_assert_int_eq(run("--write"), 0);
+        ck_assert(!is_there(ours));
+}
+END_TEST
+
+/* audispd had files of its own: its name counts. Where auditd knows a plugin's queue, they are left over. */
+START_TEST(audit_2)
+{
+        static const char ours[] = OURS "dispatcher.conf.d/50-imported.conf";
+
+        scratch_write(directory, AUDITD, "write_logs = no\nname_format = NONE\ndispatcher = /sbin/audispd\n");
+        scratch_write(directory, "etc/audisp/audispd.conf", "q_depth = 250\nname_format = USER\nname = web1\n");
+        scratch_write(directory, "etc/audisp/plugins.d/mine.conf", "active = yes\npath = /opt/mine\n");
+        ck_assert_int_eq(run("--write"), 3);
+        expect_fate("name_format = NONE", "not needed", "line 2 of audispd.conf");
+        expect_text(ours, "Node=web1\n");
+        expect_fate("path = /opt/mine", "not possible", "/etc/audit/plugins.d: move the file there");
+        scratch_write(directory, AUDITD, "write_logs = no\nname_format = NONE\nq_depth = 2000\n");
+        ck_assert_int_eq(run("--write"), 0);
+        ck_assert(!is_there(ours));
+        ck_assert_ptr_null(strstr(output, "audispd.conf"));
+}
+END_TEST
+
 START_TEST(what_is_unknown_is_said)
 {
         scratch_write(directory, AUDITD, "colour = blue\nspace_left = much\ndisk_full_action = dance\nname_format = fqd\nspace_left_action\n"
@@ -199,7 +262,7 @@ START_TEST(what_is_unknown_is_said)
         expect_fate("disk_full_action = dance", "unknown", "no action");
         expect_fate("name_format = fqd", "not possible", "Node=");
         expect_fate("space_left_action = -", "not needed", "no value");
-        expect_fate("log_group = adm", "not needed", "line 7");
+        expect_fate("log_group = adm", "not needed", "line 7 of auditd.conf");
         expect_output("audit-relay import --collector=HOST");
         ck_assert_int_eq(run("--json"), 3);
         expect_output("      \"line\": 1,\n      \"key\": \"colour\",\n      \"value\": \"blue\",\n      \"option\": \"\",\n"
@@ -220,7 +283,7 @@ static const Line lines[] = {
         { AUDITD, "tcp_listen_port = 60\n", "write_logs = no", "not possible", "could not ack" },
         { AUDITD, "tcp_listen_port = 60\n", "write_logs = yes", "not needed", "always writes" },
         { AUDITD, "", "log_format = raw", "not needed", "Enrich=no" },
-        { AUDITD, "", "log_format = nolog", "not needed", "see write_logs" },
+        { AUDITD, "", "log_format = nolog", "not needed", "KeepAcked=no" },
         { AUDITD, "", "log_group = adm", "not possible", "audit-relay-read" },
         { AUDITD, "", "name = x", "not needed", "name_format = user" },
         { AUDITD, "name_format = user\n", "name = a b", "taken", "Node=a" },
@@ -228,6 +291,7 @@ static const Line lines[] = {
         { AUDITD, "", "name_format = user", "taken", "see name" },
         { AUDITD, "", "name_format = hostname", "not needed", "node=" },
         { AUDITD, "", "plugin_dir = /etc/audit/plugins.d", "taken", "generator" },
+        { AUDITD, "", "plugin_dir = /etc/audit/plugins.d/", "taken", "generator" },
         { AUDITD, "", "plugin_dir = /opt/plugins", "not possible", "link the files" },
         { AUDITD, "", "tcp_listen_port = many", "unknown", "a port" },
         { AUDITD, "", "tcp_listen_queue = 5", "not needed", "does not listen" },
@@ -248,6 +312,9 @@ static const Line lines[] = {
         { REMOTE, "", "generic_error_action = stop", "taken", "reaction `stop` to remote/collector_error" },
         { AUDITD, "", "overflow_action = suspend", "not possible", "too slow" },
         { AUDITD, "", "admin_space_left = x", "unknown", "megabytes" },
+        { AUDITD, "tcp_listen_port = 60\n", "local_events = yes", "taken", "a client of itself" },
+        { REMOTE, "", "remote_server = 192.0.2.7", "not possible", "--collector=192.0.2.7#NAME" },
+        { REMOTE, "", "remote_server = 2001:db8::7", "not possible", "--collector=[2001:db8::7]#NAME" },
         { REMOTE, "", "port = 60", "not needed", "6560" },
         { REMOTE, "", "local_port = any", "not needed", "the kernel chooses" },
         { REMOTE, "", "local_port = 99", "not possible", "certificate" },
@@ -261,6 +328,8 @@ static const Line lines[] = {
         { REMOTE, "", "disk_low_action = ignore", "not needed", "no reaction" },
         { REMOTE, "", "startup_failure_action = warn_once_continue", "taken", "reaction `warn_once` to remote/network_down" },
         { "etc/audit/plugins.d/x.conf", "active = yes\n", "path = builtin_other", "not possible", "part of auditd" },
+        { "etc/audisp/plugins.d/x.conf", "active = yes\n", "path = /sbin/other", "not possible", "move the file" },
+        { "etc/audisp/plugins.d/x.conf", "active = yes\n", "path = builtin_af_unix", "taken", "audit-relay-dispatcher-lines.socket" },
         { "etc/audit/plugins.d/x.conf", "active = yes\n", "path = /usr/lib/audit-relay/auditd-plugin", "not needed", "reads the kernel" },
         { "etc/audit/plugins.d/x.conf", "active = yes\npath = /opt/x\n", "format = string", "taken", "lines for audit-relay-plugin@x" },
 };
@@ -473,6 +542,9 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, a_collector);
         tcase_add_test(tcase, a_collector_that_keeps_its_log);
         tcase_add_test(tcase, a_stock_collector_stays);
+        tcase_add_test(tcase, a_collector_by_address);
+        tcase_add_test(tcase, a_log_that_no_line_speaks_of);
+        tcase_add_test(tcase, audit_2);
         tcase_add_test(tcase, what_is_unknown_is_said);
         tcase_add_loop_test(tcase, single_lines, 0, (int) ELEMENTSOF(lines));
         tcase_add_test(tcase, single_lines_with_a_stock_collector);

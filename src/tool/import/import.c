@@ -51,7 +51,7 @@ static void print_keys(void)
 /* --- What is to be done by hand --- */
 
 typedef struct Steps {
-        char *texts[8];
+        char *texts[12];
         unsigned n;
 } Steps;
 
@@ -82,21 +82,30 @@ static char *list_paths(const Import *import)
 
 static Steps find_steps(const Import *import, const Options *options)
 {
-        bool client = import->collector || import_find(import, IMPORT_REMOTE, "remote_server");
+        const ImportSetting *server = import_find(import, IMPORT_REMOTE, "remote_server");
+        bool client = import->collector || server, listens = import_listens(import);
         Steps steps = { 0 };
         char *paths = list_paths(import);
 
         if (!options->write)
                 add_step(&steps, strdup("audit-relay import --write    # until then nothing is written"));
-        if (!client && !import_listens(import))
+        if (!client && !listens)
                 add_step(&steps, strdup("audit-relay import --collector=HOST    # no remote_server is named"));
-        if (client && !import->stock)
+        if (!client && listens && !import_is(import, IMPORT_AUDITD, "local_events", "no"))
+                add_step(&steps, strdup("audit-relay import --write --collector=NAME    # its own records too: NAME as in its certificate"));
+        if (!import->collector && server && import_lacks_name(import, server->value))
+                add_step(&steps, strdup("audit-relay import --write --collector=ADDRESS#NAME    # NAME as in the collector's certificate"));
+        if (listens)
+                add_step(&steps, strdup("audit-relay cert collector NAME --out=/etc/audit-relay/tls    # NAME as clients call it; audit-relay-tls(7)"));
+        else if (client && !import->stock)
                 add_step(&steps, strdup("audit-relay cert request | ssh CA-HOST audit-relay cert issue $(hostname) | audit-relay cert install    # audit-relay-tls(7)"));
         add_step(&steps, strdup("systemctl disable auditd && service auditd stop"));
+        if (listens) {
+                add_step(&steps, strdup("systemctl enable audit-relay-aggregator-auditd.socket    # clients that stay stock; whose networks are in aggregator.conf AuditdAllow="));
+                add_step(&steps, strdup("systemctl enable --now audit-relay-collector.target"));
+        }
         if (client)
                 add_step(&steps, strdup("systemctl enable --now audit-relay-client.target"));
-        if (import_listens(import))
-                add_step(&steps, strdup("systemctl enable --now audit-relay-collector.target"));
         if (paths && strstr(paths, ".path"))
                 add_step(&steps, paths);
         else
@@ -284,6 +293,10 @@ int verb_import(int argc, char **argv)
         if (options.keys) {
                 print_keys();
                 return EXIT_SUCCESS;
+        }
+        if (import.collector && import_lacks_name(&import, import.collector)) {
+                fprintf(stderr, "audit-relay import: %s is an address: put #NAME behind it, the name in the collector's certificate\n", import.collector);
+                return TOOL_EXIT_USAGE;
         }
         status = run(&import, &options);
         import_done(&import);

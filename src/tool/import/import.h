@@ -9,8 +9,11 @@
 
 #include <stdio.h>
 
+/* Where the generator finds auditd's plugins. */
+#define IMPORT_PLUGINS "/etc/audit/plugins.d"
+
 typedef enum ImportFile {
-        IMPORT_AUDITD, /* auditd.conf */
+        IMPORT_AUDITD, /* auditd.conf, and audit 2's audispd.conf */
         IMPORT_REMOTE, /* audisp-remote.conf */
         IMPORT_PLUGIN, /* plugins.d/NAME.conf */
         N_IMPORT_FILES,
@@ -78,6 +81,9 @@ const ImportSetting *import_find(const Import *import, ImportFile file, const ch
 bool import_is(const Import *import, ImportFile file, const char *name, const char *value);
 /* Whether this host is a collector: auditd listens. */
 bool import_listens(const Import *import);
+
+/* Whether this collector is named by an address alone, and so nobody could tell its certificate: one of ours has to have a name. */
+bool import_lacks_name(const Import *import, const char *host);
 
 /* What became of a setting. */
 void import_became(Import *import, ImportSetting *setting, ImportFate fate, const char *format, ...) _printf_(4, 5);

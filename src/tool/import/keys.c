@@ -18,7 +18,7 @@ static const char ciphers[] = "TLS 1.3 alone, with the cipher suites of tls.md";
 
 static const ImportKey auditd_keys[] = {
         TAKEN("local_events", "the client target reads the kernel; `no`: enable the collector's target alone", take_local_events, NULL),
-        TAKEN("write_logs", "remote.conf `KeepAcked=7d`: a local log, bounded by time; a collector always writes", take_write_logs, NULL),
+        TAKEN("write_logs", "remote.conf `KeepAcked=7d`, also where no line says `yes`: a local log, bounded by time; a collector always writes", take_write_logs, NULL),
         UNNEEDED("log_file", "the log is in /var/log/audit-relay (collector) or /var/lib/audit-relay/remote (client); "
                              "`ausearch -if …/ausearch` and `audit-relay log` read it"),
         TAKEN("log_group", "no configuration: add its members to the group audit-relay-read", take_log_group, NULL),
@@ -79,7 +79,7 @@ static const ImportKey auditd_keys[] = {
 static const char certificates[] = "with certificates there is no need; with `--stock-collector`: remote.conf";
 
 static const ImportKey remote_keys[] = {
-        TAKEN("remote_server", "remote.conf `Collector=`", take_remote_server, NULL),
+        TAKEN("remote_server", "remote.conf `Collector=`; of an address, `--collector=ADDRESS#NAME`", take_remote_server, NULL),
         TAKEN("port", "ours is 6560; with `--stock-collector` it is part of `Collector=`", take_port, NULL),
         TAKEN("local_port", "the kernel's choice; a client is known by its certificate", take_local_port, NULL),
         TAKEN("transport", "TLS 1.3 with certificates; with `--stock-collector`: as it is, but for Kerberos", take_transport, NULL),

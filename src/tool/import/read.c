@@ -88,16 +88,16 @@ static int is_plugin_file(const struct dirent *entry)
         return entry->d_name[0] != '.' && (!dot || strcmp(dot, ".conf") == 0);
 }
 
-static int read_plugins(Import *import)
+static int read_plugins(Import *import, const char *directory)
 {
         char path[PATH_MAX];
         struct dirent **entries;
         int n, r = 0;
 
-        (void) snprintf(path, sizeof path, "%s/etc/audit/plugins.d", import->root);
+        (void) snprintf(path, sizeof path, "%s%s", import->root, directory);
         n = scandir(path, &entries, is_plugin_file, alphasort);
         for (int i = 0; i < n; i++) {
-                (void) snprintf(path, sizeof path, "/etc/audit/plugins.d/%s", entries[i]->d_name);
+                (void) snprintf(path, sizeof path, "%s/%s", directory, entries[i]->d_name);
                 if (r >= 0)
                         r = read_settings(import, IMPORT_PLUGIN, path);
                 free(entries[i]);
@@ -110,18 +110,23 @@ static int read_plugins(Import *import)
 int import_read(Import *import)
 {
         int found = 0, r = read_settings(import, IMPORT_AUDITD, "/etc/audit/auditd.conf");
+        /* Audit 2 had a program of its own for plugins, audispd; its keys are auditd's now. */
+        bool audispd = !import_find(import, IMPORT_AUDITD, "q_depth");
 
         if (r >= 0) {
                 found += r;
                 r = read_settings(import, IMPORT_REMOTE, "/etc/audit/audisp-remote.conf");
         }
-        /* Where audit 2 had it. */
         if (r == 0)
                 r = read_settings(import, IMPORT_REMOTE, "/etc/audisp/audisp-remote.conf");
         if (r >= 0) {
                 found += r;
-                r = read_plugins(import);
+                r = audispd ? read_settings(import, IMPORT_AUDITD, "/etc/audisp/audispd.conf") : 0;
         }
+        if (r >= 0)
+                r = read_plugins(import, IMPORT_PLUGINS);
+        if (r >= 0 && audispd)
+                r = read_plugins(import, "/etc/audisp/plugins.d");
         if (r < 0)
                 return r;
         return found == 0 && import->n_settings == 0 ? -ENOENT : 0;

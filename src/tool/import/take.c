@@ -6,6 +6,7 @@
 #include "basic/decimal.h"
 #include "runtime/config.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 
 /* auditd bounds its local log by size. A time is what says that of a store whose other records nobody has yet. */
@@ -49,6 +50,13 @@ static void assign_collector(Import *import, const char *collector)
                 import_assign(import, "remote", "Protocol", "auditd");
 }
 
+bool import_lacks_name(const Import *import, const char *host)
+{
+        uint8_t address[sizeof(struct in6_addr)];
+
+        return !import->stock && (inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1);
+}
+
 void take_remote_server(Import *import, const ImportKey *key, ImportSetting *setting)
 {
         const ImportSetting *port = import_find(import, IMPORT_REMOTE, "port");
@@ -56,6 +64,11 @@ void take_remote_server(Import *import, const ImportKey *key, ImportSetting *set
         bool colon = strchr(host, ':') != NULL && host[0] != '[';
         char value[512];
 
+        if (import_lacks_name(import, host)) {
+                import_became(import, setting, IMPORT_IMPOSSIBLE, "certificates have names, no addresses: --collector=%s%s%s#NAME, as its certificate says",
+                              colon ? "[" : "", host, colon ? "]" : "");
+                return;
+        }
         if (import->stock && port && !import->collector)
                 (void) snprintf(value, sizeof value, colon ? "[%.250s]:%.20s" : "%.250s:%.20s", host, port->value);
         else
@@ -145,6 +158,8 @@ void take_local_events(Import *import, const ImportKey *key, ImportSetting *sett
 {
         if (is_word(setting, "no"))
                 import_became(import, setting, IMPORT_TAKEN, "enable audit-relay-collector.target alone, not audit-relay-client.target");
+        else if (import_listens(import))
+                import_became(import, setting, IMPORT_TAKEN, "audit-relay-client.target reads the kernel: a collector is a client of itself");
         else
                 import_became(import, setting, IMPORT_TAKEN, "audit-relay-client.target reads the kernel");
 }
@@ -161,6 +176,16 @@ void take_write_logs(Import *import, const ImportKey *key, ImportSetting *settin
                 assign(import, setting, "remote", "KeepAcked", LOCAL_LOG);
 }
 
+/* auditd writes its log unless a line of its file says that it does not. */
+static void take_default_log(Import *import)
+{
+        bool auditd = import->n_settings > 0 && import->settings[0].file == IMPORT_AUDITD;
+
+        if (auditd && !import_listens(import) && !import_find(import, IMPORT_AUDITD, "write_logs") &&
+            !import_is(import, IMPORT_AUDITD, "log_format", "nolog"))
+                import_assign(import, "remote", "KeepAcked", LOCAL_LOG);
+}
+
 void take_log_format(Import *import, const ImportKey *key, ImportSetting *setting)
 {
         if (is_word(setting, "enriched"))
@@ -168,7 +193,7 @@ void take_log_format(Import *import, const ImportKey *key, ImportSetting *settin
         else if (is_word(setting, "raw"))
                 import_became(import, setting, IMPORT_UNNEEDED, "records are carried as they are (Enrich=no)");
         else
-                import_became(import, setting, IMPORT_UNNEEDED, "see write_logs");
+                import_became(import, setting, IMPORT_UNNEEDED, "no local log (KeepAcked=no), unless write_logs asks for one");
 }
 
 void take_name_format(Import *import, const ImportKey *key, ImportSetting *setting)
@@ -206,10 +231,10 @@ void take_log_group(Import *import, const ImportKey *key, ImportSetting *setting
 
 void take_plugin_dir(Import *import, const ImportKey *key, ImportSetting *setting)
 {
-        if (strcmp(setting->value, "/etc/audit/plugins.d") == 0)
+        if (strcmp(setting->value, IMPORT_PLUGINS) == 0 || strcmp(setting->value, IMPORT_PLUGINS "/") == 0)
                 import_became(import, setting, IMPORT_TAKEN, "the generator reads it");
         else
-                import_became(import, setting, IMPORT_IMPOSSIBLE, "the generator reads /etc/audit/plugins.d: link the files there");
+                import_became(import, setting, IMPORT_IMPOSSIBLE, "the generator reads " IMPORT_PLUGINS ": link the files there");
 }
 
 /* --- auditd.conf: the listener --- */
@@ -408,6 +433,8 @@ static bool is_no_unit(Import *import, ImportSetting *setting)
                 import_became(import, setting, IMPORT_TAKEN, "audit-relay-dispatcher-lines.socket has audispd's paths as well");
         } else if (strncmp(find_beside(import, setting, "path"), "builtin_", 8) == 0)
                 import_became(import, setting, IMPORT_IMPOSSIBLE, "it is a part of auditd, no program");
+        else if (strncmp(setting->path, IMPORT_PLUGINS "/", strlen(IMPORT_PLUGINS "/")) != 0)
+                import_became(import, setting, IMPORT_IMPOSSIBLE, "the generator reads " IMPORT_PLUGINS ": move the file there");
         else
                 return false;
         return true;
@@ -458,7 +485,7 @@ static void take_setting(Import *import, ImportSetting *setting)
         const ImportSetting *last = import_find(import, setting->file, setting->name);
 
         if (last && last != setting && setting->file != IMPORT_PLUGIN)
-                import_became(import, setting, IMPORT_UNNEEDED, "line %u says it again", last->line);
+                import_became(import, setting, IMPORT_UNNEEDED, "line %u of %s says it again", last->line, strrchr(last->path, '/') + 1);
         else if (!key)
                 import_became(import, setting, IMPORT_UNKNOWN, "neither auditd 3.0.9 nor 4.2 has this key");
         else if (setting->value[0] == '\0')
@@ -473,6 +500,7 @@ void import_take(Import *import)
 {
         for (size_t i = 0; i < import->n_settings; i++)
                 take_setting(import, &import->settings[i]);
+        take_default_log(import);
         if (import->collector && !import_find(import, IMPORT_REMOTE, "remote_server"))
                 assign_collector(import, import->collector);
 }
