@@ -61,9 +61,13 @@ static void end(Ask *ask, int status)
 
 static int on_open(Outlet *outlet, int *ret_fd, Transport **ret_transport, char **ret_why)
 {
-        const Ask *ask = outlet_userdata(outlet);
+        Ask *ask = outlet_userdata(outlet);
         int fd = connect_unix(ask->socket);
 
+        if (fd == -EACCES) {
+                fprintf(stderr, "Cannot ask the dispatcher at %s: %s, or join its group, audit-relay\n", ask->socket, tool_reason(fd));
+                ask->ended = true;
+        }
         if (fd < 0)
                 return fd;
         *ret_fd = fd;

@@ -4,6 +4,7 @@
 
 #include "basic/macro.h"
 #include "runtime/log.h"
+#include "tool/reason.h"
 #include "tool/tool.h"
 
 #include <stdio.h>
@@ -61,6 +62,18 @@ static void help(FILE *to)
                     "NO_COLOR in the environment turns colours off.\n");
 }
 
+/* What a verb printed may be somebody's certificate: half of it on a full disk is no success. A verb that found that out has said so. */
+static int flush(int status)
+{
+        int error = fflush(stdout) != 0 ? errno : ferror(stdout) ? EIO : 0;
+
+        if (error == 0)
+                return status;
+        if (status != TOOL_EXIT_FAILURE)
+                fprintf(stderr, "Cannot write to standard output: %s\n", tool_reason(error));
+        return TOOL_EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
         const char *verb = argc > 1 ? argv[1] : "--help";
@@ -81,7 +94,7 @@ int main(int argc, char **argv)
                         /* What getopt_long() puts in front of its complaints. */
                         (void) snprintf(name, sizeof name, "audit-relay %s", verb);
                         argv[1] = name;
-                        return verbs[i].run(argc - 1, argv + 1);
+                        return flush(verbs[i].run(argc - 1, argv + 1));
                 }
         fprintf(stderr, "audit-relay: there is no verb \"%s\", use one of these:\n\n", verb);
         help(stderr);

@@ -215,11 +215,16 @@ static void resume_input(Send *send)
 
 /* --- The outlet --- */
 
+/* Whoever may not connect may not later either: waiting is for a dispatcher that is away. */
 static int on_open(Outlet *outlet, int *ret_fd, Transport **ret_transport, char **ret_why)
 {
-        const Send *send = outlet_userdata(outlet);
+        Send *send = outlet_userdata(outlet);
         int fd = connect_unix(send->socket);
 
+        if (fd == -EACCES) {
+                fprintf(stderr, "Cannot deliver to the dispatcher at %s: %s, or join its group, audit-relay\n", send->socket, tool_reason(fd));
+                send->leaving = send->failed = true;
+        }
         if (fd < 0)
                 return fd;
         *ret_fd = fd;

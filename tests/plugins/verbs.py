@@ -185,6 +185,51 @@ def wrong_numbers(build):
                 host.run(*verb, f'{option}{wrong}', status=2)
 
 
+def without_rights(build):
+    """who may not is told so once, what to do, and at once; and nobody is sent to make a new certificate for it"""
+    if os.getuid() != 0:
+        return
+    with Relay(build) as relay:
+        host = Host(relay)
+
+        def said(*arguments, status):
+            done = subprocess.run([str(host.tool), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, env=host.environment, timeout=PATIENCE, user=65534, group=65534,
+                                  extra_groups=[])
+            assert done.returncode == status, f'{arguments}: {done.returncode}, {done.stdout}'
+            return done.stdout
+
+        relay.path.chmod(0o755)
+        (relay.path / 'input').chmod(0o660)
+        (relay.path / 'store').mkdir(mode=0o700)
+        denied = 'Permission denied; run it as root'
+        for verb, *words in ['send'], ['command', 'log', 'MESSAGE=x']:
+            lines = said(verb, f'--socket={relay.path}/input', *words, status=1)
+            assert lines.count('Cannot') == 1 and f'{denied}, or join its group, audit-relay' in lines, lines
+        for verb in ['verify', relay.path / 'store'], ['log', f'--store={relay.path}/store']:
+            lines = said(*verb, status=1)
+            assert lines.count(denied) == 1, lines
+
+
+def without_a_ca(build):
+    """where no certificate was made, the list of them says so"""
+    with Relay(build) as relay:
+        tool = relay.build / 'src/tool/audit-relay'
+        done = subprocess.run([tool, 'cert', 'list', f'--dir={relay.path}/none'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              check=True, timeout=PATIENCE)
+        assert done.stdout == '' and 'where the CA is' in done.stderr, done
+
+
+def on_a_full_disk(build):
+    """what could not be written out is an error, whichever verb it is"""
+    with Relay(build) as relay, open('/dev/full', 'w', encoding='ascii') as full:
+        tool = relay.build / 'src/tool/audit-relay'
+        for words in (['status', f'--state-dir={relay.path}/state'], ['status', '--json', f'--state-dir={relay.path}/state'], ['doctor', 'clock'],
+                      ['import', '--keys'], ['cert', 'request', 'web1', f'--out={relay.path}/tls'], ['log', '--help']):
+            done = subprocess.run([tool, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
+            assert done.returncode == 1 and done.stderr.count('Cannot write to standard output: ') == 1, done
+
+
 def on_a_terminal(host, *arguments, environment=None, program=None):
     """What it writes when both outputs are a terminal."""
     leader, follower = pty.openpty()
@@ -219,4 +264,5 @@ def for_terminals(build):
 
 
 if __name__ == '__main__':
-    main([of_records, of_a_host, of_certificates, nothing_is_left_out, wrong_numbers, for_terminals])
+    main([of_records, of_a_host, of_certificates, nothing_is_left_out, wrong_numbers, for_terminals, without_rights, without_a_ca,
+          on_a_full_disk])

@@ -61,6 +61,33 @@ START_TEST(certificates)
 }
 END_TEST
 
+/* Whoever may not read them is not sent to make new ones. */
+START_TEST(certificates_that_only_root_reads)
+{
+        static const char *const directories[] = { "", "/etc", "/etc/audit-relay" };
+        Fixture fixture;
+        char path[128];
+
+        if (geteuid() != 0)
+                return;
+        fixture_setup(&fixture);
+        good_client();
+        unit("audit-relay-remote.service", "active", "static", "DropInPaths=/etc/x.conf\n");
+        write_certificates(&fixture, ISSUE_CLIENT, "web1", &fixture.ca, 50);
+        for (size_t i = 0; i < ELEMENTSOF(directories); i++) {
+                (void) snprintf(path, sizeof path, "%s%s", directory, directories[i]);
+                ck_assert_int_eq(chmod(path, 0755), 0);
+        }
+        (void) snprintf(path, sizeof path, "%s/etc/audit-relay/tls", directory);
+        ck_assert_int_eq(chmod(path, 0700), 0);
+        ck_assert_int_eq(setresuid(65534, 65534, 0), 0);
+        check("certificates");
+        ck_assert_int_eq(setresuid(0, 0, 0), 0);
+        expect_only(DOCTOR_WARNING, "remote: Cannot read the certificate ", "run it as root");
+        fixture_teardown(&fixture);
+}
+END_TEST
+
 START_TEST(a_clock_that_is_behind_the_certificate)
 {
         Fixture fixture;
@@ -315,6 +342,7 @@ int main(int argc, char **argv)
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, certificates);
+        tcase_add_test(tcase, certificates_that_only_root_reads);
         tcase_add_test(tcase, a_clock_that_is_behind_the_certificate);
         tcase_add_test(tcase, an_old_revocation_list);
         tcase_add_test(tcase, certificates_as_credentials);

@@ -205,7 +205,7 @@ START_TEST(a_collector_by_address)
         ck_assert(!is_there(OURS "remote.conf.d/50-imported.conf"));
         expect_output("audit-relay import --write --collector=ADDRESS#NAME ");
         ck_assert_int_eq(run("--write --collector=192.0.2.7"), 2);
-        expect_output("192.0.2.7 is an address: put #NAME behind it");
+        expect_output("the address 192.0.2.7 needs #NAME behind it");
         ck_assert_int_eq(run("--write --collector=192.0.2.7#logs.example.org"), 0);
         (void) snprintf(path, sizeof path, "%s/" OURS "remote.conf.d/50-imported.conf", directory);
         ck_assert_int_eq(remote_config_load(path, &config), 0);

@@ -110,6 +110,8 @@ int cert_list(const char *directory, bool json)
                 fprintf(stderr, "Cannot read %s: %s\n", issued, tool_reason(errno));
                 return r;
         }
+        if (n < 0 && !json)
+                fprintf(stderr, "No certificate was made in %s: run it where the CA is, or name its --dir=\n", directory);
         if (json)
                 json_array_begin(&out, NULL);
         for (int i = 0; i < n; i++) {
@@ -126,7 +128,7 @@ int cert_list(const char *directory, bool json)
         if (n >= 0)
                 free(files);
         if (!json)
-                return r < 0 ? r : table_print(table, stdout);
+                return r < 0 || n < 0 ? r : table_print(table, stdout);
         json_array_end(&out);
         putchar('\n');
         return r;

@@ -33,5 +33,5 @@ char *advice_of(const char *component, const char *condition)
         if (known && sd_id128_from_string(known->message_id, &id) >= 0 &&
             sd_journal_get_catalog_for_message_id(id, &text) >= 0)
                 return last_paragraph(text);
-        return strdup("see docs/failure-states.md");
+        return strdup("see audit-relay-states(7); `journalctl --update-catalog` has it shown here");
 }

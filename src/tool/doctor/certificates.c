@@ -153,7 +153,10 @@ static void judge_files(Doctor *doctor, const char *who, const Paths *paths, boo
         (void) snprintf(list, sizeof list,
                         "copy a newer one of its CA to %s; then `systemctl reload audit-relay-%s.service`", paths->revocation, who);
         if (tls_new(&options, &tls, &why) < 0) {
-                doctor_say(doctor, DOCTOR_WRONG,
+                bool denied = geteuid() != 0 && access(paths->key, R_OK) < 0 && errno == EACCES;
+
+                doctor_say(doctor, denied ? DOCTOR_WARNING : DOCTOR_WRONG,
+                           denied ? "run it as root, to see whether they are in order" :
                            client ? "audit-relay cert request | ssh CA-HOST audit-relay cert issue NODE | audit-relay cert install"
                                   : "audit-relay cert init, then audit-relay cert collector NAME; copy its files to /etc/audit-relay/tls",
                            "%s: %s", who, why ? why : "no certificate");

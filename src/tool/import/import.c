@@ -295,7 +295,7 @@ int verb_import(int argc, char **argv)
                 return EXIT_SUCCESS;
         }
         if (import.collector && import_lacks_name(&import, import.collector)) {
-                fprintf(stderr, "audit-relay import: %s is an address: put #NAME behind it, the name in the collector's certificate\n", import.collector);
+                fprintf(stderr, "audit-relay import: the address %s needs #NAME behind it, the name in the collector's certificate\n", import.collector);
                 return TOOL_EXIT_USAGE;
         }
         status = run(&import, &options);
