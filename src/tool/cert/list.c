@@ -111,7 +111,7 @@ int cert_list(const char *directory, bool json)
                 return r;
         }
         if (n < 0 && !json)
-                fprintf(stderr, "No certificate was made in %s: run it where the CA is, or name its --dir=\n", directory);
+                fprintf(stderr, "No certificate was made in %s: issue one, or run it where the CA is, or name its --dir=\n", directory);
         if (json)
                 json_array_begin(&out, NULL);
         for (int i = 0; i < n; i++) {
