@@ -45,7 +45,7 @@ struct TlsSession {
         bool server;
         bool said_bye;
         bool kept_ticket;
-        bool socket_empty;      /* the last recv() of this call got less than it asked for */
+        size_t socket_turn;     /* bytes that this call may still take from the socket; it stops behind them */
         bool ended;             /* close_notify came */
         int failed;             /* GnuTLS's result that ended reading; 0: none */
         int socket_error;       /* errno behind GNUTLS_E_PULL_ERROR and _PUSH_ERROR */

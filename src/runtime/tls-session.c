@@ -11,6 +11,8 @@
  * 2. `incoming` holds bytes after a read only if the read was full: what is left of an incomplete record
  *    GnuTLS keeps itself.
  * 3. Both hold no memory while they are empty: an idle session costs nothing but GnuTLS's own state.
+ * 4. A call takes about as many bytes from the socket as it is asked for, whatever becomes of them: records of one byte, or of
+ *    none, must not keep it longer than full ones.
  */
 
 #include "runtime/tls-private.h"
@@ -50,7 +52,7 @@ static ssize_t pull(gnutls_transport_ptr_t userdata, void *data, size_t size)
                 uint8_t *space;
                 ssize_t n;
 
-                if (session->socket_empty) {
+                if (session->socket_turn == 0) {
                         gnutls_transport_set_errno(session->gnutls, EAGAIN);
                         return -1;
                 }
@@ -68,7 +70,7 @@ static ssize_t pull(gnutls_transport_ptr_t userdata, void *data, size_t size)
                         gnutls_transport_set_errno(session->gnutls, n < 0 ? errno : 0);
                         return n;
                 }
-                session->socket_empty = (size_t) n < TLS_READ_AHEAD;
+                session->socket_turn = (size_t) n < TLS_READ_AHEAD ? 0 : session->socket_turn - MIN(session->socket_turn, (size_t) n);
                 buffer_extend(incoming, (size_t) n);
         }
         size = MIN(size, buffer_size(incoming));
@@ -191,7 +193,7 @@ static int session_handshake(Transport *transport)
         TlsSession *session = tls_session_of(transport);
         int r, f;
 
-        session->socket_empty = false;
+        session->socket_turn = TLS_READ_AHEAD;
         do
                 r = gnutls_handshake(session->gnutls);
         while (r == GNUTLS_E_WARNING_ALERT_RECEIVED || r == GNUTLS_E_INTERRUPTED);
@@ -212,7 +214,7 @@ static ssize_t session_read(Transport *transport, void *data, size_t size)
         size_t done = 0;
         ssize_t r = session->failed;
 
-        session->socket_empty = false;
+        session->socket_turn = size;
         while (done < size && session->failed == 0) {
                 r = gnutls_record_recv(session->gnutls, (uint8_t *) data + done, size - done);
                 if (r == GNUTLS_E_WARNING_ALERT_RECEIVED || r == GNUTLS_E_INTERRUPTED)

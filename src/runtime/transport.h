@@ -19,8 +19,9 @@ typedef struct Transport Transport;
 struct Transport {
         /* 0: done; what the peer showed was not judged. */
         int (*handshake)(Transport *transport);
-        /* As many bytes as there are, up to `size`: fewer means that the socket has no more now. 0: the peer ended its
-         * direction. EOF without its saying so is -ECONNRESET. */
+        /* As many bytes as there are, up to `size`: fewer means that the socket has no more now, or that the peer makes too
+         * much of them; then poll() tells of the rest. 0: the peer ended its direction. EOF without its saying so is
+         * -ECONNRESET. */
         ssize_t (*read)(Transport *transport, void *data, size_t size);
         /* Takes bytes of these two pieces, one behind the other, and never wants them again, though they may still wait here
          * (wants_write()). Returns how many; -EAGAIN: none, because others wait. With nothing to take it only moves those: 0

@@ -6,6 +6,7 @@
 #include "transport-write.h"
 
 #include <gnutls/gnutls.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define COLLECTOR "logs.example.org"
@@ -421,6 +422,40 @@ START_TEST(single_bytes_arrive)
 }
 END_TEST
 
+/* A record costs the same whatever it holds: a peer that makes many of few bytes gets no longer turn for it. */
+START_TEST(tiny_records_take_no_longer_turn)
+{
+        enum { RECORDS = 10000, SIZE = 16384 };
+        static uint8_t records[RECORDS * 64], text[SIZE];
+        size_t size = 0, sent = 0, received = 0;
+        int left = 0, most = 0;
+        ssize_t n;
+        Pair pair;
+
+        pair_ready(&pair);
+        for (unsigned i = 0; i < RECORDS; i++) {
+                ck_assert_int_eq(transport_write(pair.client, "x", 1), 1);
+                n = recv(pair.fds[0], records + size, sizeof records - size, 0);
+                ck_assert_int_gt(n, 0);
+                size += (size_t) n;
+        }
+        while (received < RECORDS) {
+                /* As much at once as the socket holds. */
+                while (sent < size && (n = send(pair.fds[1], records + sent, size - sent, MSG_NOSIGNAL)) > 0)
+                        sent += (size_t) n;
+                n = pair.server->read(pair.server, text, SIZE);
+                ck_assert_int_gt(n, 0);
+                received += (size_t) n;
+                ck_assert_int_eq(ioctl(pair.fds[0], FIONREAD, &left), 0);
+                most = MAX(most, left);
+        }
+        /* It left something to others' turns. */
+        ck_assert_int_gt(most, 0);
+        ck_assert_uint_eq(received, RECORDS);
+        pair_close(&pair);
+}
+END_TEST
+
 static uint64_t random_state;
 
 static uint32_t random_next(void)
@@ -691,6 +726,7 @@ int main(void)
         tcase_add_test(tcase, truncation_is_an_error_and_close_notify_is_not);
         tcase_add_test(tcase, damaged_record_is_an_error);
         tcase_add_test(tcase, single_bytes_arrive);
+        tcase_add_test(tcase, tiny_records_take_no_longer_turn);
         tcase_add_loop_test(tcase, random_chunks_arrive_in_both_directions, 0, 2);
         tcase_add_test(tcase, reload_keeps_sessions_and_judges_anew);
         tcase_add_test(tcase, a_resumed_session_is_judged_again);
