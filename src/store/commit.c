@@ -292,14 +292,14 @@ void commit_write_mark(Store *store, uint64_t now_usec)
         uint8_t bytes[INDEX_ENTRY_SIZE];
         Writer writer = { .store = store, .bytes = bytes, .n_max = 1 };
 
-        if (!store->mark_due || store->finished || store->failed || store->group.n > 0 || store->fresh ||
+        if (!store->mark_due || store->finished || store->failed || store_dirty(store) || store->fresh ||
             store->current.first != store->durable.segment)
                 return;
         memcpy(writer.chain, store->written.chain, SHA256_SIZE);
         put_commit(&writer, 0, now_usec);
         if (segment_write_index(store, bytes, sizeof bytes) < 0) {
-                /* No room: the next commit says it. Anything else: nothing of it was promised, only the
-                 * segment ends. */
+                /* No room: the next commit says it. Anything else: nothing of it was promised, and nothing waits to be
+                 * written that would be forgotten, only the segment ends. */
                 if (store->failed)
                         commit_step_back(store);
                 return;

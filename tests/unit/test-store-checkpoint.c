@@ -137,6 +137,32 @@ START_TEST(a_commit_that_fails_forgets_it)
 }
 END_TEST
 
+/* … and no other failure does: nobody would hear of it, and its owner wait for ever. */
+START_TEST(a_mark_that_fails_does_not_forget_it)
+{
+        FaultPlan plan = { 0 };
+        StoreJob job;
+
+        close_store();
+        options.disk = fault_disk_new(sim_disk_attach(sim), &plan);
+        ck_assert_int_eq(store_open(&options, now, &store, &report), 0);
+        append_batches(1, 1, 3);
+        ck_assert_int_eq(append(1, 4, 6), 0);
+        ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
+        ck_assert(fixture_checkpoint(store, now));
+        ck_assert_int_eq(store_job_run(&job), 0);
+        plan.at = plan.calls + 1;
+        plan.error = -EIO;
+        ck_assert_int_eq(store_commit_end(store, 0, now), 0);
+        plan.at = 0;
+        commit();
+        ck_assert(store_head(store, &head));
+        ck_assert_uint_eq(head.last.checkpoint.serial, 1);
+        ck_assert_uint_eq(head.seq, 6);
+        expect_whole(1, 6);
+}
+END_TEST
+
 START_TEST(one_at_a_time)
 {
         StoreJob job;
@@ -241,6 +267,7 @@ int main(void)
         tcase_add_test(tcase, of_a_segment_that_is_replaced);
         tcase_add_test(tcase, of_a_header_that_cannot_be_read);
         tcase_add_test(tcase, a_commit_that_fails_forgets_it);
+        tcase_add_test(tcase, a_mark_that_fails_does_not_forget_it);
         tcase_add_test(tcase, one_at_a_time);
         tcase_add_test(tcase, beside_entries_that_are_damaged);
         tcase_add_test(tcase, a_deletion_of_something_else);
