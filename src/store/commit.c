@@ -376,6 +376,7 @@ void commit_step_back(Store *store)
         streams_step_back(&store->streams);
         for (size_t i = 0; i < store->n_collectors; i++)
                 store->collectors[i]->unsaved = custody_is_noted(store->collectors[i]);
+        store->restart_unsaved = store->restart.kind == INDEX_RESTART;
         store->group.n = 0;
         store->group.bytes = 0;
         retention_choose_none(store);

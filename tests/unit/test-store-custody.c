@@ -478,6 +478,35 @@ START_TEST(a_restored_collector_makes_the_old_streams_custody_doubtful)
 }
 END_TEST
 
+/* The doubt is said in a commit that fails, and the segment it was for is replaced by one that begins with what that one said
+ * before. */
+START_TEST(a_doubt_whose_commit_fails_is_said_again)
+{
+        Source *source;
+
+        options.segment_size_max = 200;
+        options.delete_acked = true;
+        reopen();
+        fill(1, 20);
+        release(store_source(store, "c"), 12);
+        commit_all();
+        ck_assert_int_eq(store_restart_stream(store, now), 0);
+        commit_all();
+        store_rotate(store);
+        commit();
+        source = store_source(store, "c");
+        release(source, range_of(source).oldest);
+        commit_all();
+        source->release(source, 0, 0);
+        sim_disk_fail_sync_at(sim, 1);
+        ck_assert_int_eq(fixture_commit(store, now), -EIO);
+        (void) expect(source, 1, BATCH_LOST, "deleted-when-acked");
+        fill(21, 1);
+        reopen();
+        (void) expect(store_source(store, "c"), 1, BATCH_LOST, "deleted-when-acked");
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("store-custody");
@@ -500,6 +529,7 @@ int main(void)
         tcase_add_test(tcase, room_is_left_on_the_file_system);
         tcase_add_test(tcase, a_restarted_stream_offers_what_is_held);
         tcase_add_test(tcase, a_restored_collector_makes_the_old_streams_custody_doubtful);
+        tcase_add_test(tcase, a_doubt_whose_commit_fails_is_said_again);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
 }
