@@ -15,6 +15,10 @@
 #define SCM_PIDFD 0x04
 #endif
 
+/* Descriptors of one message, as the kernel has it. They come before the pidfd: without room for all of them, who sends some
+ * would not be seen for what he is. */
+#define DESCRIPTORS_MAX 253U
+
 void connection_sender_done(ConnectionSender *sender)
 {
         (void) close_fd(sender->pidfd);
@@ -60,7 +64,7 @@ ssize_t connection_sender_recv(ConnectionSender *sender, int fd, void *data, siz
 {
         union {
                 struct cmsghdr align;
-                char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))];
+                char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int)) + CMSG_SPACE(sizeof(int))];
         } control;
         struct iovec iovec = { data, size };
         struct msghdr message = {

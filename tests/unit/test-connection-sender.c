@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 
 #define SIZE 64U
+/* The kernel's SCM_MAX_FD. */
+#define DESCRIPTORS_MAX 253U
 
 static int pair[2];
 static ConnectionSender sender;
@@ -89,31 +91,56 @@ START_TEST(each_writer_by_its_bytes)
 }
 END_TEST
 
-START_TEST(descriptors_are_not_let_in)
+/* One byte, and descriptors with it. */
+static void send_with_descriptors(size_t n)
 {
         union {
                 struct cmsghdr align;
-                char bytes[CMSG_SPACE(sizeof(int))];
+                char bytes[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
         } control = { 0 };
         struct iovec iovec = { data, 1 };
         struct msghdr message = { .msg_iov = &iovec, .msg_iovlen = 1, .msg_control = &control,
-                                  .msg_controllen = sizeof control };
+                                  .msg_controllen = CMSG_SPACE(n * sizeof(int)) };
         struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(n * sizeof(int));
+        for (size_t i = 0; i < n; i++)
+                memcpy(CMSG_DATA(c) + i * sizeof(int), &pair[0], sizeof(int));
+        ck_assert_int_eq(sendmsg(pair[1], &message, 0), 1);
+}
+
+START_TEST(descriptors_are_not_let_in)
+{
+        static const size_t counts[] = { 1, 2, DESCRIPTORS_MAX };
         int probe, before = dup(0);
 
         close_fd(before);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &pair[0], sizeof(int));
-        if (_i == 1)
+        if (_i >= 3)
                 ck_assert_int_eq(connection_sender_watch(&sender, pair[0]), 0);
-        ck_assert_int_eq(sendmsg(pair[1], &message, 0), 1);
+        send_with_descriptors(counts[_i % 3]);
         ck_assert_int_eq(connection_sender_recv(&sender, pair[0], data, SIZE), 1);
         connection_sender_done(&sender);
         probe = dup(0); /* the lowest that is free */
         ck_assert_int_eq(probe, before);
         close_fd(probe);
+}
+END_TEST
+
+/* Who sends some is not seen less for it. */
+START_TEST(descriptors_hide_nobody)
+{
+        bool known;
+
+        ck_assert_int_eq(connection_sender_watch(&sender, pair[0]), 0);
+        ck_assert_int_eq(write(pair[1], "x", 1), 1);
+        ck_assert_int_eq(connection_sender_recv(&sender, pair[0], data, SIZE), 1);
+        known = sender.pidfd >= 0;
+        send_with_descriptors(_i == 0 ? 1 : DESCRIPTORS_MAX);
+        ck_assert_int_eq(connection_sender_recv(&sender, pair[0], data, SIZE), 1);
+        ck_assert_int_eq(sender.pid, getpid());
+        ck_assert(known == (sender.pidfd >= 0));
 }
 END_TEST
 
@@ -195,7 +222,8 @@ int main(void)
 
         tcase_add_checked_fixture(tc, setup, teardown);
         tcase_add_test(tc, each_writer_by_its_bytes);
-        tcase_add_loop_test(tc, descriptors_are_not_let_in, 0, 2);
+        tcase_add_loop_test(tc, descriptors_are_not_let_in, 0, 6);
+        tcase_add_loop_test(tc, descriptors_hide_nobody, 0, 2);
         tcase_add_test(tc, nothing_to_read_changes_nothing);
         tcase_add_loop_test(tc, a_connection_knows_its_sender, 0, 2);
         suite_add_tcase(suite, tc);
