@@ -182,6 +182,7 @@ struct Sink {
         /* Appends a batch. `received` is the batch as it came (its range moves the stream's position); `stored` is what to
          * keep: the same, or the batch that replaces refused content or explains a loss. Both sealed; stored->first and
          * stored->last are ignored, the sink gives its own seqs. Nothing is in custody before the sink's owner commits.
+         * A heartbeat only says that the stream lives, and that is always taken.
          * Returns 0; -ENOSPC, -EDQUOT or -EFBIG when there is no room now; -EAGAIN when its open group is full; -EIO and
          * others when the sink failed and must step back. */
         int (*append)(Sink *sink, const StreamId *stream, const char *owner, const Batch *received,

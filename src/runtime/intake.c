@@ -263,6 +263,7 @@ static int on_batch(LinkReceiver *receiver, const Batch *batch)
 
         if (batch_is_heartbeat(batch)) {
                 session->beat = true;
+                (void) sink->append(sink, &session->stream->id, session->owner, batch, batch, now);
                 /* Who has credit and beats has sent all it has. */
                 if (session->acked_bytes == receiver->bytes_received)
                         session->delay_usec = 0;

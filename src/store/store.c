@@ -278,8 +278,13 @@ static int sink_append(Sink *sink, const StreamId *id, const char *owner, const 
         Stream *stream;
         int r;
 
-        if (batch_is_heartbeat(received))
+        if (batch_is_heartbeat(received)) {
+                /* Who has nothing to say is not idle. */
+                stream = streams_find(&store->streams, id);
+                if (stream)
+                        stream->seen_usec = realtime_usec;
                 return 0;
+        }
         owner = owner ? owner : "";
         r = admit_stream(store, id, owner, received, &stream);
         if (r < 0)

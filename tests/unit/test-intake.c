@@ -349,6 +349,8 @@ START_TEST(heartbeats_are_acked_at_once_unless_something_is_pending)
         ck_assert_uint_eq(peer_take(&peer, FRAME_ACK).ack.seq, 1);
         assert_silent(&peer);
         ck_assert_uint_eq(fake.batches, 1);
+        /* The sink hears that the stream lives. */
+        ck_assert_uint_eq(fake.beats, 3);
         peer_close(&peer);
 }
 END_TEST

@@ -436,6 +436,33 @@ START_TEST(idle_streams_leave_with_the_next_segment)
 }
 END_TEST
 
+/* Or its session would find itself in a stream that nobody knows, and the next batch that it takes would be none of the store's. */
+START_TEST(who_has_nothing_to_say_is_not_forgotten)
+{
+        static const Batch beat = { .first = 2, .last = 1, .origin = BATCH_ORIGIN_LOCAL };
+        StreamId id = fixture_stream(1);
+        Sink *sink;
+
+        options.stream_forget_usec = 400 * 86400 * USEC_PER_SEC;
+        reopen();
+        sink = store_sink(store);
+        ck_assert_int_eq(append(1, 1, 1), 0);
+        ck_assert_int_eq(append(2, 1, 1), 0);
+        commit();
+        now += 401 * 86400 * USEC_PER_SEC;
+        ck_assert_int_eq(sink->append(sink, &id, "owner", &beat, &beat, now), 0);
+        id = fixture_stream(9);
+        ck_assert_int_eq(sink->append(sink, &id, "owner", &beat, &beat, now), 0);
+        ck_assert(!store_dirty(store));
+        store_rotate(store);
+        commit();
+        ck_assert_uint_eq(position(1), 1);
+        ck_assert_uint_eq(position(2), 0);
+        ck_assert_int_eq(append(1, 2, 2), 0);
+        commit();
+}
+END_TEST
+
 START_TEST(many_streams_are_known)
 {
         for (unsigned s = 0; s < 200; s++)
@@ -747,6 +774,7 @@ int main(void)
         tcase_add_test(tcase, streams_are_listed_until_they_are_forgotten);
         tcase_add_test(tcase, a_stream_that_goes_on_while_its_end_is_committed_keeps_its_owner);
         tcase_add_test(tcase, idle_streams_leave_with_the_next_segment);
+        tcase_add_test(tcase, who_has_nothing_to_say_is_not_forgotten);
         tcase_add_test(tcase, many_streams_are_known);
         tcase_add_test(tcase, a_clean_end_is_known);
         tcase_add_test(tcase, a_clean_end_is_taken_back);
