@@ -8,8 +8,9 @@
  *  2. A client deletes nothing but what a collector has, as far as it can know; or could, when the commit began that
  *     said it would.
  *  3. A collector knows another history only of a client whose disk was set back, or which was cloned; the
- *     new stream repeats no more than what was held then. If the disk is then set back to before the new
- *     stream, the old one repeats as much: to a collector that has it from the new stream alone.
+ *     new stream repeats no more than what was held then. The old one may bring as much behind it, to a collector
+ *     that has it from the new stream alone: when the disk is then set back to before the new stream, or the
+ *     collector, which was out of room, takes only now what a connection that has ended had brought.
  *  4. What a client knows to be with one collector it does not send to another one.
  *  5. With a client's disk goes what was written since, and had not been acked by a collector.
  *  6. A client whose store is full and drops its oldest may say of exactly what it deleted that it is lost, but for what was
@@ -66,7 +67,6 @@ typedef struct Dropped {
 typedef struct Restart {
         StreamId stream, old;
         uint64_t last;
-        bool forgotten; /* went with its client's disk: it sends under an older one again */
         bool doubted;   /* a collector was restored: who has what was deleted under the old one is not known any more */
 } Restart;
 
@@ -256,10 +256,8 @@ static void begin_stream(Sender *sender, const StreamId *stream)
                 known = known || oracle_promised(stream, k) > 0;
         if (!known && !stream_id_is_null(&sender->stream)) {
                 assert(n_restarts < RESTARTS_MAX);
-                restarts[n_restarts++] = (Restart){*stream, sender->stream, sender->repeats, false, sender->set_back};
+                restarts[n_restarts++] = (Restart){*stream, sender->stream, sender->repeats, sender->set_back};
         }
-        for (size_t i = 0; i < n_restarts; i++)
-                restarts[i].forgotten = restarts[i].forgotten || descends(&restarts[i], stream);
         *sender = (Sender){.stream = *stream,
                            .oldest = sender->oldest,
                            .noted = sender->noted,
@@ -559,7 +557,7 @@ uint64_t history_repeats(const StreamId *stream)
         uint64_t last = restart ? restart->last : 0;
 
         for (size_t i = 0; i < n_restarts; i++)
-                if (restarts[i].forgotten && descends(&restarts[i], stream))
+                if (descends(&restarts[i], stream))
                         last = MAX(last, restarts[i].last);
         return last;
 }
