@@ -238,6 +238,8 @@ int store_commit_begin(Store *store, uint64_t now_usec, StoreJob *ret_job)
                         retention_choose_none(store);
                         return r;
                 }
+                /* What it took the place of counts no more. */
+                retention_choose(store, now_usec);
         }
         if (store->fresh)
                 forget_idle(store, now_usec);

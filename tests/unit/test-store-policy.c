@@ -235,6 +235,34 @@ START_TEST(entries_without_text_do_not_fill_a_bound)
 }
 END_TEST
 
+/* What a failed sync leaves of a segment without records is replaced by the next one: nothing has to go for its bytes. */
+START_TEST(for_a_segment_that_is_replaced_nothing_is_deleted)
+{
+        Source *first, *second;
+        StoreJob job;
+
+        options.segment_size_max = 4096;
+        options.delete_unacked = true;
+        reopen();
+        fill(1, 200);
+        store_rotate(store);
+        first = store_source(store, "c");
+        second = store_source(store, "second");
+        for (uint64_t seq = 1; seq <= 20; seq++) {
+                release(first, seq);
+                release(second, seq);
+                commit_all();
+        }
+        options.use_max = status().bytes - 1024;
+        reopen();
+        ck_assert_int_eq(store_commit_begin(store, now, &job), 1);
+        ck_assert_int_eq(store_commit_end(store, -EIO, now), -EIO);
+        commit_all();
+        ck_assert_uint_le(status().bytes, options.use_max);
+        ck_assert_uint_eq(status().oldest, 1);
+}
+END_TEST
+
 /* A batch is under way when its segment goes: its ack is taken like any other, and so is its coming back without one. */
 START_TEST(what_is_dropped_while_it_is_under_way_can_be_acked)
 {
@@ -427,6 +455,7 @@ int main(void)
         tcase_add_test(tcase, a_bound_is_passed_by_two_eighths);
         tcase_add_loop_test(tcase, a_batch_that_is_large_beside_the_bound_finds_room, 0, 2);
         tcase_add_loop_test(tcase, entries_without_text_do_not_fill_a_bound, 0, 2);
+        tcase_add_test(tcase, for_a_segment_that_is_replaced_nothing_is_deleted);
         tcase_add_test(tcase, what_is_dropped_while_it_is_under_way_can_be_acked);
         tcase_add_test(tcase, acked_records_stay_for_their_time);
         tcase_add_loop_test(tcase, age_deletes_from_a_quiet_store, 0, 2);
