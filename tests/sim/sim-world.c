@@ -346,14 +346,21 @@ static void shut_down_machines(void)
                         shut_down(&sim.machines[i]);
 }
 
+/* Whether nothing but time holds it up. Who is ordered after another waits for it to be tried, and while it stops. */
+static bool may_start(const Process *process)
+{
+        const Process *before = process->after;
+
+        return !process->alive && !process->held && (!process->machine || process->machine->up) &&
+               (!before || (before->tried && !before->terminating));
+}
+
 static bool start_one(void)
 {
         for (unsigned i = 0; i < sim.n_processes; i++) {
                 Process *process = &sim.processes[i];
 
-                if (process->alive || process->held || process->start_usec > sim.now ||
-                    (process->machine && !process->machine->up) ||
-                    (process->after && !process->after->tried))
+                if (!may_start(process) || process->start_usec > sim.now)
                         continue;
                 start(process);
                 after_event(process);
@@ -403,8 +410,7 @@ static uint64_t next_time(void)
         for (unsigned i = 0; i < sim.n_processes; i++) {
                 const Process *process = &sim.processes[i];
 
-                if (!process->alive && !process->held && (!process->machine || process->machine->up) &&
-                    (!process->after || process->after->tried))
+                if (may_start(process))
                         next = MIN(next, process->start_usec);
                 else if (process->alive)
                         next = MIN(next, MAX(sim_event_next(process->event), process->paused_until));

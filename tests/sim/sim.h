@@ -109,7 +109,7 @@ struct Process {
         bool starting;         /* in its program's start() */
         bool tried;            /* it was started in this boot, well or not */
         bool held;             /* it is not started: its machine is being shut down */
-        const Process *after;  /* it is not started before that one was tried */
+        const Process *after;  /* it is not started before that one was tried, nor while that one stops */
         bool condemned;        /* it dies behind this event: nothing it still does has an effect */
         uint64_t paused_until; /* SIGSTOP */
         uint64_t start_usec;   /* while not alive: when it is started (again) */
