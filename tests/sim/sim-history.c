@@ -106,6 +106,14 @@ static uint64_t elsewhere(const Sender *sender, unsigned collector)
         return most;
 }
 
+/* What it does not know to be elsewhere any more, it may send. */
+static void lower_limits(unsigned client)
+{
+        for (size_t i = 0; i < n_limits; i++)
+                if (limits[i].client == client)
+                        limits[i].last = MIN(limits[i].last, elsewhere(&senders[client], limits[i].collector));
+}
+
 /* A crash may have made it forget what was not written down. */
 static void forget_unwritten(unsigned client, const SimDisk *disk)
 {
@@ -119,9 +127,7 @@ static void forget_unwritten(unsigned client, const SimDisk *disk)
                 sender->learning[k] = false;
         }
         sender->deletable = 0;
-        for (size_t i = 0; i < n_limits; i++)
-                if (limits[i].client == client)
-                        limits[i].last = MIN(limits[i].last, elsewhere(sender, limits[i].collector));
+        lower_limits(client);
 }
 
 /* --- What a full store deletes --- */
@@ -302,6 +308,8 @@ void oracle_welcomed(unsigned client, unsigned collector, const StreamId *stream
         sender->heard[collector] = sender->known[collector] = last;
         sender->stale[collector] = false;
         oracle_acked(stream, last, collector);
+        if (sender->set_back)
+                lower_limits(client);
         if (sender->set_back || elsewhere(sender, collector) <= last)
                 return;
         assert(n_limits < LIMITS_MAX);
