@@ -81,14 +81,17 @@ void stock_records_end(StockRecords *records, bool stored)
         records->count = records->refused_now = 0;
 }
 
-void stock_records_stream(const StreamId *store, const char *client, bool authenticated, StreamId *ret)
+void stock_records_stream(const StreamId *store, const char *client, bool authenticated, uint32_t turn, StreamId *ret)
 {
-        uint8_t key[sizeof store->bytes + 2] = { 0 };
+        uint8_t key[sizeof store->bytes + 2 + sizeof turn] = { 0 };
+        /* The first is as it always was. */
+        size_t size = sizeof key - (turn == 0 ? sizeof turn : 0);
 
         memcpy(key, store->bytes, sizeof store->bytes);
         key[sizeof store->bytes] = authenticated;
+        put_le32(key + sizeof store->bytes + 2, turn);
         for (size_t half = 0; half < 2; half++) {
-                key[sizeof key - 1] = (uint8_t) half;
-                put_le64(ret->bytes + 8 * half, checksum64_pair(key, sizeof key, client, strlen(client)));
+                key[sizeof store->bytes + 1] = (uint8_t) half;
+                put_le64(ret->bytes + 8 * half, checksum64_pair(key, size, client, strlen(client)));
         }
 }

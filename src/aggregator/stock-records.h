@@ -32,5 +32,6 @@ void stock_records_batch(const StockRecords *records, Batch *ret);
 void stock_records_end(StockRecords *records, bool stored);
 
 /* The stream of a client (its identity or its address), told from any other by the store it is in: so it is
- * the same one whenever the client returns, and nowhere kept but in the store's table. */
-void stock_records_stream(const StreamId *store, const char *client, bool authenticated, StreamId *ret);
+ * the same one whenever the client returns, and nowhere kept but in the store's table. Who knows the store can tell it, and deliver
+ * it by the link as his own: then the client has that of the next `turn`, from 0. */
+void stock_records_stream(const StreamId *store, const char *client, bool authenticated, uint32_t turn, StreamId *ret);

@@ -251,6 +251,18 @@ static void count_refusal(StockClient *client, StockReceiverState before)
                 client->clients->refused_requests++;
 }
 
+/* The first that nobody else owns. */
+static void choose_stream(StockClient *client)
+{
+        Sink *sink = store_sink(store_loop_store(client->clients->store));
+        uint64_t last, checksum;
+        uint32_t turn = 0;
+
+        do
+                stock_records_stream(&client->clients->store_stream, client->name, client->tls, turn++, &client->stream);
+        while (sink->position(sink, &client->stream, client->name, &last, &checksum) == -EPERM);
+}
+
 static int on_established(Connection *connection)
 {
         StockClient *client = stock_client_of(connection_userdata(connection));
@@ -268,7 +280,7 @@ static int on_established(Connection *connection)
                 strcpy(client->name, identity);
                 stock_client_displace(client);
         }
-        stock_records_stream(&client->clients->store_stream, client->name, tls, &client->stream);
+        choose_stream(client);
         (void) snprintf(field, sizeof field, "PEER=%s\nNODE=%s", connection_peer(connection), client->name);
         log_message(LOG_INFO, MESSAGE_ID_PEER_CONNECTED, field, "Stock client %s (%s%s%s) connected",
                     client->name, connection_peer(connection), tls ? ", " : "",

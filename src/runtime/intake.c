@@ -121,6 +121,8 @@ void intake_session_welcome(IntakeSession *session)
 
 /* --- The receiver's handler --- */
 
+static const char of_another[] = "this stream belongs to another node";
+
 /* Makes the session the stream's only one. */
 static LinkByeCode attach(IntakeSession *session, const StreamId *id, const char **ret_why)
 {
@@ -132,7 +134,7 @@ static LinkByeCode attach(IntakeSession *session, const StreamId *id, const char
 
         r = sink->position(sink, id, session->owner, &last, &checksum);
         if (r == -EPERM || (stream && strcasecmp(stream->owner, session->owner) != 0)) {
-                *ret_why = "this stream belongs to another node";
+                *ret_why = of_another;
                 return LINK_BYE_NODE;
         }
         if (r >= 0 && !stream)
@@ -243,6 +245,14 @@ static void count(IntakeSession *session, const Batch *batch, uint32_t n_refused
                 session->intake->options.handler->refused(session, n_refused, fault);
 }
 
+static bool is_of_another(const IntakeSession *session)
+{
+        Sink *sink = session->intake->options.sink;
+        uint64_t last, checksum;
+
+        return sink->position(sink, &session->stream->id, session->owner, &last, &checksum) == -EPERM;
+}
+
 static int on_batch(LinkReceiver *receiver, const Batch *batch)
 {
         IntakeSession *session = container_of(receiver, IntakeSession, receiver);
@@ -285,6 +295,11 @@ static int on_batch(LinkReceiver *receiver, const Batch *batch)
         r = sink->append(sink, &session->stream->id, session->owner, batch, &stored, now);
         if (r == -EAGAIN)
                 return -EAGAIN;
+        /* The sink may have got it from elsewhere since WELCOME: that is nobody else's trouble. */
+        if (r == -EPERM && is_of_another(session)) {
+                intake_session_end_quietly(session, LINK_BYE_NODE, 0, of_another);
+                return -EAGAIN;
+        }
         if (r < 0) {
                 intake->error = r;
                 handler->blocked(intake, r);

@@ -63,6 +63,8 @@ static inline int sink_append(Sink *base, const StreamId *id, const char *owner,
         }
         if (sink->error < 0)
                 return sink->error;
+        if (s->owner[0] != '\0' && strcmp(s->owner, owner) != 0)
+                return -EPERM;
         if (sink->room == 0)
                 return -EAGAIN;
         /* Each seq once, none left out. */

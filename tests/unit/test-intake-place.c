@@ -4,7 +4,12 @@
 
 #include "intake-fixture.h"
 
-static const IntakeHandler handler = { .flush = on_flush, .dirty = on_dirty };
+static void on_blocked(Intake *i, int error)
+{
+        ck_abort_msg("the sink did not fail");
+}
+
+static const IntakeHandler handler = { .flush = on_flush, .dirty = on_dirty, .blocked = on_blocked };
 
 static void setup(void)
 {
@@ -113,6 +118,26 @@ START_TEST(there_may_be_no_place)
 }
 END_TEST
 
+/* Without an intake in between, as the streams of stock clients get into a store. */
+START_TEST(a_stream_that_another_has_got_ends_one_session)
+{
+        Peer first, second;
+
+        peer_open(&first, 1, "a");
+        (void) peer_take(&first, FRAME_WELCOME);
+        strcpy(fake.streams[0].owner, "b");
+        (void) peer_send(&first);
+        ck_assert_uint_eq(peer_take(&first, FRAME_BYE).bye.code, LINK_BYE_NODE);
+        ck_assert_uint_eq(fake.batches, 0);
+        peer_open(&second, 2, "c");
+        (void) peer_take(&second, FRAME_WELCOME);
+        (void) peer_send(&second);
+        ck_assert_uint_eq(fake.batches, 1);
+        peer_close(&first);
+        peer_close(&second);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("intake-place");
@@ -121,6 +146,7 @@ int main(void)
         tcase_add_checked_fixture(tcase, setup, intake_teardown);
         tcase_add_test(tcase, a_session_waits_for_its_place);
         tcase_add_test(tcase, there_may_be_no_place);
+        tcase_add_test(tcase, a_stream_that_another_has_got_ends_one_session);
         suite_add_tcase(suite, tcase);
         return check_main(suite);
 }

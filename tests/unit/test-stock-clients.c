@@ -4,6 +4,8 @@
 
 #include "acceptor-fixture.h"
 #include "aggregator/stock-clients.h"
+#include "aggregator/stock-records.h"
+#include "runtime/loop.h"
 #include "runtime/tls-psk.h"
 #include "stock/stock-frame.h"
 
@@ -282,6 +284,37 @@ START_TEST(without_a_rate_there_is_none)
 }
 END_TEST
 
+/* Somebody who speaks the link, and knows the store's id by its receipts, delivers it as his own. */
+static void take_stream(const char *client, unsigned turn)
+{
+        static const char line[] = "node=thief type=USER msg=audit(1700000000.000:1): op=x\n";
+        Sink *sink = store_sink(store_loop_store(store));
+        Batch batch = { .first = 1, .last = 1, .count = 1, .size = sizeof line - 1, .origin = BATCH_ORIGIN_KERNEL,
+                        .payload = (const uint8_t *) line };
+        StoreStatus status;
+        StreamId stream;
+
+        batch_seal(&batch);
+        store_status(store_loop_store(store), &status);
+        stock_records_stream(&status.stream, client, false, turn, &stream);
+        ck_assert_int_eq(sink->append(sink, &stream, "thief", &batch, &batch, realtime_usec()), 0);
+}
+
+START_TEST(whose_stream_is_taken_gets_another)
+{
+        Client one;
+
+        serve(false, 0);
+        take_stream("127.0.0.1", 0);
+        take_stream("127.0.0.1", 1);
+        one = dial(1);
+        say(&one, 1, 10);
+        expect_ack(&one, 1);
+        hang_up(&one);
+        settle();
+}
+END_TEST
+
 START_TEST(handshakes_wait_for_their_turn)
 {
         Client clients[2 + 16 * 2 + 1], other, third;
@@ -385,6 +418,7 @@ int main(void)
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, a_rate_is_kept_by_all_connections_of_an_address);
         tcase_add_test(tcase, without_a_rate_there_is_none);
+        tcase_add_test(tcase, whose_stream_is_taken_gets_another);
         tcase_add_test(tcase, handshakes_wait_for_their_turn);
         tcase_add_test(tcase, who_has_shown_who_he_is_is_in_nobodys_way);
         tcase_add_test(tcase, so_many_connections_of_one_identity);
