@@ -239,10 +239,11 @@ START_TEST(audit_2)
         static const char ours[] = OURS "dispatcher.conf.d/50-imported.conf";
 
         scratch_write(directory, AUDITD, "write_logs = no\nname_format = NONE\ndispatcher = /sbin/audispd\n");
-        scratch_write(directory, "etc/audisp/audispd.conf", "q_depth = 250\nname_format = USER\nname = web1\n");
+        scratch_write(directory, "etc/audisp/audispd.conf", "q_depth = 250\nplugin_dir = /etc/audisp/plugins.d/\nname_format = USER\nname = web1\n");
         scratch_write(directory, "etc/audisp/plugins.d/mine.conf", "active = yes\npath = /opt/mine\n");
         ck_assert_int_eq(run("--write"), 3);
-        expect_fate("name_format = NONE", "not needed", "line 2 of audispd.conf");
+        expect_fate("name_format = NONE", "not needed", "line 3 of audispd.conf");
+        expect_fate("plugin_dir = ", "not needed", "see each plugin");
         expect_text(ours, "Node=web1\n");
         expect_fate("path = /opt/mine", "not possible", "/etc/audit/plugins.d: move the file there");
         scratch_write(directory, AUDITD, "write_logs = no\nname_format = NONE\nq_depth = 2000\n");

@@ -11,6 +11,8 @@
 
 /* Where the generator finds auditd's plugins. */
 #define IMPORT_PLUGINS "/etc/audit/plugins.d"
+/* Where they were with audit 2. */
+#define IMPORT_PLUGINS_2 "/etc/audisp/plugins.d"
 
 typedef enum ImportFile {
         IMPORT_AUDITD, /* auditd.conf, and audit 2's audispd.conf */

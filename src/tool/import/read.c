@@ -126,7 +126,7 @@ int import_read(Import *import)
         if (r >= 0)
                 r = read_plugins(import, IMPORT_PLUGINS);
         if (r >= 0 && audispd)
-                r = read_plugins(import, "/etc/audisp/plugins.d");
+                r = read_plugins(import, IMPORT_PLUGINS_2);
         if (r < 0)
                 return r;
         return found == 0 && import->n_settings == 0 ? -ENOENT : 0;

@@ -231,7 +231,9 @@ void take_log_group(Import *import, const ImportKey *key, ImportSetting *setting
 
 void take_plugin_dir(Import *import, const ImportKey *key, ImportSetting *setting)
 {
-        if (strcmp(setting->value, IMPORT_PLUGINS) == 0 || strcmp(setting->value, IMPORT_PLUGINS "/") == 0)
+        if (strcmp(setting->value, IMPORT_PLUGINS_2 "/") == 0 || strcmp(setting->value, IMPORT_PLUGINS_2) == 0)
+                import_became(import, setting, IMPORT_UNNEEDED, "audit 2's own: see each plugin");
+        else if (strcmp(setting->value, IMPORT_PLUGINS) == 0 || strcmp(setting->value, IMPORT_PLUGINS "/") == 0)
                 import_became(import, setting, IMPORT_TAKEN, "the generator reads it");
         else
                 import_became(import, setting, IMPORT_IMPOSSIBLE, "the generator reads " IMPORT_PLUGINS ": link the files there");
