@@ -71,6 +71,15 @@ static void on_refused(IntakeSession *session, uint32_t n, RecordFault fault)
                             record_fault_to_string(fault));
 }
 
+/* The dispatcher takes whoever passes commands on to it for somebody who does them, too: silence would be waited for. */
+static void on_command(IntakeSession *session, const LinkCommand *command)
+{
+        LinkReply reply = { .id = command->id, .status = LINK_REPLY_UNKNOWN };
+
+        if (command->timeout_sec > 0 && intake_session_reply(session, &reply) < 0)
+                log_debug("The dispatcher is not told that its command is none of ours");
+}
+
 static void on_reply(IntakeSession *session, const LinkReply *reply)
 {
         const Local *local = inlet_userdata(inlet_session_inlet(inlet_session_of(session)));
@@ -112,6 +121,7 @@ const IntakeHandler local_intake_handler = {
         .prepare = on_prepare,
         .refused = on_refused,
         .gone = on_gone,
+        .command = on_command,
         .reply = on_reply,
 };
 

@@ -272,8 +272,8 @@ def pausing(build):
 class Client(Relay):
     """With remote, and a collector that asks."""
 
-    def __init__(self, build, commands):
-        super().__init__(build, '', {'remote': f'[Subscriber]\nSocket=DIR/remote\nCommands={commands}\n'})
+    def __init__(self, build, commands, config=''):
+        super().__init__(build, config, {'remote': f'[Subscriber]\nSocket=DIR/remote\nCommands={commands}\n'})
         tool, ca = self.build / 'src/tool/audit-relay', self.path / 'ca'
         for words in ('init',), ('collector', 'asking'), ('client', 'host1'):
             subprocess.run([tool, 'cert', *words, '--dir', ca], check=True, capture_output=True)
@@ -321,7 +321,16 @@ def from_a_collector(build):
         assert client.collector.expect('reply', 3) == 'reply failed the dispatcher is not connected'
 
 
-TESTS = [every_source, who_wrote, grants, answers, too_many, pausing, from_a_collector]
+def with_remote_alone(build):
+    """remote, which every client has, answers at once that it does not know the verb"""
+    with Client(build, '', f'Commands=user:{os.getuid()} x-ask') as client:
+        client.start()
+        subscribed(client, 'remote')
+        status, said = ask(client, 'x-ask', 'KEY=1')
+        assert status == 4 and 'unknown verb' in said, (status, said)
+
+
+TESTS = [every_source, who_wrote, grants, answers, too_many, pausing, from_a_collector, with_remote_alone]
 
 if __name__ == '__main__':
     main(TESTS)
