@@ -51,8 +51,8 @@ static int entry_at(Found *found, int handle, uint32_t number, IndexEntry *ret)
         uint64_t offset = (uint64_t) number * INDEX_ENTRY_SIZE;
         int r;
 
-        recovery_progress(found->store);
         if (number < found->chunk_first || number - found->chunk_first >= found->n_chunk) {
+                recovery_progress(found->store);
                 found->n_chunk = 0;
                 r = segment_read(found->store->disk, handle, found->chunk, (size_t) n * INDEX_ENTRY_SIZE,
                                  offset);
