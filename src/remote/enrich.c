@@ -48,7 +48,8 @@ static void add(Enricher *enricher, const char *data, size_t size)
         enricher->size += size;
 }
 
-/* NAME=value behind what is there. A path in an address may have any byte in it. */
+/* NAME=value behind what is there. A path in an address may have any byte in it: whoever names a socket neither begins a line
+ * nor an escape sequence for a terminal. */
 static void add_field(Enricher *enricher, const char *field, const char *value)
 {
         char separator = enricher->size == 0 ? ENRICH_SEPARATOR : ' ';
@@ -60,7 +61,7 @@ static void add_field(Enricher *enricher, const char *field, const char *value)
         add(enricher, "=", 1);
         add(enricher, value, strlen(value));
         for (size_t i = begin; i < enricher->size; i++)
-                if (enricher->addition[i] == '\n' || enricher->addition[i] == '\r')
+                if (memchr("\n\r\033", enricher->addition[i], 3))
                         enricher->addition[i] = ' ';
 }
 

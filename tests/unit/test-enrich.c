@@ -323,13 +323,13 @@ END_TEST
 START_TEST(an_address_forges_no_line)
 {
         static const char line[] = "node=" NODE " type=SOCKADDR msg=audit(1700000000.123:1): "
-                                   "saddr=01002F746D702F776974680A6E65776C696E6520747970653D5800\n";
+                                   "saddr=01002F746D702F776974680A6E65776C696E6520747970653D581B5B324A00\n";
 
         make(10 * USEC_PER_SEC);
         enrich_line(line);
         ck_assert_uint_eq(batch.count, 1);
         ck_assert_ptr_eq(memchr(batch.payload, '\n', batch.size), batch.payload + batch.size - 1);
-        ck_assert_ptr_nonnull(memmem(batch.payload, batch.size, "path=/tmp/with newline type=X", 29));
+        ck_assert_ptr_nonnull(memmem(batch.payload, batch.size, "path=/tmp/with newline type=X [2J }", 35));
 }
 END_TEST
 
