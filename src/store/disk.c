@@ -33,10 +33,11 @@ static int errno_or(int result)
         return result < 0 ? -errno : result;
 }
 
+/* Somebody's copy may have a FIFO by a segment's name: nobody waits for its other end. */
 static int real_open(Disk *disk, const char *name, int flags)
 {
-        return errno_or(
-                openat(directory_of(disk), name, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, FILE_MODE));
+        return errno_or(openat(directory_of(disk), name, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK,
+                               FILE_MODE));
 }
 
 static void real_close(Disk *disk, int handle)

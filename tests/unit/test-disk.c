@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 static char directory[64];
@@ -187,6 +188,12 @@ START_TEST(errors_are_the_systems)
         ck_assert_int_eq(disk->make_directory(disk, "l.new"), 0);
         handle = disk->open(disk, "l.new", O_RDONLY | O_DIRECTORY);
         ck_assert_int_eq(disk->size(disk, handle, &size), -EBADF);
+        disk->close(disk, handle);
+        (void) snprintf(text, sizeof text, "%s/fifo", directory);
+        ck_assert_int_eq(mkfifo(text, 0600), 0); /* nobody waits for its other end */
+        handle = disk->open(disk, "fifo", O_RDONLY);
+        ck_assert_int_eq(disk->size(disk, handle, &size), -EBADF);
+        ck_assert_int_eq(disk->read(disk, handle, text, 1, 0), -ESPIPE);
         disk->close(disk, handle);
         ck_assert_int_eq(disk->link(disk, "target", "l"), 0);
         ck_assert_int_lt(disk->link(disk, "other", "l"), 0); /* its place beside is taken */
