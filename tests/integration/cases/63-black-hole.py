@@ -11,9 +11,9 @@ from harness.records import records
 from harness.relay import AGGREGATOR
 from harness.second import two_collectors
 
-TIMEOUT_SEC = 3
+TIMEOUT_SEC = 5
 # The peer is told, should it hear, and has five seconds to close (docs/protocol.md, "BYE"); and a loaded machine takes its time.
-SLACK_SEC = 10
+SLACK_SEC = 30
 DROP_IN = "/etc/audit-relay/aggregator.conf.d/black-hole.conf"
 
 
