@@ -11,6 +11,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -73,11 +74,12 @@ def enter_cgroup(name):
 
 
 def remove_cgroup(name):
-    """With all below it; those in which somebody still is, stay."""
+    """With all below it; those in which somebody still is, stay. Returns whether nothing did."""
     for hierarchy in HIERARCHIES:
         for path, _, _ in os.walk(hierarchy / name, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(path)
+    return not any((hierarchy / name).exists() for hierarchy in HIERARCHIES)
 
 
 @contextlib.contextmanager
@@ -88,11 +90,15 @@ def own_cgroup():
     try:
         yield cgroup
     finally:
-        remove_cgroup(cgroup)
+        # Who has been killed takes a moment to go.
+        with contextlib.suppress(AssertionError):
+            until(lambda: remove_cgroup(cgroup), "nobody is in the cgroup")
 
 
 def wait_for_others():
-    """One run at a time: there is one kernel audit, and not one processor too many. Returns what holds the turn."""
+    """One run at a time: there is one kernel audit, and not one processor too many. Returns what holds the turn. Told
+    to stop, it puts back what it changed on this machine."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     turn = open(TURN, "w")
     try:
         fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
