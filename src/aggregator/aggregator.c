@@ -218,13 +218,15 @@ static int load_peers(Aggregator *aggregator)
 static void on_reload(void *userdata)
 {
         Aggregator *aggregator = userdata;
+        bool credentials = load_credentials(aggregator) >= 0;
+        bool key = load_signing_key(aggregator) >= 0;
+        bool peers = load_peers(aggregator) >= 0;
 
-        /* With unusable files those read before stay in use. */
-        if (load_credentials(aggregator) < 0 || load_signing_key(aggregator) < 0 || load_peers(aggregator) < 0)
-                return;
+        /* What is unusable stays as it was read before. The rest counts: whoever was revoked goes, though a file of peers.d is wrong. */
         clients_review(&aggregator->clients);
         stock_clients_reload(aggregator->stock_clients);
-        log_message(LOG_INFO, MESSAGE_ID_RELOADED, NULL, "Read the TLS credentials and peers.d again");
+        if (credentials && key && peers)
+                log_message(LOG_INFO, MESSAGE_ID_RELOADED, NULL, "Read the TLS credentials and peers.d again");
 }
 
 static void on_rotate(void *userdata)

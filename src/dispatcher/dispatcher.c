@@ -159,26 +159,27 @@ static void on_tick(void *userdata)
 }
 
 /* Of dispatcher.conf that alone counts at once. */
-static void reload_policy(Dispatcher *dispatcher)
+static bool reload_policy(Dispatcher *dispatcher)
 {
         DispatcherConfig config;
 
         if (dispatcher_config_load(dispatcher->config.path, &config) < 0) {
                 log_error("dispatcher.conf is wrong, see above: who may send commands stays as it was");
-                return;
+                return false;
         }
         commands_set_policy(dispatcher->commands, &config.commands);
         dispatcher_config_done(&config);
+        return true;
 }
 
 static void on_reload(void *userdata)
 {
         Dispatcher *dispatcher = userdata;
+        bool policy = reload_policy(dispatcher);
 
-        reload_policy(dispatcher);
         if (subscribers_load(dispatcher->subscribers) < 0)
                 log_error("Not all of subscribers.d could be used; see the messages above");
-        else
+        else if (policy)
                 log_message(LOG_INFO, MESSAGE_ID_RELOADED, NULL, "Read subscribers.d and Commands= again");
         subscribers_wake(dispatcher->subscribers);
 }

@@ -100,13 +100,15 @@ static void on_terminate(void *userdata)
         store_loop_finish(remote->store, on_drained, remote);
 }
 
-static void load_credentials(Remote *remote)
+static bool load_credentials(Remote *remote)
 {
         _cleanup_(freep) char *why = NULL;
 
-        if (credentials_load(&remote->config->tls, &remote->tls, &why) < 0)
-                log_message(LOG_ERR, MESSAGE_ID_CREDENTIALS_FAILED, NULL,
-                            "Cannot use the TLS credentials: %s", why ? why : "out of memory");
+        if (credentials_load(&remote->config->tls, &remote->tls, &why) >= 0)
+                return true;
+        log_message(LOG_ERR, MESSAGE_ID_CREDENTIALS_FAILED, NULL,
+                    "Cannot use the TLS credentials: %s", why ? why : "out of memory");
+        return false;
 }
 
 static void on_reload(void *userdata)
@@ -114,9 +116,8 @@ static void on_reload(void *userdata)
         Remote *remote = userdata;
 
         /* A stock collector knows none. */
-        if (remote->stock_uplink)
+        if (remote->stock_uplink || !load_credentials(remote))
                 return;
-        load_credentials(remote);
         uplink_reload(remote->uplink);
         log_message(LOG_INFO, MESSAGE_ID_RELOADED, NULL, "Read the TLS credentials again");
 }
@@ -256,7 +257,7 @@ static int make(Remote *remote)
         if (r < 0)
                 return r;
         if (remote->config->protocol == PROTOCOL_LINK)
-                load_credentials(remote);
+                (void) load_credentials(remote);
         r = choose_node(remote);
         if (r < 0)
                 return r;

@@ -9,6 +9,8 @@ from harness.machine import until
 from harness.records import records
 from harness.relay import AGGREGATOR, CA, REMOTE, TLS
 
+WRONG = "/etc/audit-relay/peers.d/wrong.conf"
+
 
 def days(t, component):
     return t.counter(component, "certificate_days")
@@ -42,13 +44,16 @@ def story(t):
     assert t.counter_settled("remote", "disconnects") == disconnects, "a reload dropped the connection"
     assert t.counter("aggregator", "connections_accepted") == accepted, "a reload made a new connection"
 
-    # All of the client's are revoked, the one it is connected with among them.
+    # All of the client's are revoked, the one it is connected with among them. That counts though a file beside is wrong.
     since = t.collector.journal_now()
     t.collector.sh(f"audit-relay cert revoke client --dir {CA} && cp {CA}/crl.pem {TLS}/crl.pem")
+    t.collector.write(WRONG, "[Peer]\nAction=perhaps\n")
     t.collector.systemctl("reload", AGGREGATOR)
     reason = t.expect_condition("remote", "tls_refused")
     assert "revoked" in reason and '\\"client\\"' in reason, reason
     t.collector.expect_journal(AGGREGATOR, "revoked", since)
+    assert "Read the TLS credentials and peers.d again" not in t.collector.journal(AGGREGATOR, since), "all was read, they say"
+    t.collector.sh(f"rm {WRONG}")
     until(lambda: t.counter("aggregator", "revocation_list_days") > 0, "the list's own days are told")
     waiting = records(20, "revoked")
     t.send(waiting)
