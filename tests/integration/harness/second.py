@@ -6,6 +6,7 @@ import struct
 
 from .index import BATCH, ENTRY, STREAM, index_paths
 from .machine import until
+from .records import as_stored
 from .relay import ADDRESSES, CA, REMOTE, REMOTE_CONF
 
 PORT = 6561
@@ -45,6 +46,10 @@ class Second:
             return all(line in found for line in expected)
 
         until(there, "all of them are at the second collector")
+
+    def has(self, lines):
+        """Whether any of these records is there."""
+        return not set(as_stored(lines).splitlines()).isdisjoint(self.stored().splitlines())
 
 
 @contextlib.contextmanager
@@ -91,4 +96,13 @@ def expect_explained(t, second):
         assert explained(host, directory), f"nothing in {directory} of {host.name}"
 
 
-__all__ = ["PORT", "Second", "expect_explained", "explained", "two_collectors"]
+def expect_once(lines, t, second):
+    """Neither has one of these lines twice, which are as they are stored. Others may be there again: a case may have had the client
+    forgotten."""
+    lines = set(lines)
+    for log in t.stored(), second.stored():
+        found = [line for line in log.splitlines() if line in lines]
+        assert len(set(found)) == len(found), "a collector has a record twice"
+
+
+__all__ = ["PORT", "Second", "expect_explained", "expect_once", "explained", "two_collectors"]
