@@ -177,7 +177,7 @@ def grants(build):
 
         relay.rewrite('Commands=group:54321 state', f'Commands=user:{os.getuid()} log')
         assert ask(relay, 'log', 'PRIORITY=7', 'MESSAGE=x') == (0, 'done')
-        relay.rewrite(f'Commands=user:{os.getuid()} log', 'Commands=user:root nonsense')
+        relay.rewrite(f'Commands=user:{os.getuid()} log', 'Commands=user:root nonsense', 'who may send commands stays as it was')
         assert ask(relay, 'log', 'PRIORITY=7', 'MESSAGE=x') == (0, 'done'), 'a wrong file changes nothing'
         relay.rewrite('Commands=user:root nonsense', '')
         assert ask(relay, 'log', 'PRIORITY=7', 'MESSAGE=x')[0] == 3

@@ -84,15 +84,15 @@ SubscribersDirectory={self.path}/subscribers.d
             raise Failed('the dispatcher did not end well:\n' + self.said(self.dispatcher))
         (self.path / 'state/dispatcher/status').unlink(missing_ok=True)
 
-    def rewrite(self, old, new):
-        """Changes the dispatcher's configuration and has it read again."""
+    def rewrite(self, old, new, answer='Read subscribers.d and Commands= again'):
+        """Changes the dispatcher's configuration and has it read again, and waits until it says what became of that."""
         path = self.path / 'dispatcher.conf'
         text, said = path.read_text(), len(self.said(self.dispatcher))
         if old not in text:
             raise Failed(f'{old} is not in dispatcher.conf')
         path.write_text(text.replace(old, new))
         self.dispatcher.send_signal(signal.SIGHUP)
-        until(lambda: 'again' in self.said(self.dispatcher)[said:], 'the configuration is read again')
+        until(lambda: answer in self.said(self.dispatcher)[said:], 'the configuration is read again')
 
     def run(self, *command, env=None):
         """Starts a program; what it says is in a file of its own."""
