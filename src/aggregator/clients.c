@@ -13,7 +13,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <strings.h>
 #include <sys/socket.h>
 
 #define REFUSED_LOG_USEC (10 * USEC_PER_SEC)
@@ -156,16 +155,6 @@ static const InletHandler inlet_handler = {
 
 /* --- The intake's handler --- */
 
-/* The node as the certificate spells it, so that one client is one however it spells itself; NULL: it does not name it. */
-static char *find_name(const TlsSession *tls, const char *node)
-{
-        char *name;
-
-        for (unsigned i = 0; (name = tls_session_peer_names(tls, i)) && strcasecmp(name, node) != 0; i++)
-                free(name);
-        return name;
-}
-
 static LinkByeCode on_judge(IntakeSession *session, const LinkHello *hello, const char **ret_why)
 {
         InletSession *client = inlet_session_of(session);
@@ -186,7 +175,8 @@ static LinkByeCode on_judge(IntakeSession *session, const LinkHello *hello, cons
                 (void) snprintf(clients->why, sizeof clients->why, "HELLO does not have a node's name");
                 return LINK_BYE_NODE;
         }
-        name = find_name(tls, node);
+        /* As the certificate spells it, so that one client is one however it spells itself. */
+        name = tls_session_peer_spelling(tls, node);
         if (!name) {
                 const char *first = tls_session_peer_name(tls);
 

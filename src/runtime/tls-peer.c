@@ -73,18 +73,20 @@ int64_t tls_session_peer_expires(const TlsSession *session)
         return session->peer ? gnutls_x509_crt_get_expiration_time(session->peer) : 0;
 }
 
+char *tls_session_peer_spelling(const TlsSession *session, const char *name)
+{
+        char *spelt;
+
+        for (unsigned i = 0; (spelt = tls_session_peer_names(session, i)) && strcasecmp(spelt, name) != 0; i++)
+                free(spelt);
+        return spelt;
+}
+
 bool tls_session_speaks_for(const TlsSession *session, const char *name)
 {
-        if (!session->peer)
-                return false;
-        for (unsigned i = 0;; i++) {
-                _cleanup_(freep) char *dns = tls_certificate_dns_name(session->peer, i);
+        _cleanup_(freep) char *spelt = tls_session_peer_spelling(session, name);
 
-                if (!dns)
-                        return false;
-                if (strcasecmp(dns, name) == 0)
-                        return true;
-        }
+        return spelt != NULL;
 }
 
 static void show_dn(char ret[static NAME_SHOWN_MAX], gnutls_x509_crt_t certificate, bool issuer)

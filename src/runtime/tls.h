@@ -51,6 +51,8 @@ bool tls_session_speaks_for(const TlsSession *session, const char *name);
 const char *tls_session_peer_name(const TlsSession *session);
 /* Its i-th DNS name, owned by the caller; NULL behind the last. */
 char *tls_session_peer_names(const TlsSession *session, unsigned i);
+/* The one of these that is `name` but for case, as the certificate spells it; the caller frees it. NULL: none is. */
+char *tls_session_peer_spelling(const TlsSession *session, const char *name);
 /* Seconds since 1970 at which the peer's certificate expires; 0: it sent none. */
 int64_t tls_session_peer_expires(const TlsSession *session);
 /* Whether it goes on with an earlier session; its certificates are those of that one. */

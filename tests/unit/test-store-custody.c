@@ -443,12 +443,9 @@ START_TEST(a_restarted_stream_offers_what_is_held)
 }
 END_TEST
 
-/* Who had the old stream is not known any more. */
-START_TEST(a_restored_collector_makes_the_old_streams_custody_doubtful)
+/* Behind one of twenty batches, of which "c" has twelve. */
+static void begin_another_stream(void)
 {
-        Source *source;
-        uint64_t oldest;
-
         options.segment_size_max = 200;
         options.delete_acked = true;
         reopen();
@@ -457,6 +454,15 @@ START_TEST(a_restored_collector_makes_the_old_streams_custody_doubtful)
         commit_all();
         ck_assert_int_eq(store_restart_stream(store, now), 0);
         commit_all();
+}
+
+/* Who had the old stream is not known any more. */
+START_TEST(a_restored_collector_makes_the_old_streams_custody_doubtful)
+{
+        Source *source;
+        uint64_t oldest;
+
+        begin_another_stream();
         source = store_source(store, "c");
         oldest = range_of(source).oldest;
         (void) expect(source, 1, BATCH_CUSTODY, NULL);
@@ -484,14 +490,7 @@ START_TEST(a_doubt_whose_commit_fails_is_said_again)
 {
         Source *source;
 
-        options.segment_size_max = 200;
-        options.delete_acked = true;
-        reopen();
-        fill(1, 20);
-        release(store_source(store, "c"), 12);
-        commit_all();
-        ck_assert_int_eq(store_restart_stream(store, now), 0);
-        commit_all();
+        begin_another_stream();
         store_rotate(store);
         commit();
         source = store_source(store, "c");
